@@ -1,0 +1,1 @@
+"""MiniGate: the login and session service of WeChat mini-programs."""

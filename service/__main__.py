@@ -1,0 +1,63 @@
+"""`python -m service`: the service, and in development whatever it lacks."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from sanic import Sanic
+from sanic.worker.loader import AppLoader
+
+from service.app import create_app
+from service.settings import ConfigError, Settings, load_settings
+
+_EXIT_MISCONFIGURED = 2
+
+
+def main() -> None:
+    """Serve until told to stop; exit 2 when the settings do not allow it."""
+    try:
+        settings = load_settings()
+        if settings.missing:
+            _serve_with_stand_ins(settings)
+        else:
+            serve(settings)
+    except ConfigError as fault:
+        sys.exit(_refusal("The settings cannot be used:", str(fault)))
+
+
+def serve(settings: Settings) -> None:
+    """Serve on HOST:PORT with WEB_CONCURRENCY workers until SIGTERM or SIGINT."""
+    loader = AppLoader(factory=partial(create_app, settings=settings))
+    app = loader.load()
+    app.prepare(
+        host=settings.host,
+        port=settings.port,
+        workers=settings.web_concurrency,
+        access_log=False,
+        motd=False,
+    )
+    Sanic.serve(primary=app, app_loader=loader)
+
+
+def _serve_with_stand_ins(settings: Settings) -> None:
+    # Packages of development only, which a deployment does not have.
+    from service import devserver  # noqa: PLC0415
+
+    try:
+        devserver.refuse_taken_port(settings)
+        with devserver.stand_ins(settings) as (complete, banner):
+            devserver.announce(complete, banner)
+            serve(complete)
+    except devserver.StandInError as fault:
+        sys.exit(_refusal("MiniGate cannot start:", str(fault)))
+
+
+def _refusal(headline: str, text: str) -> int:
+    lines = "".join(f"\n  {line}" for line in text.splitlines())
+    print(f"{headline}{lines}", file=sys.stderr)  # noqa: T201 # before there is a log
+    return _EXIT_MISCONFIGURED
+
+
+if __name__ == "__main__":
+    main()

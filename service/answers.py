@@ -1,0 +1,111 @@
+"""The envelope of every answer, and the language and form that the client asked for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from sanic.response import HTTPResponse
+
+from service.errors import ServiceError, SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.context import AppRequest
+
+_JSON: Final = "application/json"
+_PROBLEM: Final = "application/problem+json"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_LANGUAGE = re.compile(r"\s*(zh|en)\b[^;,]*(?:;\s*q=([01](?:\.\d{1,3})?))?\s*", re.IGNORECASE)
+
+
+def success(
+    request: AppRequest, data: Mapping[str, Any], *, top_level: Mapping[str, Any] | None = None
+) -> HTTPResponse:
+    """200 with `data` in the envelope; `top_level` stands beside it for old clients."""
+    body = {"code": 0, "msg": "ok", "data": data, **(top_level or {})}
+    return HTTPResponse(orjson.dumps(body), 200, headers_for(request), _JSON)
+
+
+def failure(
+    request: AppRequest,
+    error: ServiceError,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HTTPResponse:
+    """The answer for `error`, as problem+json where the client asks for that.
+
+    `status` overrides the error's own. A dead session's status follows
+    AUTH_ERROR_STATUS, but never towards a gateway: it would read 200 as leave to pass.
+    """
+    english = prefers_english(request)
+    problem = _wants_problem(request)
+    content = _problem(error, english=english) if problem else _envelope(error, english=english)
+    content["requestId"] = request_id(request)
+    status = status or error.status
+    answer_headers = {**headers_for(request), **(headers or {})}
+    if isinstance(error, SessionError):
+        answer_headers["WWW-Authenticate"] = f'Session realm="minigate", error="{error.error}"'
+        if not getattr(getattr(request.route, "ctx", None), "gateway", False):
+            status = request.app.ctx.settings.auth_error_status
+    if error.retry_after is not None:
+        answer_headers["Retry-After"] = str(error.retry_after)
+    if problem:
+        content["status"] = status
+    return HTTPResponse(
+        orjson.dumps(content), status, answer_headers, _PROBLEM if problem else _JSON
+    )
+
+
+def headers_for(request: AppRequest) -> dict[str, str]:
+    """The headers of every answer: nothing here may be cached, everything can be traced."""
+    return {"Cache-Control": "no-store", "X-Request-ID": request_id(request)}
+
+
+def request_id(request: AppRequest) -> str:
+    """The caller's `X-Request-ID` if it is a plain word of up to 64 characters, else a new one."""
+    context = request.ctx
+    if not hasattr(context, "request_id"):
+        given = request.headers.getone("x-request-id", "")
+        context.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return context.request_id
+
+
+def prefers_english(request: AppRequest) -> bool:
+    """Whether `Accept-Language` puts English before Chinese; Chinese is the default."""
+    best = {"zh": 0.0, "en": 0.0}
+    for part in request.headers.getone("accept-language", "")[:256].split(","):
+        match = _LANGUAGE.fullmatch(part)
+        if match:
+            language, weight = match[1].lower(), float(match[2] or 1)
+            # An earlier one wins a tie.
+            best[language] = max(best[language], weight - 1e-6 * sum(w > 0 for w in best.values()))
+    return best["en"] > best["zh"]
+
+
+def _wants_problem(request: AppRequest) -> bool:
+    return _PROBLEM in request.headers.getone("accept", "").lower()
+
+
+def _envelope(error: ServiceError, *, english: bool) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "error": error.error,
+        "msg": error.en if english else error.zh,
+        "data": error.data,
+    }
+
+
+def _problem(error: ServiceError, *, english: bool) -> dict[str, Any]:
+    """RFC 9457, with the envelope's code, error and data as extensions."""
+    return {
+        "type": f"urn:minigate:error:{error.error}",
+        "title": error.en if english else error.zh,
+        "code": error.code,
+        "error": error.error,
+        "data": error.data,
+    }

@@ -1,0 +1,98 @@
+"""The table of contents: everything that the service is made of, in one factory."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import orjson
+from sanic import Sanic
+from sanic.config import Config
+from sanic.exceptions import SanicException
+
+from service import hooks, logs, watchdog
+from service.bootstrap import open_services
+from service.context import App, AppContext
+from service.errors import ServiceError
+from service.routes.auth import auth
+from service.routes.demo import demo
+from service.routes.health import health
+from service.routes.verify import verify
+from service.settings import load_settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+
+def create_app(*, settings: Settings | None = None, name: str = "minigate") -> App:
+    """Put the service together without touching the network.
+
+    `settings` are read from the environment when not given. Sanic runs this in
+    the main process and again in every worker.
+    """
+    settings = settings or load_settings()
+    logs.configure(settings)
+    app: App = Sanic(
+        name,
+        config=_server_config(),
+        ctx=AppContext(settings=settings, ready=False),
+        dumps=orjson.dumps,
+        loads=orjson.loads,
+        configure_logging=False,
+    )
+
+    watchdog.install(app)
+    app.before_server_start(_open)
+    app.after_server_start(_be_ready)
+    app.before_server_stop(_be_busy)
+    app.after_server_stop(_close)
+
+    if settings.access_log:
+        app.register_middleware(hooks.start_timing, "request")
+        app.register_middleware(hooks.log_access, "response")
+    app.register_middleware(hooks.authenticate, "request")
+    app.error_handler.add(ServiceError, hooks.answer_service_error)
+    app.error_handler.add(SanicException, hooks.answer_framework_error)
+    app.error_handler.add(Exception, hooks.answer_any_error)
+
+    app.blueprint(auth)
+    app.blueprint(verify)
+    app.blueprint(health)
+    if settings.demo:
+        app.blueprint(demo)
+    return app
+
+
+def _server_config() -> Config:
+    """Sanic's own knobs; a stray SANIC_* variable changes none of them."""
+    config = Config(env_prefix=None)
+    config.update(
+        {
+            "AUTO_EXTEND": False,
+            "FALLBACK_ERROR_FORMAT": "json",
+            "MOTD": False,
+            "REQUEST_MAX_SIZE": 16 * 1024,
+            "REQUEST_TIMEOUT": 10,
+            "RESPONSE_TIMEOUT": 10,
+            "KEEP_ALIVE_TIMEOUT": 75,  # above the idle time-outs of common balancers
+            "GRACEFUL_SHUTDOWN_TIMEOUT": 10,  # platforms kill after 30 s
+        }
+    )
+    return config
+
+
+async def _open(app: App) -> None:
+    app.ctx.stack = AsyncExitStack()
+    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(app.ctx.settings))
+
+
+async def _be_ready(app: App) -> None:
+    app.ctx.ready = True
+
+
+async def _be_busy(app: App) -> None:
+    app.ctx.ready = False
+
+
+async def _close(app: App) -> None:
+    await app.ctx.stack.aclose()

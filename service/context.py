@@ -1,0 +1,34 @@
+"""What hangs on the app and on a request, with types."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, TypeAlias
+
+from sanic import Request, Sanic
+from sanic.config import Config
+
+if TYPE_CHECKING:
+    from service.bootstrap import Services
+    from service.models import Session
+    from service.settings import Settings
+
+
+class AppContext(SimpleNamespace):
+    """`app.ctx`. Annotations only: reading a service before start-up is an AttributeError."""
+
+    settings: Settings
+    services: Services
+    ready: bool
+
+
+class RequestContext(SimpleNamespace):
+    """`request.ctx`."""
+
+    session: Session
+    """Set by the guard on every route that is not public."""
+    request_id: str
+
+
+App: TypeAlias = Sanic[Config, AppContext]
+AppRequest: TypeAlias = Request[App, RequestContext]

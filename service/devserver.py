@@ -1,0 +1,165 @@
+"""What a newcomer has not got yet: Redis, WeChat, secret keys. Development only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from pydantic import SecretStr
+
+from service.embedded_redis import EmbeddedRedisError, embedded_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from service.embedded_redis import EmbeddedRedis
+    from service.settings import Settings
+
+VAR: Final = Path("var")
+_SIMULATED_APPID: Final = "wx5a11ab1e0c0ffee0"
+_PATIENCE_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.03
+
+
+class StandInError(Exception):
+    """A stand-in did not start; the text says what to do."""
+
+
+@contextmanager
+def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
+    """Start what `settings` leave open, and stop it again.
+
+    Yields the settings filled in, and a text that says where everything is.
+    What is configured is used as configured: nothing is ever replaced.
+    """
+    with ExitStack() as stack:
+        filled: dict[str, object] = {}
+        wechat = "WeChat itself" if settings.apps else f"simulator, {_simulator_url(settings)}"
+        if not settings.apps:
+            secret = secrets.token_hex(16)
+            stack.enter_context(_simulator(settings, secret))
+            filled["wechat_appid"] = _SIMULATED_APPID
+            filled["wechat_secret"] = SecretStr(secret)
+            filled["wechat_api_base"] = (_simulator_url(settings),)
+        redis = "as REDIS_URL says"
+        if settings.redis_url is None:
+            server = stack.enter_context(_redis())
+            filled["redis_url"] = SecretStr(server.url)
+            redis = f"embedded {server.kind}, forgets all when it stops"
+        if not settings.secret_keys:
+            filled["secret_keys"] = (SecretStr(_kept_secret(VAR / "secret_key")),)
+        if "wechat_secret" in filled:
+            _wait_for(_simulator_url(settings), "the WeChat simulator")
+        yield settings.model_copy(update=filled), _banner(settings, wechat, redis)
+
+
+def announce(settings: Settings, banner: str) -> None:
+    """Print `banner` as soon as the service answers."""
+
+    def wait_and_print() -> None:
+        with suppress(StandInError):
+            _wait_for(f"{_service_url(settings)}/readyz", "the service")
+            print(banner, flush=True)  # noqa: T201 # this is for the person at the terminal
+
+    threading.Thread(target=wait_and_print, daemon=True).start()
+
+
+def _simulator_url(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.simulator_port}"
+
+
+def _service_url(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.port}"
+
+
+@contextmanager
+def _redis() -> Iterator[EmbeddedRedis]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(embedded_redis())
+        except EmbeddedRedisError as fault:
+            raise StandInError(str(fault)) from fault
+        yield server
+
+
+@contextmanager
+def _simulator(settings: Settings, secret: str) -> Iterator[None]:
+    _refuse_taken_port(settings.simulator_port, "SIMULATOR_PORT")
+    apps = [{"appid": _SIMULATED_APPID, "secret": secret}]
+    environment = {
+        **os.environ,
+        "SIMULATOR_PORT": str(settings.simulator_port),
+        "SIMULATOR_APPS": orjson.dumps(apps).decode(),
+    }
+    # A session of its own: Ctrl-C reaches the service first, which then stops this.
+    process = subprocess.Popen(  # our own module
+        [sys.executable, "-m", "service.simulator"], env=environment, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def refuse_taken_port(settings: Settings) -> None:
+    """Raise StandInError when something else listens on PORT."""
+    _refuse_taken_port(settings.port, "PORT")
+
+
+def _refuse_taken_port(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as fault:
+            raise StandInError(
+                f"port {port} is in use: stop what listens there, or set {variable}"
+            ) from fault
+
+
+def _kept_secret(path: Path) -> str:
+    """A key made on first use and kept, so that sessions outlive a restart of the service."""
+    path.parent.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+def _wait_for(url: str, what: str) -> None:
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < give_up:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=1):  # noqa: S310 # http, ours
+            return
+        time.sleep(_POLL_SECONDS)
+    raise StandInError(f"{what} did not answer at {url} within {_PATIENCE_SECONDS:.0f} s")
+
+
+def _banner(settings: Settings, wechat: str, redis: str) -> str:
+    service, simulator = _service_url(settings), _simulator_url(settings)
+    login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\""""
+    tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
+    return f"""
+  MiniGate is ready.  Ctrl-C stops it.
+
+  service  {service}
+  WeChat   {wechat}
+  Redis    {redis}
+{tour}"""

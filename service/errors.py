@@ -1,0 +1,252 @@
+"""Every error an answer can carry, with its wire code, HTTP status and texts.
+
+    ServiceError
+    ├── InvalidRequest 40000          ├── NotFound 40400
+    ├── LoginCodeInvalid 40001        ├── MethodNotAllowed 40500
+    ├── LoginCodeUsed 40002           ├── BodyTooLarge 41300
+    ├── UnknownAppid 40004            ├── UnsupportedMediaType 41500
+    ├── SessionError (401)            ├── WeChatRateLimited 42901
+    │   ├── SessionMissing 40100      ├── InternalError 50000
+    │   ├── SessionReplaced 40101     ├── WeChatUnavailable 50200
+    │   ├── SessionExpired 40102      ├── SessionStoreUnavailable 50300
+    │   ├── SessionKicked 40103       ├── WeChatMisconfigured 50310
+    │   └── SessionMalformed 40104    └── WeChatBusy 50311
+    ├── UserBanned 40300
+    └── WeChatUserBlocked 40301
+
+A 401 says one thing only: this session is dead, log in again. A dependency
+that does not answer is a 5xx, because clients meet a 401 with a new login and
+would turn a short outage into a login storm.
+
+Nothing of an error but its class, `data` and `retry_after` reaches a client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ServiceError(Exception):
+    """Base of all errors with a place in the wire's error table."""
+
+    code: ClassVar[int]
+    error: ClassVar[str]
+    status: ClassVar[int]
+    zh: ClassVar[str]
+    en: ClassVar[str]
+
+    def __init__(
+        self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None
+    ) -> None:
+        """Take what the client may know beside the text; `retry_after` is in seconds."""
+        super().__init__(self.error)
+        self.data = data
+        self.retry_after = retry_after
+
+
+class InvalidRequest(ServiceError):
+    """A field of the request is missing or out of shape; `field` names it, `why` says how."""
+
+    code, error, status = 40000, "invalid_request", 400
+    zh, en = "请求参数有误：{field}", "The request is not valid: {field}"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(data={"field": field, "why": why})
+        self.zh = type(self).zh.format(field=field)  # type: ignore[misc] # one text per instance
+        self.en = f"{type(self).en.format(field=field)}: {why}"  # type: ignore[misc] # as above
+
+
+class _NewCodeNeeded(ServiceError):
+    """The code is of no further use: the client has to call `wx.login` again."""
+
+    def __init__(self) -> None:
+        super().__init__(data={"retry": "new_code"})
+
+
+class LoginCodeInvalid(_NewCodeNeeded):
+    """WeChat does not know the code: wrong, older than five minutes, or another app's (40029)."""
+
+    code, error, status = 40001, "login_code_invalid", 400
+    zh, en = "登录凭证无效，请重新登录", "The login code is not valid; call wx.login again"
+
+
+class LoginCodeUsed(_NewCodeNeeded):
+    """The code has been exchanged already (40163) or is being exchanged right now."""
+
+    code, error, status = 40002, "login_code_used", 400
+    zh, en = (
+        "登录凭证已被使用，请重新登录",
+        "The login code has been used; call wx.login again",
+    )
+
+
+class UnknownAppid(ServiceError):
+    """The request names a mini-program that is not configured; found before the code is spent."""
+
+    code, error, status = 40004, "unknown_appid", 400
+    zh, en = "未知的小程序 appid", "This appid is not configured here"
+
+
+class SessionError(ServiceError):
+    """The session is dead, and only a new login helps."""
+
+    status = 401
+
+
+class SessionMissing(SessionError):
+    """The request carries no session id."""
+
+    code, error = 40100, "session_missing"
+    zh, en = "请先登录", "Log in first"
+
+
+class SessionReplaced(SessionError):
+    """A newer login took over; told only to the holder of the id that it replaced.
+
+    `data`: `at`, Unix seconds of the newer login, and `device`, its device class.
+    """
+
+    code, error = 40101, "session_replaced"
+    zh, en = "您的账号已在其他设备登录", "Your account has logged in on another device"
+
+    def __init__(self, *, at: int, device: str) -> None:
+        super().__init__(data={"at": at, "device": device})
+
+
+class SessionExpired(SessionError):
+    """Unknown, expired or logged out: not told apart, so that guessing teaches nothing."""
+
+    code, error = 40102, "session_expired"
+    zh, en = "登录已过期，请重新登录", "The session has expired; log in again"
+
+
+class SessionKicked(SessionError):
+    """An operator ended the session. `data`: `at`, Unix seconds."""
+
+    code, error = 40103, "session_kicked"
+    zh, en = "您已被管理员下线", "An operator has ended your session"
+
+    def __init__(self, *, at: int) -> None:
+        super().__init__(data={"at": at})
+
+
+class SessionMalformed(SessionError):
+    """Not an id this service can have issued; never looked up."""
+
+    code, error = 40104, "session_malformed"
+    zh, en = "登录状态无效，请重新登录", "This is not a session id of ours; log in again"
+
+
+class UserBanned(ServiceError):
+    """An operator shut this user out."""
+
+    code, error, status = 40300, "user_banned", 403
+    zh, en = "您的账号已被封禁", "Your account has been banned"
+
+
+class WeChatUserBlocked(ServiceError):
+    """WeChat rates the user as a high risk and refuses the login (40226)."""
+
+    code, error, status = 40301, "wechat_user_blocked", 403
+    zh, en = "微信判定该账号存在风险，无法登录", "WeChat has blocked this user from logging in"
+
+
+class NotFound(ServiceError):
+    """No such route."""
+
+    code, error, status = 40400, "not_found", 404
+    zh, en = "接口不存在", "There is no such route"
+
+
+class MethodNotAllowed(ServiceError):
+    """The route exists, not for this method."""
+
+    code, error, status = 40500, "method_not_allowed", 405
+    zh, en = "不支持的请求方法", "This route does not take that method"
+
+
+class BodyTooLarge(ServiceError):
+    """The body, or the header block, is over its cap."""
+
+    code, error, status = 41300, "body_too_large", 413
+    zh, en = "请求内容过大", "The request is too large"
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is not of a type that the route reads."""
+
+    code, error, status = 41500, "unsupported_media_type", 415
+    zh, en = "请使用 JSON 格式提交", "Send the body as JSON"
+
+
+class WeChatRateLimited(ServiceError):
+    """WeChat asks for fewer logins (45011 for one user, 45009 for the app)."""
+
+    code, error, status = 42901, "wechat_rate_limited", 429
+    zh, en = "登录过于频繁，请稍后再试", "WeChat asks to slow down; try again later"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=60)  # both limits are counted by the minute or longer
+
+
+class InternalError(ServiceError):
+    """A fault of ours; the log has it under the request id."""
+
+    code, error, status = 50000, "internal", 500
+    zh, en = "服务内部错误", "An internal error occurred"
+
+
+class WeChatUnavailable(_NewCodeNeeded):
+    """WeChat timed out, broke off or answered nonsense; the code may be spent.
+
+    `sent` is False where WeChat cannot have seen the code, so that it may be used again.
+    """
+
+    code, error, status = 50200, "wechat_unavailable", 502
+    zh, en = "微信服务暂不可用，请稍后再试", "WeChat is not available; try again later"
+
+    def __init__(self, *, sent: bool = True) -> None:
+        super().__init__()
+        self.sent = sent
+        if not sent:
+            self.data = {"retry": "same_code"}
+
+
+class SessionStoreUnavailable(ServiceError):
+    """Redis did not answer in time, or not with an answer of ours."""
+
+    code, error, status = 50300, "session_store_unavailable", 503
+    zh, en = "会话服务暂不可用，请稍后再试", "The session store is not available; try again"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
+class WeChatMisconfigured(ServiceError):
+    """WeChat refuses this service itself: appid, secret, IP list, permissions. For the operator."""
+
+    code, error, status = 50310, "wechat_misconfigured", 503
+    zh, en = "登录服务配置有误，请联系管理员", "Login is misconfigured; tell the operator"
+
+
+class WeChatBusy(ServiceError):
+    """As many exchanges as allowed wait for WeChat already; the code has not been sent."""
+
+    code, error, status = 50311, "wechat_busy", 503
+    zh, en = "登录人数过多，请稍后再试", "Too many logins are waiting for WeChat; try again"
+
+    def __init__(self) -> None:
+        super().__init__(data={"retry": "same_code"}, retry_after=1)
+
+
+def error_classes(root: type[ServiceError] = ServiceError) -> dict[int, type[ServiceError]]:
+    """Every class of the error table below `root`, by its wire code."""
+    found: dict[int, type[ServiceError]] = {}
+    for child in root.__subclasses__():
+        if "code" in vars(child):
+            found[child.code] = child
+        found.update(error_classes(child))
+    return found

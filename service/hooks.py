@@ -1,0 +1,112 @@
+"""What happens around every route: the guard before it, the answer to any error after it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from service.answers import failure, request_id
+from service.errors import (
+    BodyTooLarge,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServiceError,
+    SessionMalformed,
+    SessionMissing,
+)
+from service.logs import describe
+from service.models import SessionId
+
+if TYPE_CHECKING:
+    from sanic.exceptions import SanicException
+    from sanic.response import BaseHTTPResponse, HTTPResponse
+
+    from service.context import AppRequest
+
+log = logging.getLogger(__name__)
+
+_BY_STATUS: dict[int, type[ServiceError]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+    414: BodyTooLarge,
+    500: InternalError,
+    503: InternalError,
+}
+_FIRST_SERVER_ERROR = 500
+
+
+async def authenticate(request: AppRequest) -> None:
+    """Let a request pass to its route only with a live session, unless the route is public.
+
+    A path without a route, or without this method, has no session to protect:
+    it gets its 404 or 405.
+    """
+    route = request.route
+    if route is None or getattr(route.ctx, "public", False):
+        return
+    session_id = session_id_of(request)
+    request.ctx.session = await request.app.ctx.services.sessions.validate(session_id)
+
+
+def session_id_of(request: AppRequest) -> SessionId:
+    """The id in `sessionid`, `X-Session-Id` or `Authorization: Bearer`, the first that is there.
+
+    Raises SessionMissing, or SessionMalformed for anything that cannot be an
+    id of ours, two of them included.
+    """
+    headers = request.headers
+    given = headers.getall("sessionid", None) or headers.getall("x-session-id", None)
+    if given is None:
+        scheme, _, credential = headers.getone("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise SessionMissing
+        given = [credential]
+    session_id = SessionId.parse(given[0].strip()) if len(given) == 1 else None
+    if session_id is None:
+        raise SessionMalformed
+    return session_id
+
+
+async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:
+    """An error of ours has its answer in the error table."""
+    return failure(request, error)
+
+
+async def answer_framework_error(request: AppRequest, error: SanicException) -> HTTPResponse:
+    """What the server itself refuses: unknown routes, bad framing, bodies over the cap."""
+    status = error.status_code or _FIRST_SERVER_ERROR
+    known = _BY_STATUS.get(status)
+    if known is None:
+        return failure(request, InvalidRequest("request", "not readable as HTTP"), status=status)
+    if status >= _FIRST_SERVER_ERROR:
+        log.error("%s answered %d: %s", request_id(request), status, describe(error))
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    return failure(request, known(), status=status, headers=allow)
+
+
+async def answer_any_error(request: AppRequest, error: Exception) -> HTTPResponse:
+    """A fault of ours: the log has it, the client has the request id to quote."""
+    log.error("%s failed: %s", request_id(request), describe(error))
+    return failure(request, InternalError())
+
+
+async def start_timing(request: AppRequest) -> None:
+    """For the access log."""
+    request.ctx.started = time.monotonic()
+
+
+async def log_access(request: AppRequest, response: BaseHTTPResponse) -> None:
+    """One line per request: the route's pattern, never the URL, which may hold a code."""
+    started = getattr(request.ctx, "started", None)
+    log.info(
+        "%s %s %s %d %.1fms",
+        request_id(request),
+        request.method,
+        f"/{request.route.path}" if request.route else "-",
+        response.status,
+        (time.monotonic() - started) * 1000 if started else 0,
+    )

@@ -1,0 +1,79 @@
+"""How the service logs: one line per event, and no secret in it.
+
+Callers log event names and fields that are no secrets. As a second line of
+defence every record passes a filter that blanks what looks like one of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+_SECRET = re.compile(
+    r"(?P<session>[A-Za-z0-9_-]{22}\.)[A-Za-z0-9_-]{43}"
+    r"|(?P<query>\b(?:secret|js_code|code|session_key|access_token)=)[^&\s'\"]+"
+    r"|(?P<json>[\"'](?:secret|js_code|code|session_key|access_token|sessionid)[\"']:\s*[\"'])[^\"']+"
+    r"|(?P<url>\b[a-z+]+://[^/\s@]*:)[^/\s@]+(?=@)"
+)
+_HIDDEN: Final = "***"
+
+
+class Redact(logging.Filter):
+    """Blanks session ids, credentials in URLs and named secrets in any record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, cleaned."""
+        message = record.getMessage()
+        clean = redact(message)
+        if clean != message:
+            record.msg, record.args = clean, None
+        if record.exc_info and record.exc_info[1]:
+            record.exc_text = describe(record.exc_info[1])
+            record.exc_info = None
+        return True
+
+
+def redact(text: str) -> str:
+    """`text` with everything blanked that looks like a secret of ours."""
+    return _SECRET.sub(lambda match: f"{match[match.lastgroup or 0]}{_HIDDEN}", text)
+
+
+def describe(error: BaseException) -> str:
+    """An exception for the log: its kind, its redacted text, and where it came from."""
+    places = [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-8:]
+    ]
+    return redact(f"{type(error).__name__}: {error}") + " at " + " < ".join(reversed(places))
+
+
+def configure(settings: Settings) -> None:
+    """Set up logging for this process: everything to standard error through one filter."""
+    config: dict[str, Any] = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"redact": {"()": Redact}},
+        "formatters": {
+            "line": {
+                "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+            }
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["redact"],
+            }
+        },
+        "root": {"level": settings.log_level, "handlers": ["stderr"]},
+        # Sanic's loggers propagate to the root; its chatter about workers stays out.
+        "loggers": {"sanic.root": {"level": "WARNING"}, "sanic.server": {"level": "WARNING"}},
+    }
+    logging.config.dictConfig(config)

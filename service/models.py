@@ -1,0 +1,151 @@
+"""The values that pass between the use cases, the stores and WeChat.
+
+Fields that must never be printed are left out of `repr`, so that no log line
+or traceback can carry them by accident.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+SESSION_KEY_BYTES: Final = 16
+SECRET_BYTES: Final = 32
+_HANDLE_LENGTH: Final = 22
+_DIGEST_LENGTH: Final = 22
+_SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def handle_of(appid: str, openid: str, device: str) -> str:
+    """The public half of a session id: one per user, mini-program and device class.
+
+    22 base64url characters of SHA-256, 132 bits. It is no secret: it only finds
+    the record. The NUL keeps ("ab", "c") and ("a", "bc") apart.
+    """
+    digest = hashlib.sha256(f"{appid}\0{openid}\0{device}".encode()).digest()
+    return _base64url(digest)[:_HANDLE_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """What the client holds: `<handle>.<secret>`, 66 characters."""
+
+    handle: str
+    secret: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> SessionId | None:
+        """Read a client's header; None for anything this service cannot have issued."""
+        match = _SESSION_ID.fullmatch(text)
+        return cls(match[1], match[2]) if match else None
+
+    @classmethod
+    def new(cls, handle: str) -> SessionId:
+        """Make an id with 256 fresh random bits."""
+        return cls(handle, secrets.token_urlsafe(SECRET_BYTES))
+
+    @property
+    def text(self) -> str:
+        """The form that goes to the client."""
+        return f"{self.handle}.{self.secret}"
+
+    @property
+    def digest(self) -> str:
+        """What a store may keep of the secret: 132 bits of its SHA-256.
+
+        The secret is 256 random bits, so a plain hash cannot be searched, and
+        half of it loses nothing while it keeps the record small.
+        """
+        return _base64url(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
+
+    def matches(self, digest: str) -> bool:
+        """Whether `digest` is of this id's secret; takes the same time either way."""
+        return hmac.compare_digest(self.digest, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class WeChatApp:
+    """One mini-program and its AppSecret."""
+
+    appid: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WeChatIdentity:
+    """Who a login code stood for, by WeChat's word."""
+
+    openid: str
+    session_key: bytes = field(repr=False)
+    """16 bytes: WeChat sends them as 24 characters of base64."""
+    unionid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """WeChat's key for the user's encrypted data, and the one before it.
+
+    A client may have encrypted with the former one just before a login
+    replaced it, so both are kept.
+    """
+
+    current: bytes = field(repr=False)
+    previous: bytes | None = field(default=None, repr=False)
+
+    def followed_by(self, newer: bytes) -> SessionKeys:
+        """The keys after WeChat handed out `newer`."""
+        return self if newer == self.current else SessionKeys(newer, self.current)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A live session: who is calling, and until when."""
+
+    handle: str
+    appid: str
+    openid: str
+    unionid: str | None
+    device: str
+    issued_at: int
+    """Milliseconds since the epoch, by the clock of Redis."""
+    expires_in: int
+    """Whole seconds left."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """What a login hands out."""
+
+    session_id: SessionId
+    expires_in: int
+    """Whole seconds."""
+    shared: bool = False
+    """Whether an earlier login of the same moment made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeClaim:
+    """The right to take one login code to WeChat."""
+
+    key: str
+    nonce: str
+    client: str
+    """Digest of the Idempotency-Key; empty without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastLogin:
+    """The answer that an earlier request with the same code and Idempotency-Key got."""
+
+    handle: str
+    digest: str
+    expires_in: int

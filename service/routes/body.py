@@ -1,0 +1,57 @@
+"""Reading a request's body into a typed value, or saying which field is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from service.errors import InvalidRequest, UnsupportedMediaType
+
+if TYPE_CHECKING:
+    from service.context import AppRequest
+
+
+class Body(BaseModel):
+    """Base of all bodies: camelCase names as on the wire, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+
+
+def read_body(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
+    """Parse a JSON body.
+
+    JSON is read whatever the content type claims, since `curl -d` and some
+    clients claim a form. Raises InvalidRequest naming the field, and
+    UnsupportedMediaType for a body that is neither JSON nor called JSON.
+    """
+    try:
+        return kind.model_validate_json(request.body)
+    except ValidationError as invalid:
+        if _is_no_json(invalid) and request.body and not _says_json(request):
+            raise UnsupportedMediaType from None
+        raise _first_fault(invalid) from None
+
+
+def read_query(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
+    """The same from the query string, the first value of each name; raises InvalidRequest."""
+    try:
+        return kind.model_validate({name: request.args.get(name) for name in request.args})
+    except ValidationError as invalid:
+        raise _first_fault(invalid) from None
+
+
+def _first_fault(invalid: ValidationError) -> InvalidRequest:
+    fault = invalid.errors(include_input=False, include_context=False, include_url=False)[0]
+    return InvalidRequest(".".join(str(part) for part in fault["loc"]) or "body", fault["msg"])
+
+
+def _is_no_json(invalid: ValidationError) -> bool:
+    return invalid.errors(include_input=False)[0]["type"] == "json_invalid"
+
+
+def _says_json(request: AppRequest) -> bool:
+    return "json" in request.headers.getone("content-type", "")

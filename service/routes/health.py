@@ -1,0 +1,42 @@
+"""For whoever starts, stops and balances the service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sanic import Blueprint
+
+from service.answers import success
+from service.errors import SessionStoreUnavailable
+
+if TYPE_CHECKING:
+    from sanic.response import HTTPResponse
+
+    from service.context import AppRequest
+
+health = Blueprint("health")
+
+_PATIENCE_SECONDS = 0.5
+
+
+async def live(request: AppRequest) -> HTTPResponse:
+    """The process answers; says nothing of what it depends on."""
+    return success(request, {"status": "live"})
+
+
+async def ready(request: AppRequest) -> HTTPResponse:
+    """200 when sessions can be served; 503 while Redis is away or the worker is stopping."""
+    context = request.app.ctx
+    if not context.ready:
+        raise SessionStoreUnavailable
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await context.services.sessions.ping()
+    except TimeoutError:
+        raise SessionStoreUnavailable from None
+    return success(request, {"status": "ready"})
+
+
+for _route, _path in ((live, "/livez"), (ready, "/readyz")):
+    health.add_route(_route, _path, methods=("GET", "HEAD"), ctx_public=True)

@@ -1,0 +1,36 @@
+"""Who is calling: the question of gateways and other back ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sanic import Blueprint
+from sanic.response import HTTPResponse
+
+from service.answers import headers_for
+
+if TYPE_CHECKING:
+    from service.context import AppRequest
+
+verify = Blueprint("verify")
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+async def show_caller(request: AppRequest) -> HTTPResponse:
+    """200, no body, the caller in headers.
+
+    Every header is always there, empty where unknown: a gateway that copies
+    them then overwrites whatever a client made up.
+    """
+    session = request.ctx.session
+    headers = headers_for(request)
+    headers["X-Auth-Openid"] = session.openid
+    headers["X-Auth-Appid"] = session.appid
+    headers["X-Auth-Unionid"] = session.unionid or ""
+    headers["X-Session-Expires-In"] = str(session.expires_in)
+    return HTTPResponse(b"", 200, headers)
+
+
+# A gateway may pass on the method of the request it asks about, and has no use for a body.
+verify.add_route(show_caller, "/verify", methods=_METHODS, ctx_gateway=True)

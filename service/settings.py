@@ -1,0 +1,200 @@
+"""Every setting: its variable, its unit, its default. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.models import WeChatApp
+
+WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_SECRET_KEY_LENGTH: Final = 32
+_CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the text names every fault and no value."""
+
+
+class Settings(BaseSettings):
+    """The service's settings, checked as a whole and frozen.
+
+    Names are those of the environment variables in lower case. A value in the
+    environment wins over the same name in a `.env` file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="production refuses stand-ins and demands every secret"
+    )
+    dyno: str = Field("", description="set by Heroku; anything in it means production")
+
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: int = Field(8000, ge=1, le=65535, description="port to listen on")
+    web_concurrency: int = Field(1, ge=1, le=64, description="worker processes")
+
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("redis_tls_url", "redis_url"),
+        description="redis://, rediss:// or unix://; REDIS_TLS_URL goes first",
+    )
+    redis_tls_verify: Literal["required", "none"] = Field(
+        "required", description="none accepts the self-signed certificates of hosted Redis"
+    )
+    redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker")
+    redis_timeout_ms: int = Field(400, ge=20, le=5000, description="per attempt; reads have two")
+
+    wechat_appid: str | None = Field(None, description="the mini-program's appid")
+    wechat_secret: SecretStr | None = Field(None, description="its AppSecret")
+    wechat_api_base: _CommaSeparated = Field(
+        WECHAT_HOSTS, description="WeChat's hosts in order of preference, comma-separated"
+    )
+    wechat_timeout_ms: int = Field(3000, ge=100, le=20000, description="one exchange, all in all")
+    wechat_concurrency: int = Field(
+        128, ge=1, le=10000, description="exchanges under way per worker; more are answered 503"
+    )
+    simulator_port: int = Field(8001, ge=1, le=65535, description="the WeChat stand-in's port")
+
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated, 32 characters or more each; the first seals, all open"
+    )
+
+    session_ttl: int = Field(7200, ge=1, le=30 * 86400, description="seconds a session lives")
+    session_renewal: Literal["fixed", "sliding"] = Field(
+        "fixed", description="fixed ends SESSION_TTL after login; sliding starts anew with use"
+    )
+    session_max_age: int = Field(
+        7 * 86400, ge=1, le=365 * 86400, description="seconds no sliding session outlives"
+    )
+    login_coalesce_ms: int = Field(
+        3000, ge=0, le=60000, description="logins of one user this close share a session; 0: never"
+    )
+    device_classes: _CommaSeparated = Field(
+        ("default",), description="one session per user and class; the first one is the default"
+    )
+
+    auth_error_status: Literal[401, 200] = Field(
+        401, description="200 for old clients that read bodies only; /verify always says 401"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="")
+    access_log: bool = Field(False, description="a log line per request; costs throughput")
+
+    @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < _SECRET_KEY_LENGTH for key in value):
+            raise ValueError(f"each key needs {_SECRET_KEY_LENGTH} characters or more")
+        return value
+
+    @field_validator("device_classes")
+    @classmethod
+    def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(name.isascii() and name.isidentifier() for name in value):
+            raise ValueError("give one or more plain names, comma-separated")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"must begin with one of {' '.join(_REDIS_SCHEMES)}")
+        return value
+
+    @field_validator("wechat_api_base")
+    @classmethod
+    def _http_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(base.startswith(("https://", "http://")) for base in value):
+            raise ValueError("give one or more http(s):// addresses, comma-separated")
+        return tuple(base.rstrip("/") for base in value)
+
+    @property
+    def production(self) -> bool:
+        """Whether stand-ins and development secrets are refused."""
+        return self.environment == "production" or bool(self.dyno)
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo routes are there."""
+        return not self.production
+
+    @property
+    def apps(self) -> dict[str, WeChatApp]:
+        """The mini-programs served, by appid."""
+        if self.wechat_appid is None or self.wechat_secret is None:
+            return {}
+        return {
+            self.wechat_appid: WeChatApp(self.wechat_appid, self.wechat_secret.get_secret_value())
+        }
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The variables without which the service cannot work."""
+        needed = {
+            "REDIS_URL": self.redis_url,
+            "WECHAT_APPID": self.wechat_appid,
+            "WECHAT_SECRET": self.wechat_secret,
+            "SECRET_KEYS": self.secret_keys,
+        }
+        return tuple(name for name, value in needed.items() if not value)
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """What is wrong with the settings taken together."""
+        found = {
+            "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
+            and self.session_max_age < self.session_ttl,
+            "WECHAT_APPID, WECHAT_SECRET: set both or none": not self.production
+            and (self.wechat_appid is None) != (self.wechat_secret is None),
+            "WECHAT_API_BASE: is of no use without WECHAT_APPID": not self.apps
+            and self.wechat_api_base != WECHAT_HOSTS,
+            "WECHAT_API_BASE: must be https:// in production": self.production
+            and any(base.startswith("http://") for base in self.wechat_api_base),
+        }
+        return tuple(text for text, wrong in found.items() if wrong)
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises ConfigError, which lists all that is wrong at once: values out of
+    shape, settings that contradict each other and, in production, each missing
+    variable. It names variables and rules, never a value.
+    """
+    wrong: dict[str, str] = {}
+    try:
+        settings = Settings()
+    except ValidationError as invalid:
+        wrong = {str(fault["loc"][0]): fault["msg"] for fault in invalid.errors()}
+        # The rest is checked as if the faulty ones were left at their defaults.
+        settings = Settings(**{name: _default(name) for name in wrong})
+    faults = [f"{name.upper()}: {text}" for name, text in wrong.items()]
+    faults += settings.conflicts
+    if settings.production:
+        faults += [f"{name}: missing" for name in settings.missing if name.lower() not in wrong]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return settings
+
+
+def _default(name: str) -> Any:
+    field = Settings.model_fields.get(name, Settings.model_fields["redis_url"])
+    return field.default

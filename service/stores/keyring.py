@@ -1,0 +1,60 @@
+"""Sealing of what must not lie open in Redis: session secrets and WeChat's session keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_KEY_ID_BYTES: Final = 3
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class Keyring:
+    """AES-256-GCM under the first of several keys; opens what any of them sealed.
+
+    To rotate, put a new key in front and drop the old one a session's life later.
+    Nonces are random, so a key should seal no more than 2^32 times: eleven
+    years at a million logins a day.
+    """
+
+    def __init__(self, ring: Sequence[str], *, purpose: str) -> None:
+        """`ring`: the operator's secrets, one or more, of any text; `purpose` keeps uses apart."""
+        derived = [_derive(secret, purpose) for secret in ring]
+        self._first = derived[0][0]
+        self._keys = {key_id: AESGCM(key) for key_id, key in derived}
+
+    def seal(self, plain: bytes, *, owner: str) -> str:
+        """Encrypt for `owner`: base64url text that opens for no other owner."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        aad = owner.encode() + self._first
+        box = self._first + nonce + self._keys[self._first].encrypt(nonce, plain, aad)
+        return base64.urlsafe_b64encode(box).rstrip(b"=").decode()
+
+    def open(self, sealed: str, *, owner: str) -> bytes | None:
+        """Decrypt; None when the key has left the ring or the text is not of this owner."""
+        try:
+            box = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            key_id, rest = box[:_KEY_ID_BYTES], box[_KEY_ID_BYTES:]
+            nonce, ciphertext = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
+            return self._keys[key_id].decrypt(nonce, ciphertext, owner.encode() + key_id)
+        except (KeyError, InvalidTag, ValueError, binascii.Error):
+            return None
+
+
+def _derive(secret: str, purpose: str) -> tuple[bytes, bytes]:
+    """An AES key from any secret, and a short name for it that tells nothing of it."""
+    info = f"minigate {purpose}".encode()
+    key = HKDF(SHA256(), _KEY_BYTES, salt=None, info=info).derive(secret.encode())
+    return hashlib.sha256(b"key id" + key).digest()[:_KEY_ID_BYTES], key

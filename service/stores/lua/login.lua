@@ -1,0 +1,33 @@
+-- Writes a login's session, unless a login of the same moment has just done so.
+--
+-- KEYS[1]  the user's session record
+-- ARGV[1]  deadline, milliseconds by this server's clock
+-- ARGV[2]  the new record, JSON without "p"
+-- ARGV[3]  its digest
+-- ARGV[4]  its lifetime, milliseconds
+-- ARGV[5]  logins this close share a session, milliseconds; 0: never
+--
+-- {'late', now}            past the deadline: the caller has given up already
+-- {'recent', now, record}  a session this young is there: share it
+-- {'stored', now, digest}  written; or written before, when a repeat arrives
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[1]) then
+    return {'late', now}
+end
+
+local replaces = ''
+local current = redis.call('GET', KEYS[1])
+local readable, old = pcall(cjson.decode, current or '')
+if readable and type(old) == 'table' and old.d then
+    if old.d == ARGV[3] then
+        return {'stored', now, ARGV[3]}
+    end
+    local window = tonumber(ARGV[5])
+    if window > 0 and not old['end'] and old.iat + window > now then
+        return {'recent', now, current}
+    end
+    replaces = ',"p":"' .. old.d .. '"'
+end
+redis.call('SET', KEYS[1], string.sub(ARGV[2], 1, -2) .. replaces .. '}', 'PX', ARGV[4])
+return {'stored', now, ARGV[3]}

@@ -1,0 +1,179 @@
+"""Sessions in Redis: one key per user, mini-program and device class.
+
+Login is one write, so a new one replaces the old one by construction;
+validation is one read; every command touches one key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from service.errors import (
+    SessionExpired,
+    SessionKicked,
+    SessionReplaced,
+    SessionStoreUnavailable,
+    UserBanned,
+)
+from service.models import OpenedSession, SessionId, handle_of
+from service.stores import session_record
+from service.stores.batch_reader import BatchReader
+from service.stores.keyring import Keyring
+from service.stores.scripts import Script, Scripts
+from service.stores.session_record import NotOurRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from service.models import Session, SessionKeys, WeChatIdentity
+    from service.settings import Settings
+    from service.stores.redis_connection import OutageLog
+
+KEY_PREFIX: Final = "minigate:session:"
+
+_LOGIN = Script("login")
+_REKEY = Script("rekey")
+_LOGOUT = Script("logout")
+_END = Script("end")
+_RENEW = Script("renew")
+
+
+class RedisSessions:
+    """The SessionStore port over redis-py."""
+
+    def __init__(
+        self, redis: Redis, settings: Settings, scripts: Scripts, outage: OutageLog
+    ) -> None:
+        """`settings` gives the lifetimes, the coalescing window and the key ring."""
+        self._sliding = settings.session_renewal == "sliding"
+        self._ttl_ms = settings.session_ttl * 1000
+        self._life = settings.session_max_age if self._sliding else settings.session_ttl
+        self._window_ms = settings.login_coalesce_ms
+        ring = [key.get_secret_value() for key in settings.secret_keys]
+        self._keyring = Keyring(ring, purpose="session")
+        self._scripts = scripts
+        self._reader = BatchReader(redis, with_ttl=self._sliding, outage=outage)
+
+    async def open(self, identity: WeChatIdentity, *, appid: str, device: str) -> OpenedSession:
+        """Log a user in: write their session, or share one that is just as new."""
+        handle = handle_of(appid, identity.openid, device)
+        session_id, window_ms = SessionId.new(handle), self._window_ms
+        while True:
+            record = await self._write(session_id, identity, appid, device, window_ms)
+            if record is None:
+                return OpenedSession(session_id, self._ttl_ms // 1000)
+            opened = session_record.unseal(record, self._keyring)
+            if opened is None:
+                window_ms = 0  # sealed by a key that has left the ring: replace it
+                continue
+            shared, keys = opened
+            if await self._keep_newer_key(record, shared, keys, identity.session_key):
+                return OpenedSession(shared, await self._seconds_left(record), shared=True)
+
+    async def validate(self, session_id: SessionId) -> Session:
+        """The live session of this id, or the SessionError that says why there is none."""
+        reading = await self._reader.read(KEY_PREFIX + session_id.handle)
+        if reading.value is None:
+            raise SessionExpired
+        record = self._read(reading.value, session_id.handle)
+        digest = session_id.digest
+        if not session_id.matches(record.digest):
+            if record.replaced(digest):
+                raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
+            raise SessionExpired
+        if record.ended == "banned":
+            raise UserBanned
+        if record.ended:
+            raise SessionKicked(at=record.ended_at)
+        if reading.ttl_ms is None:
+            return record.session(expires_in=await self._seconds_left(record))
+        left_ms = await self._renewed(session_id, record, reading.ttl_ms)
+        return record.session(expires_in=max(left_ms, 0) // 1000)
+
+    async def close(self, session_id: SessionId) -> bool:
+        """Log out. False when this very session was not live any more."""
+        reply = await self._run(_LOGOUT, session_id.handle, session_id.digest)
+        return bool(reply[0] == b"ended")
+
+    async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+        """End whatever session lives under `handle`, and say why to its holder."""
+        reply = await self._run(_END, handle, reason)
+        return bool(reply[0] == b"ended")
+
+    async def recall(self, handle: str, digest: str) -> SessionId | None:
+        """The id of a live session by its digest, for a login that is answered once more."""
+        reading = await self._reader.read(KEY_PREFIX + handle)
+        if reading.value is None:
+            return None
+        record = self._read(reading.value, handle)
+        if record.digest != digest or record.ended:
+            return None
+        opened = session_record.unseal(record, self._keyring)
+        return opened[0] if opened else None
+
+    async def ping(self) -> None:
+        """Prove that Redis answers; raises SessionStoreUnavailable."""
+        await self._scripts.synchronise()
+
+    async def aclose(self) -> None:
+        """Let reads under way finish. The Redis client is the caller's."""
+        await self._reader.aclose()
+
+    async def _write(
+        self,
+        session_id: SessionId,
+        identity: WeChatIdentity,
+        appid: str,
+        device: str,
+        window_ms: int,
+    ) -> SessionRecord | None:
+        """None when written, else the record of a login of the same moment."""
+        record = session_record.write(
+            session_id,
+            identity,
+            appid=appid,
+            device=device,
+            issued_at=await self._scripts.now_ms(),
+            life=self._life,
+            keyring=self._keyring,
+        )
+        reply = await self._run(
+            _LOGIN, session_id.handle, record, session_id.digest, self._ttl_ms, window_ms
+        )
+        return self._read(reply[2], session_id.handle) if reply[0] == b"recent" else None
+
+    async def _keep_newer_key(
+        self, record: SessionRecord, session_id: SessionId, keys: SessionKeys, newer: bytes
+    ) -> bool:
+        """Put this login's session_key into the shared session; False when it has changed."""
+        changed = keys.followed_by(newer)
+        if changed is keys:
+            return True
+        sealed = session_record.seal(session_id, changed, self._keyring)
+        reply = await self._run(_REKEY, session_id.handle, record.sealed, sealed)
+        return bool(reply[0] == b"stored")
+
+    async def _renewed(self, session_id: SessionId, record: SessionRecord, ttl_ms: int) -> int:
+        """The milliseconds left, after giving a session in use more of them if due."""
+        longest = min(self._ttl_ms, record.expires_at - await self._scripts.now_ms())
+        if ttl_ms * 2 > self._ttl_ms or longest <= ttl_ms:
+            return ttl_ms
+        try:
+            reply = await self._run(_RENEW, session_id.handle, session_id.digest, longest)
+        except SessionStoreUnavailable:
+            return ttl_ms  # it is valid for now; the next request tries again
+        return longest if reply[0] == b"renewed" else ttl_ms
+
+    async def _run(self, script: Script, handle: str, *args: str | bytes | int) -> list[Any]:
+        return await self._scripts.run(script, KEY_PREFIX + handle, *args)
+
+    async def _seconds_left(self, record: SessionRecord) -> int:
+        return max(record.expires_at - await self._scripts.now_ms(), 0) // 1000
+
+    @staticmethod
+    def _read(raw: bytes, handle: str) -> SessionRecord:
+        try:
+            return SessionRecord.read(raw, handle=handle)
+        except NotOurRecord as fault:
+            # Somebody else's reply, or a damaged record: no verdict on the session.
+            raise SessionStoreUnavailable from fault

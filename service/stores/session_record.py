@@ -1,0 +1,148 @@
+"""The one JSON string that Redis keeps per user: how it is written and read.
+
+    v     version of this layout
+    h     the handle again, so that a reply meant for another key is recognised
+    d     digest of the session's secret
+    p     digest of the session that this one replaced (added by login.lua)
+    app   appid             openid, unionid   WeChat's ids
+    dev   device class      iat               milliseconds, clock of Redis
+    life  seconds from iat that the session may live at most
+    k     sealed: secret, session_key, previous session_key
+    end   why an operator ended it; endAt, when (added by end.lua)
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from service.models import SECRET_BYTES, SESSION_KEY_BYTES, Session, SessionId, SessionKeys
+
+if TYPE_CHECKING:
+    from service.models import WeChatIdentity
+    from service.stores.keyring import Keyring
+
+_VERSION: Final = 1
+
+
+class NotOurRecord(Exception):
+    """What Redis answered is not the record that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A record as read from Redis."""
+
+    fields: dict[str, Any]
+
+    @classmethod
+    def read(cls, raw: bytes, *, handle: str) -> SessionRecord:
+        """Parse and make sure that it is `handle`'s; raises NotOurRecord."""
+        try:
+            fields = orjson.loads(raw)
+            if fields["h"] == handle and fields["v"] == _VERSION:
+                return cls(fields)
+        except (ValueError, TypeError, KeyError):
+            pass
+        raise NotOurRecord
+
+    @property
+    def ended(self) -> str | None:
+        """Why an operator ended the session; None while it lives."""
+        return self.fields.get("end")
+
+    @property
+    def ended_at(self) -> int:
+        """When an operator ended it, Unix seconds."""
+        return int(self.fields["endAt"]) // 1000
+
+    @property
+    def issued_at(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self.fields["iat"])
+
+    @property
+    def device(self) -> str:
+        """The device class that logged in."""
+        return str(self.fields["dev"])
+
+    @property
+    def expires_at(self) -> int:
+        """The last millisecond the session can live to, however often it is renewed."""
+        return self.issued_at + int(self.fields["life"]) * 1000
+
+    @property
+    def digest(self) -> str:
+        """Digest of the live secret."""
+        return str(self.fields["d"])
+
+    @property
+    def sealed(self) -> str:
+        """The sealed part, as stored."""
+        return str(self.fields["k"])
+
+    def replaced(self, digest: str) -> bool:
+        """Whether this login replaced the session of `digest`; in constant time."""
+        return hmac.compare_digest(self.fields.get("p", ""), digest)
+
+    def session(self, *, expires_in: int) -> Session:
+        """The session as the rest of the service knows it."""
+        fields = self.fields
+        return Session(
+            handle=fields["h"],
+            appid=fields["app"],
+            openid=fields["openid"],
+            unionid=fields.get("unionid"),
+            device=fields["dev"],
+            issued_at=fields["iat"],
+            expires_in=expires_in,
+        )
+
+
+def write(
+    session_id: SessionId,
+    identity: WeChatIdentity,
+    *,
+    appid: str,
+    device: str,
+    issued_at: int,
+    life: int,
+    keyring: Keyring,
+) -> bytes:
+    """The record of a new session. `issued_at` in milliseconds, `life` in seconds."""
+    fields: dict[str, Any] = {
+        "v": _VERSION,
+        "h": session_id.handle,
+        "d": session_id.digest,
+        "app": appid,
+        "openid": identity.openid,
+        "dev": device,
+        "iat": issued_at,
+        "life": life,
+        "k": seal(session_id, SessionKeys(identity.session_key), keyring),
+    }
+    if identity.unionid:
+        fields["unionid"] = identity.unionid
+    return orjson.dumps(fields)
+
+
+def seal(session_id: SessionId, keys: SessionKeys, keyring: Keyring) -> str:
+    """Seal what only this service may read, bound to the session's handle."""
+    secret = base64.urlsafe_b64decode(session_id.secret + "=")
+    return keyring.seal(secret + keys.current + (keys.previous or b""), owner=session_id.handle)
+
+
+def unseal(record: SessionRecord, keyring: Keyring) -> tuple[SessionId, SessionKeys] | None:
+    """Open the sealed part; None when its key has left the ring."""
+    handle = str(record.fields["h"])
+    plain = keyring.open(record.sealed, owner=handle)
+    if plain is None:
+        return None
+    secret, keys = plain[:SECRET_BYTES], plain[SECRET_BYTES:]
+    text = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+    previous = keys[SESSION_KEY_BYTES:] or None
+    return SessionId(handle, text), SessionKeys(keys[:SESSION_KEY_BYTES], previous)

@@ -1,0 +1,65 @@
+"""WeChat's errcodes and what they mean to a caller of this service.
+
+The meanings are those of WeChat's documentation for code2Session and its list
+of global return codes; 40163 and the text forms are not documented there but
+are what the server has answered for years.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+from service.errors import (
+    LoginCodeInvalid,
+    LoginCodeUsed,
+    ServiceError,
+    WeChatMisconfigured,
+    WeChatRateLimited,
+    WeChatUnavailable,
+    WeChatUserBlocked,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_BUSY: Final = -1
+
+CODE2SESSION: Final[Mapping[int, type[ServiceError]]] = {
+    SYSTEM_BUSY: WeChatUnavailable,
+    40029: LoginCodeInvalid,  # wrong, expired, another app's, or not a wx.login code
+    42003: LoginCodeInvalid,  # the same, in the words of the official-account family
+    40163: LoginCodeUsed,
+    40226: WeChatUserBlocked,
+    45009: WeChatRateLimited,  # the app's daily quota
+    45011: WeChatRateLimited,  # 100 a minute for one user
+    40002: WeChatMisconfigured,  # grant_type
+    40013: WeChatMisconfigured,  # appid unknown
+    40125: WeChatMisconfigured,  # AppSecret wrong or reset
+    40164: WeChatMisconfigured,  # this server's address is not on the app's list
+    40166: WeChatMisconfigured,  # the mini-program does not exist
+    40243: WeChatMisconfigured,  # AppSecret frozen
+    41002: WeChatMisconfigured,  # appid missing
+    41004: WeChatMisconfigured,  # AppSecret missing
+    41008: WeChatMisconfigured,  # code missing: never sent without one
+    48001: WeChatMisconfigured,  # the account lacks the permission
+    48017: WeChatMisconfigured,  # a retired address of WeChat: something pins its DNS
+    50002: WeChatMisconfigured,  # the account is restricted
+    50007: WeChatMisconfigured,  # the account is frozen
+}
+
+_RID = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
+_IP = re.compile(r"invalid ip ([0-9a-fA-F.:]{3,45})")
+
+
+def loggable(errmsg: object) -> str:
+    """What of an errmsg may be logged: the rid that WeChat's support asks for, and our own IP."""
+    text = errmsg if isinstance(errmsg, str) else ""
+    rid, ip = _RID.search(text), _IP.search(text)
+    found = [f"rid={rid[1]}"] if rid else []
+    if ip:
+        with contextlib.suppress(ValueError):  # not an address: not ours to print
+            found.append(f"ip={ipaddress.ip_address(ip[1])}")
+    return " ".join(found)
