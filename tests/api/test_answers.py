@@ -1,0 +1,185 @@
+"""The form of every answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.running import running_service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.settings import Settings
+    from tests.support.running import Api
+
+
+@pytest.mark.parametrize(
+    ("languages", "msg"),
+    [
+        (None, "请先登录"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "请先登录"),
+        ("en", "Log in first"),
+        ("en-GB,en;q=0.9,zh;q=0.8", "Log in first"),
+        ("zh;q=0.2, en;q=0.7", "Log in first"),
+        ("fr, de", "请先登录"),
+        ("fr, en;q=0.1", "Log in first"),
+        ("en;q=0", "请先登录"),
+        (",;;q=,,en;q=9", "请先登录"),
+    ],
+)
+async def test_texts_are_chinese_unless_english_is_asked_for(
+    api: Api, languages: str | None, msg: str
+) -> None:
+    headers = {"Accept-Language": languages} if languages else {}
+    assert (await api.ask("GET", "/session", headers=headers)).body["msg"] == msg
+
+
+async def test_a_failure_has_the_envelope(api: Api) -> None:
+    answer = await api.ask("GET", "/session", headers={"X-Request-ID": "trace-1"})
+    assert answer.body == {
+        "code": 40100,
+        "error": "session_missing",
+        "msg": "请先登录",
+        "data": None,
+        "requestId": "trace-1",
+    }
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+async def test_problem_json_is_given_to_who_asks_for_it(api: Api) -> None:
+    answer = await api.ask(
+        "GET", "/session", headers={"Accept": "application/problem+json", "Accept-Language": "en"}
+    )
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    request_id = answer.body.pop("requestId")
+    assert request_id == answer.headers["X-Request-ID"]
+    assert answer.body == {
+        "type": "urn:minigate:error:session_missing",
+        "title": "Log in first",
+        "status": 401,
+        "code": 40100,
+        "error": "session_missing",
+        "data": None,
+    }
+
+
+@pytest.mark.parametrize("path", ["/livez", "/session", "/nowhere", "/verify"])
+async def test_no_answer_may_be_cached_and_each_can_be_traced(api: Api, path: str) -> None:
+    answer = await api.ask("GET", path, headers={"X-Request-ID": "abc-1.2_3"})
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Request-ID"] == "abc-1.2_3"
+
+
+@pytest.mark.parametrize("given", ["a b", "x" * 65, "é", "<script>", ""])
+async def test_a_request_id_that_is_no_plain_word_is_replaced(api: Api, given: str) -> None:
+    answer = await api.ask("GET", "/livez", headers={"X-Request-ID": given})
+    assert len(answer.headers["X-Request-ID"]) == 16
+    assert answer.headers["X-Request-ID"] != given
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, 40400),
+        ("GET", "/login", 405, 40500),
+        ("TRACE", "/session", 405, 40500),
+        ("OPTIONS", "/login", 405, 40500),
+    ],
+)
+async def test_what_is_not_there_says_so(
+    api: Api, method: str, path: str, status: int, code: int
+) -> None:
+    answer = await api.ask(method, path)
+    assert (answer.status, answer.code) == (status, code)
+
+
+async def test_a_refused_method_names_the_ones_that_work(api: Api) -> None:
+    assert (await api.ask("GET", "/login")).headers["Allow"] == "POST"
+
+
+BODIES: list[tuple[Any, str, int, int, str]] = [
+    (b"", "application/json", 400, 40000, "body"),
+    (b"{", "application/json", 400, 40000, "body"),
+    (b"[]", "application/json", 400, 40000, "body"),
+    (b"null", "application/json", 400, 40000, "body"),
+    (b'"text"', "application/json", 400, 40000, "body"),
+    (b"{}", "application/json", 400, 40000, "code"),
+    (b'{"code": 1}', "application/json", 400, 40000, "code"),
+    (b'{"code": ""}', "application/json", 400, 40000, "code"),
+    (b'{"code": null}', "application/json", 400, 40000, "code"),
+    (b'{"code": "%s"}' % (b"x" * 129), "application/json", 400, 40000, "code"),
+    (b'{"code": "0x", "appid": 5}', "application/json", 400, 40000, "appid"),
+    (b'{"code": "0x", "device": ["a"]}', "application/json", 400, 40000, "device"),
+    (b"\xff\xfe{", "application/json", 400, 40000, "body"),
+    (b'{"code": "\\ud800"}', "application/json", 400, 40000, "body"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "code", "field"), BODIES)
+async def test_a_bad_body_is_told_which_field_is_wrong(
+    api: Api, body: bytes, kind: str, status: int, code: int, field: str
+) -> None:
+    answer = await api.ask("POST", "/login", data=body, headers={"Content-Type": kind})
+    assert (answer.status, answer.code, answer.data["field"]) == (status, code, field)
+    assert field in answer.body["msg"]
+
+
+async def test_a_form_is_told_to_be_json(api: Api) -> None:
+    answer = await api.ask(
+        "POST",
+        "/login",
+        data=b"code=0x",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert (answer.status, answer.code) == (415, 41500)
+
+
+async def test_a_body_over_the_cap_is_refused(api: Api) -> None:
+    answer = await api.ask("POST", "/login", data=b"x" * (16 * 1024 + 1))
+    assert (answer.status, answer.code) == (413, 41300)
+
+
+@pytest.mark.parametrize("key", ["", "with space", "x" * 129, "é"])
+async def test_an_idempotency_key_out_of_shape_is_refused(api: Api, key: str) -> None:
+    answer = await api.ask("POST", "/login", json={"code": "0x"}, headers={"Idempotency-Key": key})
+    assert (answer.status, answer.code, answer.data["field"]) == (400, 40000, "Idempotency-Key")
+
+
+async def test_a_query_without_code_is_refused(api: Api) -> None:
+    answer = await api.ask("GET", "/wx/onlogin")
+    assert (answer.status, answer.code, answer.data["field"]) == (400, 40000, "code")
+
+
+async def test_a_fault_of_ours_is_told_as_a_request_id_and_nothing_else(
+    api: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("internals nobody should see")
+
+    monkeypatch.setattr(api.app.ctx.services.sessions, "validate", broken)
+    sessionid = "B" * 22 + "." + "A" * 43
+    answer = await api.session(sessionid)
+    assert (answer.status, answer.code) == (500, 50000)
+    assert "internals" not in str(answer.body)
+    assert answer.body["requestId"] in caplog.text
+    assert "RuntimeError: internals nobody should see" in caplog.text
+
+
+async def test_production_has_no_demo(settings: Callable[..., Settings]) -> None:
+    async with running_service(settings(environment="production")) as api:
+        assert (await api.ask("GET", "/wx/products/list")).status == 404
+        assert (await api.ask("GET", "/livez")).status == 200
+
+
+async def test_the_access_log_shows_the_route_and_never_the_query(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_service(settings(access_log=True)) as api:
+        await api.ask("GET", "/wx/onlogin", params={"code": "0canary", "device": "x"})
+        await api.ask("GET", "/nowhere")
+    logged = capsys.readouterr().err
+    assert "GET /wx/onlogin 400" in logged
+    assert "GET - 404" in logged
+    assert "canary" not in logged

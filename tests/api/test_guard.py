@@ -1,0 +1,146 @@
+"""Who may pass, and what they are told who may not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.running import running_service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.settings import Settings
+    from tests.support.running import Api, Simulator
+
+PUBLIC = {"/login", "/wx/onlogin", "/logout", "/livez", "/readyz"}
+DEAD = "B" * 22 + "." + "A" * 43
+
+
+async def test_exactly_these_routes_are_public(api: Api) -> None:
+    public = {
+        f"/{route.path}" for route in api.app.router.routes if getattr(route.ctx, "public", False)
+    }
+    assert public == PUBLIC
+
+
+async def test_every_other_route_turns_strangers_away(api: Api) -> None:
+    protected = [
+        (method, f"/{route.path}")
+        for route in api.app.router.routes
+        if not getattr(route.ctx, "public", False)
+        for method in route.methods
+    ]
+    assert len(protected) >= 9
+    for method, path in protected:
+        for variant in (path, path + "/"):
+            answer = await api.ask(method, variant)
+            assert answer.status == 401, (method, variant)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//session", "/SESSION", "/%73ession/x", "/session;x", "/session%2f", "/wx//products/list"],
+)
+async def test_no_spelling_of_a_path_slips_by(api: Api, path: str) -> None:
+    assert (await api.ask("GET", path)).status in {401, 404}
+
+
+async def test_without_an_id_the_answer_says_to_log_in(api: Api) -> None:
+    answer = await api.ask("GET", "/session")
+    assert (answer.status, answer.code, answer.body["error"]) == (401, 40100, "session_missing")
+    assert answer.headers["WWW-Authenticate"] == 'Session realm="minigate", error="session_missing"'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda sid: {"sessionid": sid},
+        lambda sid: {"SessionID": sid},
+        lambda sid: {"X-Session-Id": sid},
+        lambda sid: {"Authorization": f"Bearer {sid}"},
+        lambda sid: {"authorization": f"bearer {sid}"},
+        lambda sid: {"sessionid": f"  {sid} "},
+    ],
+)
+async def test_the_id_is_taken_in_each_of_its_headers(
+    api: Api, simulator: Simulator, form: Callable[[str], dict[str, str]]
+) -> None:
+    sessionid = (await api.login(await simulator.code())).data["sessionid"]
+    assert (await api.ask("GET", "/session", headers=form(sessionid))).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sessionid": ""},
+        {"sessionid": "x"},
+        {"sessionid": "A" * 4000},
+        {"sessionid": "' OR 1=1 --"},
+        {"sessionid": "ÿþ"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer x"},
+        [("sessionid", DEAD), ("sessionid", DEAD)],
+    ],
+)
+async def test_what_cannot_be_an_id_is_malformed_and_never_looked_up(
+    settings: Callable[..., Settings], headers: Any
+) -> None:
+    # No Redis: an answer other than 401 40104 would be a 503.
+    async with running_service(settings(redis_url="redis://127.0.0.1:1")) as api:
+        answer = await api.ask("GET", "/session", headers=headers)
+        assert (answer.status, answer.code) == (401, 40104)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic abc"}])
+async def test_other_credentials_count_as_none(api: Api, headers: dict[str, str]) -> None:
+    answer = await api.ask("GET", "/session", headers=headers)
+    assert answer.code == 40100
+
+
+async def test_an_id_is_never_taken_from_the_url_or_a_cookie(
+    api: Api, simulator: Simulator
+) -> None:
+    sessionid = (await api.login(await simulator.code())).data["sessionid"]
+    by_url = await api.ask("GET", "/session", params={"sessionid": sessionid})
+    by_cookie = await api.ask("GET", "/session", headers={"Cookie": f"sessionid={sessionid}"})
+    assert (by_url.code, by_cookie.code) == (40100, 40100)
+
+
+async def test_a_gateway_gets_the_caller_in_headers(api: Api, simulator: Simulator) -> None:
+    sessionid = (await api.login(await simulator.code())).data["sessionid"]
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        answer = await api.ask(
+            method,
+            "/verify",
+            headers={"sessionid": sessionid, "X-Auth-Openid": "forged", "X-Auth-Unionid": "forged"},
+        )
+        assert (answer.status, answer.body) == (200, None), method
+        assert answer.headers["X-Auth-Openid"].startswith("o")
+        assert answer.headers["X-Auth-Appid"].startswith("wx")
+        assert answer.headers["X-Auth-Unionid"] == ""
+        assert 7190 <= int(answer.headers["X-Session-Expires-In"]) <= 7200
+
+
+async def test_old_clients_get_their_200_but_a_gateway_never_does(
+    settings: Callable[..., Settings],
+) -> None:
+    async with running_service(settings(auth_error_status=200)) as api:
+        answer = await api.session(DEAD)
+        assert (answer.status, answer.code) == (200, 40102)
+        assert "session_expired" in answer.headers["WWW-Authenticate"]
+        gateway = await api.ask("GET", "/verify", headers={"sessionid": DEAD})
+        assert (gateway.status, gateway.code) == (401, 40102)
+
+
+async def test_a_redis_that_is_away_is_no_dead_session(settings: Callable[..., Settings]) -> None:
+    async with running_service(settings(redis_url="redis://127.0.0.1:1")) as api:
+        for method, path in (("GET", "/session"), ("GET", "/verify"), ("POST", "/logout")):
+            answer = await api.ask(method, path, headers={"sessionid": DEAD})
+            assert (answer.status, answer.code) == (503, 50300), path
+            assert answer.headers["Retry-After"] == "1"
+        login = await api.login("0code")
+        assert (login.status, login.code) == (503, 50300)
+        assert (await api.ask("GET", "/readyz")).status == 503
+        assert (await api.ask("GET", "/livez")).status == 200

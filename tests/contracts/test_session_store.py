@@ -1,0 +1,452 @@
+"""What every session store promises."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.errors import (
+    SessionExpired,
+    SessionKicked,
+    SessionReplaced,
+    SessionStoreUnavailable,
+    UserBanned,
+)
+from service.models import SessionId, WeChatIdentity, handle_of
+from service.stores import session_record
+from service.stores.keyring import Keyring
+from service.stores.redis_sessions import KEY_PREFIX
+from service.stores.scripts import Script
+from service.stores.session_record import SessionRecord
+from tests.support.settings import APPID, SECRET_KEY
+
+if TYPE_CHECKING:
+    from service.models import OpenedSession, SessionKeys
+    from service.stores.redis_sessions import RedisSessions
+    from tests.contracts.conftest import Stores
+
+
+def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
+    return WeChatIdentity(openid, secrets.token_bytes(16), unionid)
+
+
+async def log_in(
+    sessions: RedisSessions, who: WeChatIdentity | None = None, device: str = "default"
+) -> OpenedSession:
+    return await sessions.open(who or identity(), appid=APPID, device=device)
+
+
+async def is_live(sessions: RedisSessions, session_id: SessionId) -> bool:
+    try:
+        await sessions.validate(session_id)
+    except (SessionExpired, SessionReplaced):
+        return False
+    return True
+
+
+async def keys_of(stores: Stores, handle: str) -> SessionKeys:
+    raw = await stores.raw(KEY_PREFIX + handle)
+    record = SessionRecord.read(raw, handle=handle)
+    opened = session_record.unseal(record, Keyring([SECRET_KEY], purpose="session"))
+    assert opened is not None
+    return opened[1]
+
+
+async def test_a_login_is_recognised_with_all_that_wechat_said(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions, identity("oBob", "uBob"), "default")
+    session = await sessions.validate(opened.session_id)
+    assert (session.openid, session.unionid, session.appid) == ("oBob", "uBob", APPID)
+    assert session.device == "default"
+    assert 7190 < session.expires_in <= 7200
+    assert opened.expires_in == 7200
+
+
+async def test_a_user_without_unionid_has_none(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    assert (await sessions.validate(opened.session_id)).unionid is None
+
+
+async def test_an_id_that_was_never_issued_is_expired(stores: Stores) -> None:
+    with pytest.raises(SessionExpired):
+        await stores.sessions().validate(SessionId.new("A" * 22))
+
+
+async def test_another_secret_under_a_live_handle_learns_nothing(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    await log_in(sessions)
+    opened = await log_in(sessions)
+    with pytest.raises(SessionExpired) as refusal:
+        await sessions.validate(SessionId.new(opened.session_id.handle))
+    assert refusal.value.data is None
+
+
+async def test_a_later_login_replaces_the_session_and_tells_its_holder(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first, second = await log_in(sessions), await log_in(sessions)
+    assert first.session_id != second.session_id
+    with pytest.raises(SessionReplaced) as refusal:
+        await sessions.validate(first.session_id)
+    issued = (await sessions.validate(second.session_id)).issued_at
+    assert refusal.value.data == {"at": issued // 1000, "device": "default"}
+
+
+async def test_only_the_session_just_replaced_is_told_so(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    await log_in(sessions)
+    await log_in(sessions)
+    with pytest.raises(SessionExpired):
+        await sessions.validate(first.session_id)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_of_strict_logins_at_once_exactly_one_survives(stores: Stores, workers: int) -> None:
+    stores_of_workers = [stores.sessions(login_coalesce_ms=0) for _ in range(workers)]
+    opened = await asyncio.gather(*(log_in(stores_of_workers[i % workers]) for i in range(30)))
+    alive = [await is_live(stores_of_workers[0], one.session_id) for one in opened]
+    assert sum(alive) == 1
+    assert len({one.session_id for one in opened}) == 30
+
+
+async def test_logins_of_one_moment_share_a_session_and_keep_the_newest_keys(
+    stores: Stores,
+) -> None:
+    workers = [stores.sessions() for _ in range(3)]
+    identities = [identity() for _ in range(10)]
+    opened = await asyncio.gather(
+        *(log_in(workers[i % 3], who) for i, who in enumerate(identities))
+    )
+    assert len({one.session_id for one in opened}) == 1
+    assert [one.shared for one in opened].count(False) == 1
+    assert await is_live(workers[0], opened[0].session_id)
+    keys = await keys_of(stores, opened[0].session_id.handle)
+    known = {who.session_key for who in identities}
+    assert {keys.current, keys.previous} < known
+    assert keys.current != keys.previous
+
+
+async def test_a_shared_login_keeps_the_former_key_beside_the_newer(stores: Stores) -> None:
+    sessions, first, second = stores.sessions(), identity(), identity()
+    opened = await log_in(sessions, first)
+    await log_in(sessions, second)
+    keys = await keys_of(stores, opened.session_id.handle)
+    assert (keys.current, keys.previous) == (second.session_key, first.session_key)
+
+
+async def test_a_shared_login_with_the_same_key_writes_nothing(stores: Stores) -> None:
+    sessions, who = stores.sessions(), identity()
+    await log_in(sessions, who)
+    before = await stores.everything()
+    assert (await log_in(sessions, who)).shared
+    assert await stores.everything() == before
+
+
+async def test_sharing_ends_with_its_window(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=200)
+    first = await log_in(sessions)
+    assert (await log_in(sessions)).session_id == first.session_id
+    issued = (await sessions.validate(first.session_id)).issued_at
+    while True:  # until the server's clock is past the window
+        seconds, microseconds = await stores.redis.time()
+        if seconds * 1000 + microseconds // 1000 > issued + 200:
+            break
+        await asyncio.sleep(0.02)
+    assert (await log_in(sessions)).session_id != first.session_id
+    assert not await is_live(sessions, first.session_id)
+
+
+async def test_a_shared_login_does_not_prolong_the_session(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.pexpire(key, 5_000)
+    await log_in(sessions)
+    assert await stores.redis.pttl(key) <= 5_000
+
+
+async def test_other_apps_openids_and_devices_are_other_sessions(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0, device_classes=("phone", "pc"))
+    opened = [
+        await log_in(sessions, identity("oAlice"), "phone"),
+        await log_in(sessions, identity("oAlice"), "pc"),
+        await log_in(sessions, identity("oBob"), "phone"),
+        await sessions.open(identity("oAlice"), appid="wxother", device="phone"),
+    ]
+    assert [await is_live(sessions, one.session_id) for one in opened] == [True] * 4
+    assert len({one.session_id.handle for one in opened}) == 4
+
+
+async def test_logout_ends_the_session_once(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    assert await sessions.close(opened.session_id)
+    assert not await sessions.close(opened.session_id)
+    with pytest.raises(SessionExpired):
+        await sessions.validate(opened.session_id)
+
+
+async def test_a_stale_logout_leaves_the_newer_session_alone(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first, second = await log_in(sessions), await log_in(sessions)
+    assert not await sessions.close(first.session_id)
+    assert not await sessions.close(SessionId.new(second.session_id.handle))
+    assert await is_live(sessions, second.session_id)
+
+
+async def test_a_login_after_logout_is_a_new_session(stores: Stores) -> None:
+    sessions = stores.sessions()
+    first = await log_in(sessions)
+    await sessions.close(first.session_id)
+    assert (await log_in(sessions)).session_id != first.session_id
+
+
+async def test_a_kick_is_told_to_the_holder_only_and_lasts_as_long(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.pexpire(key, 50_000)
+    assert await sessions.end(opened.session_id.handle, "kicked")
+    with pytest.raises(SessionKicked) as refusal:
+        await sessions.validate(opened.session_id)
+    assert refusal.value.data is not None
+    assert refusal.value.data["at"] > 1_700_000_000
+    with pytest.raises(SessionExpired):
+        await sessions.validate(SessionId.new(opened.session_id.handle))
+    assert 0 < await stores.redis.pttl(key) <= 50_000
+
+
+async def test_a_ban_says_so(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    await sessions.end(opened.session_id.handle, "banned")
+    with pytest.raises(UserBanned):
+        await sessions.validate(opened.session_id)
+
+
+async def test_a_tombstone_holds_no_keys_and_makes_way_for_a_login(stores: Stores) -> None:
+    sessions = stores.sessions()
+    kicked = await log_in(sessions)
+    await sessions.end(kicked.session_id.handle, "kicked")
+    assert all(b'"k":""' in value for value in (await stores.everything()).values())
+    assert not await sessions.close(kicked.session_id)
+    again = await log_in(sessions)
+    assert not again.shared
+    assert await is_live(sessions, again.session_id)
+    with pytest.raises(SessionReplaced):
+        await sessions.validate(kicked.session_id)
+
+
+async def test_ending_where_nothing_lives_says_so(stores: Stores) -> None:
+    sessions = stores.sessions()
+    assert not await sessions.end(handle_of(APPID, "oNobody", "default"), "kicked")
+
+
+async def test_a_thousand_logins_are_a_thousand_keys_of_two_hours_without_secrets(
+    stores: Stores,
+) -> None:
+    sessions = stores.sessions()
+    identities = [identity(f"o{i}") for i in range(1000)]
+    opened = []
+    for start in range(0, 1000, 50):
+        opened += await asyncio.gather(
+            *(log_in(sessions, who) for who in identities[start : start + 50])
+        )
+    ttls = [await stores.redis.ttl(key) for key in await stores.everything()]
+    assert len(ttls) == 1000
+    assert all(7190 < ttl <= 7200 for ttl in ttls)
+
+    dump = b"\n".join(key + b" " + value for key, value in (await stores.everything()).items())
+    needles = [
+        needle
+        for one, who in zip(opened, identities, strict=True)
+        for needle in (*encodings(who.session_key), *encodings(one.session_id.secret.encode()))
+    ] + [one.session_id.secret.encode() for one in opened]
+    assert not [needle for needle in needles if needle in dump]
+
+
+def encodings(secret: bytes) -> list[bytes]:
+    """The forms in which a secret might lie about."""
+    plain = base64.b64encode(secret)
+    url = base64.urlsafe_b64encode(secret)
+    return [secret, plain, plain.rstrip(b"="), url.rstrip(b"="), secret.hex().encode()]
+
+
+async def test_the_scan_for_secrets_would_find_one(stores: Stores) -> None:
+    who = identity()
+    await stores.redis.set("leak", base64.b64encode(who.session_key))
+    dump = b"".join((await stores.everything()).values())
+    assert any(needle in dump for needle in encodings(who.session_key))
+
+
+async def test_a_session_ends_when_its_time_is_up(stores: Stores) -> None:
+    sessions = stores.sessions(session_ttl=1)
+    opened = await log_in(sessions)
+    assert await is_live(sessions, opened.session_id)
+    await stores.redis.pexpire(KEY_PREFIX + opened.session_id.handle, 1)
+    await asyncio.sleep(0.01)
+    assert not await is_live(sessions, opened.session_id)
+
+
+async def test_a_fixed_session_is_not_prolonged_by_use(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.pexpire(key, 60_000)
+    await sessions.validate(opened.session_id)
+    assert await stores.redis.pttl(key) <= 60_000
+
+
+async def test_a_sliding_session_is_renewed_only_below_half_its_time(stores: Stores) -> None:
+    sessions = stores.sessions(session_renewal="sliding", session_ttl=100)
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+
+    await stores.redis.pexpire(key, 60_000)
+    assert (await sessions.validate(opened.session_id)).expires_in <= 60
+    assert await stores.redis.pttl(key) <= 60_000
+
+    before = await stores.redis.get(key)
+    await stores.redis.pexpire(key, 40_000)
+    assert (await sessions.validate(opened.session_id)).expires_in == 100
+    assert await stores.redis.pttl(key) > 90_000
+    assert await stores.redis.get(key) == before
+
+
+async def test_a_sliding_session_never_outlives_its_greatest_age(stores: Stores) -> None:
+    sessions = stores.sessions(session_renewal="sliding", session_ttl=100, session_max_age=110)
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    raw = await stores.raw(key)
+    issued = (await sessions.validate(opened.session_id)).issued_at
+    older = raw.replace(f'"iat":{issued}'.encode(), f'"iat":{issued - 80_000}'.encode())
+    await stores.redis.set(key, older, px=10_000)
+    assert (await sessions.validate(opened.session_id)).expires_in <= 30
+    assert 20_000 < await stores.redis.pttl(key) <= 30_000
+
+
+async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first, second = await log_in(sessions), await log_in(sessions)
+    scripts = stores.sessions()._scripts
+    key = KEY_PREFIX + second.session_id.handle
+    reply = await scripts.run(Script("renew"), key, first.session_id.digest, 1000)
+    assert reply[0] == b"absent"
+    assert await stores.redis.pttl(key) > 7_000_000
+
+
+async def test_a_rotated_key_still_opens_what_it_sealed(stores: Stores) -> None:
+    old = stores.sessions()
+    opened = await log_in(old)
+    rotated = stores.sessions(secret_keys=f"{'n' * 32},{SECRET_KEY}")
+    assert await is_live(rotated, opened.session_id)
+    assert (await log_in(rotated)).session_id == opened.session_id
+
+
+async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stores) -> None:
+    opened = await log_in(stores.sessions())
+    other = stores.sessions(secret_keys="n" * 32)
+    assert await is_live(other, opened.session_id)
+    again = await log_in(other)
+    assert again.session_id != opened.session_id
+    assert await is_live(other, again.session_id)
+
+
+async def test_a_sealed_part_opens_for_no_other_user(stores: Stores) -> None:
+    sessions = stores.sessions()
+    alice, bob = (
+        await log_in(sessions, identity("oAlice")),
+        await log_in(sessions, identity("oBob")),
+    )
+    alices, bobs = (KEY_PREFIX + one.session_id.handle for one in (alice, bob))
+    sealed = [
+        SessionRecord.read(await stores.raw(key), handle=one.session_id.handle)
+        for key, one in ((alices, alice), (bobs, bob))
+    ]
+    moved = (await stores.raw(bobs)).replace(sealed[1].sealed.encode(), sealed[0].sealed.encode())
+    await stores.redis.set(bobs, moved, px=10_000)
+    assert await sessions.recall(bob.session_id.handle, bob.session_id.digest) is None
+
+
+async def test_a_reply_meant_for_another_key_is_no_verdict(stores: Stores) -> None:
+    sessions = stores.sessions()
+    alice, bob = (
+        await log_in(sessions, identity("oAlice")),
+        await log_in(sessions, identity("oBob")),
+    )
+    alices = await stores.raw(KEY_PREFIX + alice.session_id.handle)
+    await stores.redis.set(KEY_PREFIX + bob.session_id.handle, alices, px=10_000)
+    with pytest.raises(SessionStoreUnavailable):
+        await sessions.validate(bob.session_id)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"[]", b"null", b'{"h":1}', b"\xff\xfe"])
+async def test_a_damaged_record_is_no_verdict_and_yields_to_a_login(
+    stores: Stores, junk: bytes
+) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.set(key, junk)
+    with pytest.raises(SessionStoreUnavailable):
+        await sessions.validate(opened.session_id)
+    again = await log_in(sessions)
+    assert await is_live(sessions, again.session_id)
+    assert await stores.redis.ttl(key) > 7190
+
+
+@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "renew"])
+async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    before = await stores.everything()
+    past = await sessions._scripts.now_ms() - 1000
+    sealed = SessionRecord.read(before[key.encode()], handle=opened.session_id.handle).sealed
+    by_name: dict[str, list[str | int]] = {
+        "login": ['{"d":"new"}', "new", 1000, 0],
+        "rekey": [sealed, "new"],
+        "logout": [opened.session_id.digest],
+        "end": ["kicked"],
+        "renew": [opened.session_id.digest, 1000],
+    }
+    arguments = by_name[name]
+    reply = await sessions._scripts.repeatable(Script(name), key, past, *arguments)
+    assert reply[0] == b"late"
+    assert await stores.everything() == before
+    in_time = past + 60_000
+    reply = await sessions._scripts.repeatable(Script(name), key, in_time, *arguments)
+    assert reply[0] in {b"stored", b"ended", b"renewed"}
+
+
+async def test_a_repeated_login_script_is_one_login(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    key, digest = KEY_PREFIX + first.session_id.handle, first.session_id.digest
+    record = await stores.raw(key)
+    deadline = await sessions._scripts.now_ms() + 60_000
+    arguments: tuple[str | bytes | int, ...] = (deadline, record, digest, 7_200_000, 3000)
+    assert (await sessions._scripts.repeatable(Script("login"), key, *arguments))[0] == b"stored"
+    assert await stores.redis.get(key) == record
+
+
+async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:
+    sessions = stores.sessions()
+    await log_in(sessions)
+    await stores.redis.script_flush()
+    opened = await log_in(sessions, identity("oBob"))
+    assert await is_live(sessions, opened.session_id)
+
+
+async def test_recall_gives_the_id_of_a_live_session_only(stores: Stores) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    handle, digest = first.session_id.handle, first.session_id.digest
+    assert await sessions.recall(handle, digest) == first.session_id
+    await log_in(sessions)
+    assert await sessions.recall(handle, digest) is None

@@ -1,0 +1,210 @@
+"""The WeChat client and the simulator hold each other to WeChat's wire."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from service.errors import (
+    LoginCodeInvalid,
+    LoginCodeUsed,
+    ServiceError,
+    WeChatBusy,
+    WeChatMisconfigured,
+    WeChatUnavailable,
+)
+from service.models import WeChatApp
+from service.simulator.settings import AppEntry
+from service.wechat import errcodes
+from service.wechat.client import WeChatClient, open_http
+from tests.support.running import running_simulator
+from tests.support.settings import APP_SECRET, APPID, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.models import WeChatIdentity
+    from tests.support.running import Simulator
+
+APP = WeChatApp(APPID, APP_SECRET)
+
+
+@asynccontextmanager
+async def client(
+    *bases: str, timeout: float = 3, concurrency: int = 8
+) -> AsyncIterator[WeChatClient]:
+    settings = make_settings(wechat_timeout_ms=int(timeout * 1000), wechat_concurrency=concurrency)
+    async with open_http(settings) as http:
+        yield WeChatClient(http, bases=bases, timeout=timeout, concurrency=concurrency)
+
+
+async def exchange(simulator: Simulator, user: str = "alice") -> WeChatIdentity:
+    async with client(simulator.url) as wechat:
+        return await wechat.code2session(APP, await simulator.code(user))
+
+
+async def test_a_code_tells_who_the_user_is(simulator: Simulator) -> None:
+    alice, again, bob = [await exchange(simulator, user) for user in ("alice", "alice", "bob")]
+    assert alice.openid == again.openid != bob.openid
+    assert len(alice.session_key) == 16
+    assert alice.session_key != again.session_key
+    assert alice.unionid is None
+
+
+async def test_a_bound_app_gets_the_unionid() -> None:
+    entry = AppEntry(appid=APPID, secret=SecretStr(APP_SECRET), platform="studio")
+    async with running_simulator(apps=(entry,)) as simulator:
+        identity = await exchange(simulator)
+        assert identity.unionid
+        assert identity.unionid.startswith("o")
+
+
+async def test_escaped_slashes_in_keys_are_undone(simulator: Simulator) -> None:
+    # 28 of 100 keys have a slash: fifty exchanges without one are a one in 14 million chance.
+    async with client(simulator.url) as wechat:
+        keys = [
+            (await wechat.code2session(APP, await simulator.code())).session_key for _ in range(50)
+        ]
+    assert all(len(key) == 16 for key in keys)
+
+
+async def test_used_unknown_and_foreign_codes_are_told_apart(simulator: Simulator) -> None:
+    async with client(simulator.url) as wechat:
+        code = await simulator.code()
+        await wechat.code2session(APP, code)
+        with pytest.raises(LoginCodeUsed):
+            await wechat.code2session(APP, code)
+        for unknown in ("0nothing", "the code is a mock one", "x" * 128, "&secret=1", "中文"):
+            with pytest.raises(LoginCodeInvalid):
+                await wechat.code2session(APP, unknown)
+
+
+async def test_a_wrong_secret_is_the_operators_alarm_and_no_users_fault(
+    simulator: Simulator,
+) -> None:
+    async with client(simulator.url) as wechat:
+        for app in (WeChatApp(APPID, "wrong"), WeChatApp("wxwrong", APP_SECRET)):
+            with pytest.raises(WeChatMisconfigured):
+                await wechat.code2session(app, await simulator.code())
+
+
+@pytest.mark.parametrize("errcode", errcodes.CODE2SESSION)
+async def test_every_errcode_becomes_its_error(simulator: Simulator, errcode: int) -> None:
+    await simulator.fault("errcode", errcode=errcode)
+    with pytest.raises(ServiceError) as refusal:
+        await exchange(simulator)
+    assert type(refusal.value) is errcodes.CODE2SESSION[errcode]
+
+
+async def test_an_unknown_errcode_is_an_unavailable_wechat(simulator: Simulator) -> None:
+    await simulator.fault("errcode", errcode=99999)
+    with pytest.raises(WeChatUnavailable):
+        await exchange(simulator)
+
+
+async def test_a_busy_wechat_is_asked_once_more_and_no_more(simulator: Simulator) -> None:
+    await simulator.fault("errcode", errcode=-1, times=1)
+    assert (await exchange(simulator)).openid
+    assert await simulator.exchanges() == 2
+    await simulator.fault("errcode", errcode=-1)
+    with pytest.raises(WeChatUnavailable):
+        await exchange(simulator)
+    assert await simulator.exchanges() == 4
+
+
+@pytest.mark.parametrize("kind", ["reset", "reset_after_headers", "drop_after_consume"])
+async def test_a_code_is_never_sent_again_after_it_left(simulator: Simulator, kind: str) -> None:
+    async with client(simulator.url) as wechat:
+        await wechat.code2session(APP, await simulator.code())  # the connection is kept alive
+        await simulator.fault(kind, times=1)
+        with pytest.raises(WeChatUnavailable) as refusal:
+            await wechat.code2session(APP, await simulator.code())
+        assert refusal.value.sent
+        assert refusal.value.data == {"retry": "new_code"}
+        assert (await simulator.stats())["repeatedCodes"] == 0
+        assert (await wechat.code2session(APP, await simulator.code())).openid
+
+
+async def test_a_host_that_cannot_be_reached_is_passed_over(simulator: Simulator) -> None:
+    async with client(_dead_address(), simulator.url) as wechat:
+        assert (await wechat.code2session(APP, await simulator.code())).openid
+
+
+async def test_when_no_host_can_be_reached_the_code_is_still_good(simulator: Simulator) -> None:
+    code = await simulator.code()
+    async with client(_dead_address(), _dead_address()) as wechat:
+        with pytest.raises(WeChatUnavailable) as refusal:
+            await wechat.code2session(APP, code)
+        assert not refusal.value.sent
+        assert refusal.value.data == {"retry": "same_code"}
+    async with client(simulator.url) as wechat:
+        assert (await wechat.code2session(APP, code)).openid
+
+
+async def test_a_wechat_that_hangs_is_given_up_in_time(simulator: Simulator) -> None:
+    await simulator.fault("hang")
+    loop = asyncio.get_running_loop()
+    async with client(simulator.url, timeout=0.3) as wechat:
+        began = loop.time()
+        with pytest.raises(WeChatUnavailable):
+            await wechat.code2session(APP, await simulator.code())
+        assert 0.3 <= loop.time() - began < 1
+    await simulator.heal()
+
+
+async def test_more_exchanges_than_allowed_are_refused_at_once(simulator: Simulator) -> None:
+    await simulator.fault("hang")
+    codes = [await simulator.code() for _ in range(20)]
+    async with client(simulator.url, timeout=0.5, concurrency=5) as wechat:
+        results = await asyncio.gather(
+            *(wechat.code2session(APP, code) for code in codes), return_exceptions=True
+        )
+    assert sum(isinstance(one, WeChatBusy) for one in results) == 15
+    assert sum(isinstance(one, WeChatUnavailable) for one in results) == 5
+    await simulator.heal()
+
+
+async def test_no_exception_carries_the_secret_or_the_code(simulator: Simulator) -> None:
+    for kind in ("reset", "html_502", "truncated_json", "html_200", "missing_field", "redirect"):
+        await simulator.fault(kind)
+        code = await simulator.code()
+        async with client(simulator.url) as wechat:
+            with pytest.raises(ServiceError) as refusal:
+                await wechat.code2session(APP, code)
+        chain: list[BaseException] = []
+        error: BaseException | None = refusal.value
+        while error is not None:
+            chain.append(error)
+            error = error.__cause__
+        shown = " ".join(f"{one!r} {one}" for one in chain)
+        assert APP_SECRET not in shown
+        assert code not in shown
+        await simulator.heal()
+
+
+@pytest.mark.parametrize(
+    ("errmsg", "logged"),
+    [
+        ("invalid code, rid: 66c69111-4157f271-729ca238", "rid=66c69111-4157f271-729ca238"),
+        ("access_token expired rid: 66c69111-4157f271-729ca238", "rid=66c69111-4157f271-729ca238"),
+        ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist", "ip=1.2.3.4"),
+        ("invalid ip ::::, rid: nonsense", ""),
+        ({"secret": 1}, ""),
+        (None, ""),
+    ],
+)
+def test_only_the_rid_and_our_own_address_are_logged_of_a_message(
+    errmsg: object, logged: str
+) -> None:
+    assert errcodes.loggable(errmsg) == logged
+
+
+def _dead_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"

@@ -1,0 +1,157 @@
+"""The service and the simulator on real sockets, in the test's own event loop."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import aiohttp
+from pydantic import SecretStr
+
+from service.app import create_app
+from service.simulator.app import create_app as create_simulator
+from service.simulator.settings import AppEntry, SimulatorSettings
+from tests.support.settings import APP_SECRET, APPID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sanic import Sanic
+
+    from service.settings import Settings
+
+_numbers = itertools.count(1)
+
+
+class Ask(TypedDict, total=False):
+    """What a request may carry."""
+
+    headers: dict[str, str] | list[tuple[str, str]]
+    json: Any
+    data: str | bytes
+    params: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, read whole."""
+
+    status: int
+    headers: Any
+    body: Any
+    """Parsed JSON; None when the body is empty."""
+
+    @property
+    def data(self) -> Any:
+        return self.body["data"]
+
+    @property
+    def code(self) -> int:
+        """The wire's code: 0 or an error's."""
+        return int(self.body["code"])
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A running WeChat stand-in and its switches."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def code(self, user: str = "alice") -> str:
+        """What `wx.login` gives on `user`'s phone."""
+        return str((await self._post("/sim/login", {"user": user}))["code"])
+
+    async def fault(self, kind: str, **params: object) -> None:
+        await self._post("/sim/faults", {"kind": kind, **params})
+
+    async def heal(self) -> None:
+        async with self.http.delete(f"{self.url}/sim/faults") as reply:
+            assert reply.status == 200
+
+    async def exchanges(self) -> int:
+        """How many codes were brought to WeChat so far."""
+        stats = await self.stats()
+        return int(stats["calls"].get("/sns/jscode2session", {"total": 0})["total"])
+
+    async def stats(self) -> dict[str, Any]:
+        async with self.http.get(f"{self.url}/sim/stats") as reply:
+            answer: dict[str, Any] = await reply.json()
+            return answer
+
+    async def _post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        async with self.http.post(self.url + path, json=body) as reply:
+            answer: dict[str, Any] = await reply.json()
+            assert reply.status == 200, answer
+            return answer
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running service, asked over HTTP."""
+
+    url: str
+    http: aiohttp.ClientSession
+    app: Any = None
+
+    async def ask(self, method: str, path: str, **ask: Unpack[Ask]) -> Answer:
+        async with self.http.request(method, self.url + path, **ask) as reply:
+            raw = await reply.read()
+            is_json = "json" in reply.headers.get("content-type", "")
+            return Answer(
+                reply.status, reply.headers, await reply.json() if raw and is_json else None
+            )
+
+    async def login(self, code: str, *, key: str | None = None, **fields: str) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.ask("POST", "/login", json={"code": code, **fields}, headers=headers)
+
+    async def session(self, sessionid: str) -> Answer:
+        return await self.ask("GET", "/session", headers={"sessionid": sessionid})
+
+    async def logout(self, sessionid: str) -> Answer:
+        return await self.ask("POST", "/logout", headers={"sessionid": sessionid})
+
+
+@asynccontextmanager
+async def running(app: Sanic[Any, Any]) -> AsyncIterator[str]:
+    """Serve `app` on a free port of loopback; yields its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = await app.create_server(sock=listener, return_asyncio_server=True)
+    assert server is not None
+    await server.startup()
+    await server.before_start()
+    await server.start_serving()
+    await server.after_start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        await server.before_stop()
+        server.close()
+        await server.wait_closed()
+        await server.after_stop()
+
+
+@asynccontextmanager
+async def running_simulator(**overrides: object) -> AsyncIterator[Simulator]:
+    """A simulator with the test's app; session_keys change with every login unless overridden."""
+    values: dict[str, object] = {
+        "apps": (AppEntry(appid=APPID, secret=SecretStr(APP_SECRET)),),
+        "session_key_interval_seconds": 0,
+        "minute_quota": 1_000_000,
+        **overrides,
+    }
+    simulator = create_simulator(settings=SimulatorSettings(**values))  # type: ignore[arg-type] # pydantic checks them
+    async with running(simulator) as url, aiohttp.ClientSession() as http:
+        yield Simulator(url, http)
+
+
+@asynccontextmanager
+async def running_service(settings: Settings) -> AsyncIterator[Api]:
+    """The whole service."""
+    app = create_app(settings=settings, name=f"minigate-{next(_numbers)}")
+    async with running(app) as url, aiohttp.ClientSession() as http:
+        yield Api(url, http, app)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.errors import ServiceError, error_classes
+
+TABLE = error_classes()
+
+
+def test_codes_and_names_are_unique() -> None:
+    classes = [cls for cls in _leaves(ServiceError) if "code" in vars(cls)]
+    assert len({cls.code for cls in classes}) == len(classes) == len(TABLE)
+    assert len({cls.error for cls in classes}) == len(classes)
+
+
+def _leaves(root: type[ServiceError]) -> list[type[ServiceError]]:
+    below = [leaf for child in root.__subclasses__() for leaf in _leaves(child)]
+    return [root, *below]
+
+
+@pytest.mark.parametrize("cls", TABLE.values(), ids=lambda cls: cls.error)
+def test_every_error_has_its_status_and_two_texts(cls: type[ServiceError]) -> None:
+    assert cls.code // 100 == cls.status
+    assert re.search("[\u4e00-\u9fff]", cls.zh)
+    assert cls.en.isascii()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_list_every_error(readme: str) -> None:
+    text = (Path(__file__).parents[2] / readme).read_text()
+    listed = set(re.findall(r"^\| (\d{3}) \| (\d{5}) \| `(\w+)` \|", text, re.MULTILINE))
+    assert listed == {(str(cls.status), str(cls.code), cls.error) for cls in TABLE.values()}
