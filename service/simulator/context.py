@@ -1,0 +1,28 @@
+"""What one simulator holds, and the types of its app and requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, TypeAlias
+
+from sanic import Request, Sanic
+from sanic.config import Config
+
+if TYPE_CHECKING:
+    from service.simulator.faults.board import FaultBoard
+    from service.simulator.stats import Stats
+    from service.simulator.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorContext:
+    """``app.ctx``."""
+
+    world: World
+    board: FaultBoard
+    stats: Stats
+
+
+SimulatorApp: TypeAlias = Sanic[Config, SimulatorContext]
+SimulatorRequest: TypeAlias = Request[SimulatorApp, SimpleNamespace]

@@ -1,0 +1,49 @@
+"""Faults that make WeChat itself decide otherwise, each at its place in the rules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from service.simulator.errcodes import Refusal, refusal
+from service.simulator.faults.fault import Fault
+from service.simulator.jscode2session import Injection
+
+
+class Errcode(Fault):
+    """Refuses good calls with this errcode; the code stays good unless uses_code is true."""
+
+    kind = "errcode"
+    errcode: int
+    errmsg: Annotated[
+        str | None, Field(max_length=500, description="null: the text WeChat uses")
+    ] = None
+    uses_code: bool = False
+
+    def injection(self) -> Injection:
+        """Return what to answer."""
+        known = refusal(self.errcode)
+        text = known.stem if self.errmsg is None else self.errmsg
+        return Injection(Refusal(self.errcode, text), self.uses_code)
+
+
+class BlockedUser(Fault):
+    """Holds this user to be a risk: errcode 40226."""
+
+    kind = "blocked_user"
+    user: Annotated[str, Field(min_length=1)]
+
+
+class IpWhitelist(Fault):
+    """Admits only these client addresses; others get errcode 40164."""
+
+    kind = "ip_whitelist"
+    ips: list[str]
+
+
+class ClockSkew(Fault):
+    """Runs WeChat's clock ahead, or behind if negative, in rids and the Date header."""
+
+    kind = "clock_skew"
+    seconds: Annotated[int, Field(ge=-(10**8), le=10**8)]

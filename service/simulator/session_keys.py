@@ -1,0 +1,42 @@
+"""The session_key WeChat keeps for each user of each app."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    text: str
+    made_at: float
+
+
+class SessionKeys:
+    """One valid key per user and app; a login may replace it."""
+
+    def __init__(self, *, interval: float, rotation: float, rng: random.Random) -> None:
+        self._interval = interval
+        self._rotation = rotation
+        self._rng = rng
+        self._keys: dict[tuple[str, str], _Key] = {}
+
+    def current(self, *, appid: str, user: str) -> str | None:
+        """Return the key that is valid now; None before the first login."""
+        key = self._keys.get((appid, user))
+        return None if key is None else key.text
+
+    def at_login(self, *, appid: str, user: str, now: float) -> str:
+        """Return the key this login gets: the current one, or a new one that voids it."""
+        key = self._keys.get((appid, user))
+        if key is None or self._is_replaced(key, now):
+            key = _Key(b64encode(self._rng.randbytes(16)).decode(), now)
+            self._keys[appid, user] = key
+        return key.text
+
+    def _is_replaced(self, key: _Key, now: float) -> bool:
+        return now - key.made_at >= self._interval and self._rng.random() < self._rotation
