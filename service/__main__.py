@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 
@@ -10,6 +11,8 @@ from sanic.worker.loader import AppLoader
 
 from service.app import create_app
 from service.settings import ConfigError, Settings, load_settings
+
+log = logging.getLogger("service")
 
 _EXIT_MISCONFIGURED = 2
 
@@ -36,6 +39,13 @@ def serve(settings: Settings) -> None:
         workers=settings.web_concurrency,
         access_log=False,
         motd=False,
+    )
+    log.info(
+        "serving on %s:%d, %d workers, %s",
+        settings.host,
+        settings.port,
+        settings.web_concurrency,
+        "production" if settings.production else "development",
     )
     Sanic.serve(primary=app, app_loader=loader)
 

@@ -154,7 +154,7 @@ def _wait_for(url: str, what: str) -> None:
 
 def _banner(settings: Settings, wechat: str, redis: str) -> str:
     service, simulator = _service_url(settings), _simulator_url(settings)
-    login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\""""
+    login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
     return f"""
   MiniGate is ready.  Ctrl-C stops it.

@@ -114,7 +114,11 @@ class Login:
 
     async def _exchange(self, code: str, app: WeChatApp, device: str) -> OpenedSession:
         identity = await self._wechat.code2session(app, code)
-        opened = await self._sessions.open(identity, appid=app.appid, device=device)
+        try:
+            opened = await self._sessions.open(identity, appid=app.appid, device=device)
+        except SessionStoreUnavailable as error:
+            error.data = {"retry": "new_code"}
+            raise
         log.info(
             "login handle=%s appid=%s device=%s shared=%s",
             opened.session_id.handle,
@@ -137,5 +141,7 @@ class Login:
         )
         if unseen:
             await self._codes.release(claim)
-        elif not isinstance(error, SessionStoreUnavailable):
-            await self._codes.fail(claim, error)
+        else:
+            # The code is spent. After an outage a repeat needs a new one too.
+            outage = isinstance(error, SessionStoreUnavailable)
+            await self._codes.fail(claim, LoginCodeUsed() if outage else error)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AliasChoices,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -85,10 +86,12 @@ class Settings(BaseSettings):
         ("default",), description="one session per user and class; the first one is the default"
     )
 
-    auth_error_status: Literal[401, 200] = Field(
+    auth_error_status: Annotated[Literal[401, 200], BeforeValidator(int)] = Field(
         401, description="200 for old clients that read bodies only; /verify always says 401"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="what is logged at the least"
+    )
     access_log: bool = Field(False, description="a log line per request; costs throughput")
 
     @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
@@ -164,6 +167,8 @@ class Settings(BaseSettings):
             and self.session_max_age < self.session_ttl,
             "WECHAT_APPID, WECHAT_SECRET: set both or none": not self.production
             and (self.wechat_appid is None) != (self.wechat_secret is None),
+            "SIMULATOR_PORT: must differ from PORT": not self.apps
+            and self.port == self.simulator_port,
             "WECHAT_API_BASE: is of no use without WECHAT_APPID": not self.apps
             and self.wechat_api_base != WECHAT_HOSTS,
             "WECHAT_API_BASE: must be https:// in production": self.production
@@ -183,7 +188,10 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as invalid:
-        wrong = {str(fault["loc"][0]): fault["msg"] for fault in invalid.errors()}
+        wrong = {
+            str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ")
+            for fault in invalid.errors()
+        }
         # The rest is checked as if the faulty ones were left at their defaults.
         settings = Settings(**{name: _default(name) for name in wrong})
     faults = [f"{name.upper()}: {text}" for name, text in wrong.items()]

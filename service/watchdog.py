@@ -77,11 +77,18 @@ def install(app: Sanic[Any, Any]) -> None:
     After ``RAPID_DEATHS_ALLOWED`` the main process drains and exits 1, for the platform to notice.
     """
     app.main_process_ready(lambda app: setattr(app.manager, "__class__", Supervisor))
-    app.before_server_start(lambda _: die_with_parent())
+    app.before_server_start(lambda _: attach_to_parent())
 
 
-def die_with_parent() -> None:
-    """In a worker on Linux: end with the main process, instead of living on with its port."""
+def attach_to_parent() -> None:
+    """In a worker: take signals from the main process only, and on Linux end when it does.
+
+    Ctrl-C, and honcho or a platform that stops a process group, would reach a worker beside the
+    main process's own signal, and the second one cuts off the requests in flight. And a main
+    process that is killed would leave workers that hold the port.
+    """
+    if multiprocessing.parent_process():
+        os.setpgrp()
     if sys.platform == "linux" and (parent := multiprocessing.parent_process()):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent.pid:  # it died before the kernel knew that we care

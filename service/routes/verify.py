@@ -29,7 +29,7 @@ async def show_caller(request: AppRequest) -> HTTPResponse:
     headers["X-Auth-Appid"] = session.appid
     headers["X-Auth-Unionid"] = session.unionid or ""
     headers["X-Session-Expires-In"] = str(session.expires_in)
-    return HTTPResponse(b"", 200, headers)
+    return HTTPResponse(b"", 200, headers, "text/plain")
 
 
 # A gateway may pass on the method of the request it asks about, and has no use for a body.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 if TYPE_CHECKING:
@@ -61,8 +62,13 @@ class OutageLog:
         self._quiet_until = 0.0
 
     def failed(self, what: str, fault: BaseException) -> None:
-        """Log the kind of `fault`; its text could hold an address with a password."""
+        """Log the kind of `fault` and the code word of an error that Redis answered.
+
+        The rest of its text could hold an address with a password.
+        """
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + _LOG_EVERY_SECONDS
-            log.error("redis: %s failed: %s", what, type(fault).__name__)
+            word = str(fault).partition(" ")[0] if isinstance(fault, ResponseError) else ""
+            shown = f" {word}" if word.isupper() and word.isalpha() else ""
+            log.error("redis: %s failed: %s%s", what, type(fault).__name__, shown)

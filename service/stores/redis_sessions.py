@@ -168,7 +168,9 @@ class RedisSessions:
         return await self._scripts.run(script, KEY_PREFIX + handle, *args)
 
     async def _seconds_left(self, record: SessionRecord) -> int:
-        return max(record.expires_at - await self._scripts.now_ms(), 0) // 1000
+        left_ms = record.expires_at - await self._scripts.now_ms()
+        # A sliding session may live longer, but not without being used again.
+        return max(min(left_ms, self._ttl_ms), 0) // 1000
 
     @staticmethod
     def _read(raw: bytes, handle: str) -> SessionRecord:

@@ -118,7 +118,10 @@ class WeChatClient:
         answer = await self._get(path, query)
         if answer.get("errcode") == errcodes.SYSTEM_BUSY:
             await asyncio.sleep(random.uniform(*_BUSY_PAUSE_SECONDS))  # noqa: S311 # jitter
-            answer = await self._get(path, query)
+            try:
+                answer = await self._get(path, query)
+            except WeChatUnavailable:
+                raise WeChatUnavailable from None  # it has seen the code all the same
         errcode = answer.get("errcode", 0)
         if errcode != 0:
             raise _refusal(path, errcode, answer.get("errmsg"))

@@ -96,13 +96,15 @@ async def test_a_later_login_replaces_the_session_and_tells_its_holder(stores: S
     assert refusal.value.data == {"at": issued // 1000, "device": "default"}
 
 
-async def test_only_the_session_just_replaced_is_told_so(stores: Stores) -> None:
+async def test_the_last_four_replaced_sessions_are_told_so_and_no_others(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
-    first = await log_in(sessions)
-    await log_in(sessions)
-    await log_in(sessions)
+    opened = [await log_in(sessions) for _ in range(6)]
     with pytest.raises(SessionExpired):
-        await sessions.validate(first.session_id)
+        await sessions.validate(opened[0].session_id)
+    for one in opened[1:5]:
+        with pytest.raises(SessionReplaced):
+            await sessions.validate(one.session_id)
+    assert await is_live(sessions, opened[5].session_id)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -328,6 +330,11 @@ async def test_a_sliding_session_never_outlives_its_greatest_age(stores: Stores)
     await stores.redis.set(key, older, px=10_000)
     assert (await sessions.validate(opened.session_id)).expires_in <= 30
     assert 20_000 < await stores.redis.pttl(key) <= 30_000
+
+
+async def test_a_shared_login_tells_what_is_left_without_renewal(stores: Stores) -> None:
+    sessions = stores.sessions(session_renewal="sliding", session_ttl=100, session_max_age=9000)
+    assert [(await log_in(sessions)).expires_in for _ in range(2)] == [100, 100]
 
 
 async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:

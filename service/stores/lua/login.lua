@@ -27,7 +27,8 @@ if readable and type(old) == 'table' and old.d then
     if window > 0 and not old['end'] and old.iat + window > now then
         return {'recent', now, current}
     end
-    replaces = ',"p":"' .. old.d .. '"'
+    local marks = string.sub(old.d, 1, 8) .. (old.p or '')
+    replaces = ',"p":"' .. string.sub(marks, 1, 32) .. '"'
 end
 redis.call('SET', KEYS[1], string.sub(ARGV[2], 1, -2) .. replaces .. '}', 'PX', ARGV[4])
 return {'stored', now, ARGV[3]}
