@@ -10,23 +10,28 @@ from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
 from service.app import create_app
+from service.listening import PortTaken, refuse_taken_port
 from service.settings import ConfigError, Settings, load_settings
 
 log = logging.getLogger("service")
 
 _EXIT_MISCONFIGURED = 2
+_CANNOT_START = "MiniGate cannot start:"
 
 
 def main() -> None:
     """Serve until told to stop; exit 2 when the settings do not allow it."""
     try:
         settings = load_settings()
-        if settings.missing:
-            _serve_with_stand_ins(settings)
-        else:
-            serve(settings)
+        refuse_taken_port(settings.host, settings.port, variable="PORT")
     except ConfigError as fault:
         sys.exit(_refusal("The settings cannot be used:", str(fault)))
+    except PortTaken as fault:
+        sys.exit(_refusal(_CANNOT_START, str(fault)))
+    if settings.missing:
+        _serve_with_stand_ins(settings)
+    else:
+        serve(settings)
 
 
 def serve(settings: Settings) -> None:
@@ -55,12 +60,11 @@ def _serve_with_stand_ins(settings: Settings) -> None:
     from service import devserver  # noqa: PLC0415
 
     try:
-        devserver.refuse_taken_port(settings)
         with devserver.stand_ins(settings) as (complete, banner):
             devserver.announce(complete, banner)
             serve(complete)
-    except devserver.StandInError as fault:
-        sys.exit(_refusal("MiniGate cannot start:", str(fault)))
+    except (devserver.StandInError, PortTaken) as fault:
+        sys.exit(_refusal(_CANNOT_START, str(fault)))
 
 
 def _refusal(headline: str, text: str) -> int:

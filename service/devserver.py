@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from service.embedded_redis import EmbeddedRedisError, embedded_redis
+from service.listening import refuse_taken_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _redis() -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def _simulator(settings: Settings, secret: str) -> Iterator[None]:
-    _refuse_taken_port(settings.simulator_port, "SIMULATOR_PORT")
+    refuse_taken_port("127.0.0.1", settings.simulator_port, variable="SIMULATOR_PORT")
     apps = [{"appid": _SIMULATED_APPID, "secret": secret}]
     environment = {
         **os.environ,
@@ -115,22 +115,6 @@ def _simulator(settings: Settings, secret: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def refuse_taken_port(settings: Settings) -> None:
-    """Raise StandInError when something else listens on PORT."""
-    _refuse_taken_port(settings.port, "PORT")
-
-
-def _refuse_taken_port(port: int, variable: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError as fault:
-            raise StandInError(
-                f"port {port} is in use: stop what listens there, or set {variable}"
-            ) from fault
 
 
 def _kept_secret(path: Path) -> str:

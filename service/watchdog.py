@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
 from sanic.worker.manager import WorkerManager
@@ -19,56 +19,85 @@ if TYPE_CHECKING:
     from sanic import Sanic
 
 log = logging.getLogger(__name__)
-RAPID, LONGEST_DELAY, RAPID_DEATHS_ALLOWED = 1.0, 10.0, 8
+
+RAPID: Final = 1.0
+"""Seconds: a worker that dies younger than this is in a crash loop."""
+LONGEST_DELAY: Final = 10.0
+RAPID_DEATHS_ALLOWED: Final = 8
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class Supervisor(WorkerManager):
     """Sanic's manager, taught to replace workers; all of it runs in the manager's own thread."""
 
+    asked_to_stop = False
     ready_at: ClassVar[dict[int | None, float]] = {}  # by process id
     deaths: ClassVar[dict[str, tuple[int, float]]] = {}  # by worker: rapid ones, next start
 
-    def _sync_states(self) -> None:
-        super()._sync_states()  # type: ignore[no-untyped-call]
-        for process in list(self.transient_processes):
-            name, now = process.name, time.monotonic()
-            if process.state.name == "ACKED":
-                self.ready_at.setdefault(process.pid, now)
-            if self._shutting_down or process.state.name not in {"FAILED", "COMPLETED"}:
-                continue
-            rapid, due = self.deaths.get(name, (0, 0.0))
-            if not due:
-                rapid = rapid + 1 if now - self.ready_at.get(process.pid, now) < RAPID else 0
-                due = now + (min(2.0 ** (rapid - 2), LONGEST_DELAY) if rapid else 0.0)
-                log.error("%s died, exit %s; next in %.1f s", name, process.exitcode, due - now)
-            if rapid >= RAPID_DEATHS_ALLOWED:
-                log.critical("%s cannot stay alive; giving up", name)
-                self.shutdown()  # type: ignore[no-untyped-call]
-                self.cleanup()  # type: ignore[no-untyped-call]
-                raise ServerKilled  # Sanic exits 1
-            self.deaths[name] = (rapid, due if now < due else 0.0)
-            if now >= due:
-                self.restart([name])
-                if self._shutting_down:  # the signal came in between
-                    self.shutdown()
+    def shutdown_signal(self, _signal: int, _frame: object) -> None:
+        """Note the first signal, kill at the second.
+
+        Sanic's own handler acts at once, on what it may just have interrupted: workers that are
+        being started then are never told, and the state it shares with them can break.
+        """
+        if self.asked_to_stop:
+            self._kill_workers()
+        self.asked_to_stop = True
 
     def wait_for_ack(self) -> None:
-        """Fail at once if a worker does, and heed a SIGTERM; Sanic's waits 30 s or for ever."""
+        """Fail at once if a worker does, and heed a signal; Sanic's waits 30 s or for ever."""
+        if self._shutting_down:  # by a signal before `install` took over
+            self.shutdown()  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + self.THRESHOLD / 10
-        while not (self._shutting_down or self._all_workers_ack()):  # type: ignore[no-untyped-call]
+        while not (self._heed_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
             time.sleep(0.05)
             failed = time.monotonic() > deadline or not all(p.is_alive() for p in self.processes)
-            if failed and not self._shutting_down:
+            if failed and not self.asked_to_stop:
                 self.kill()
 
     def kill(self) -> NoReturn:
         """Kill the workers; Sanic's kills the process group: itself, ``make``, the CI's shell."""
         log.critical("killing the workers")
-        for process in self.processes:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        self._kill_workers()
         self.cleanup()  # type: ignore[no-untyped-call]
         raise ServerKilled
+
+    def _sync_states(self) -> None:
+        super()._sync_states()  # type: ignore[no-untyped-call]
+        for process in list(self.transient_processes):
+            if process.state.name == "ACKED":
+                self.ready_at.setdefault(process.pid, time.monotonic())
+            if not self._heed_signal() and process.state.name in {"FAILED", "COMPLETED"}:
+                self._replace(process)
+
+    def _replace(self, process: Any) -> None:
+        """Start a successor: at once, or ever later while they die young; give up in the end."""
+        name, now = process.name, time.monotonic()
+        rapid, due = self.deaths.get(name, (0, 0.0))
+        if not due:
+            rapid = rapid + 1 if now - self.ready_at.get(process.pid, now) < RAPID else 0
+            due = now + (min(2.0 ** (rapid - 2), LONGEST_DELAY) if rapid else 0.0)
+            log.error("%s died, exit %s; next in %.1f s", name, process.exitcode, due - now)
+        if rapid >= RAPID_DEATHS_ALLOWED:
+            log.critical("%s cannot stay alive; giving up", name)
+            self.shutdown()  # type: ignore[no-untyped-call]
+            self.cleanup()  # type: ignore[no-untyped-call]
+            raise ServerKilled  # Sanic exits 1
+        self.deaths[name] = (rapid, due if now < due else 0.0)
+        if now >= due:
+            self.restart([name])
+
+    def _heed_signal(self) -> bool:
+        """Whether it is over; begins the end where a signal asked for it."""
+        if self.asked_to_stop and not self._shutting_down:
+            self.monitor_publisher.send(None)
+            self.shutdown()  # type: ignore[no-untyped-call]
+        return bool(self._shutting_down)
+
+    def _kill_workers(self) -> None:
+        for process in self.processes:
+            with suppress(ProcessLookupError, TypeError):  # TypeError: not started, so no id
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def install(app: Sanic[Any, Any]) -> None:
@@ -76,8 +105,15 @@ def install(app: Sanic[Any, Any]) -> None:
 
     After ``RAPID_DEATHS_ALLOWED`` the main process drains and exits 1, for the platform to notice.
     """
-    app.main_process_ready(lambda app: setattr(app.manager, "__class__", Supervisor))
+    app.main_process_ready(_supervise)
     app.before_server_start(lambda _: attach_to_parent())
+
+
+def _supervise(app: Sanic[Any, Any]) -> None:
+    # Sanic offers no place to name another class of manager, and has bound the handlers already.
+    app.manager.__class__ = Supervisor
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, app.manager.shutdown_signal)
 
 
 def attach_to_parent() -> None:
@@ -87,9 +123,11 @@ def attach_to_parent() -> None:
     main process's own signal, and the second one cuts off the requests in flight. And a main
     process that is killed would leave workers that hold the port.
     """
-    if multiprocessing.parent_process():
-        os.setpgrp()
-    if sys.platform == "linux" and (parent := multiprocessing.parent_process()):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    os.setpgrp()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent.pid:  # it died before the kernel knew that we care
             os.kill(os.getpid(), signal.SIGKILL)

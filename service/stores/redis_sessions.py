@@ -92,12 +92,13 @@ class RedisSessions:
 
     async def close(self, session_id: SessionId) -> bool:
         """Log out. False when this very session was not live any more."""
-        reply = await self._run(_LOGOUT, session_id.handle, session_id.digest)
+        digest = session_id.digest
+        reply = await self._run(_LOGOUT, session_id.handle, digest, confirms=digest)
         return bool(reply[0] == b"ended")
 
     async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
         """End whatever session lives under `handle`, and say why to its holder."""
-        reply = await self._run(_END, handle, reason)
+        reply = await self._run(_END, handle, reason, confirms=reason)
         return bool(reply[0] == b"ended")
 
     async def recall(self, handle: str, digest: str) -> SessionId | None:
@@ -137,8 +138,9 @@ class RedisSessions:
             life=self._life,
             keyring=self._keyring,
         )
+        digest = session_id.digest
         reply = await self._run(
-            _LOGIN, session_id.handle, record, session_id.digest, self._ttl_ms, window_ms
+            _LOGIN, session_id.handle, record, digest, self._ttl_ms, window_ms, confirms=digest
         )
         return self._read(reply[2], session_id.handle) if reply[0] == b"recent" else None
 
@@ -150,7 +152,7 @@ class RedisSessions:
         if changed is keys:
             return True
         sealed = session_record.seal(session_id, changed, self._keyring)
-        reply = await self._run(_REKEY, session_id.handle, record.sealed, sealed)
+        reply = await self._run(_REKEY, session_id.handle, record.sealed, sealed, confirms=sealed)
         return bool(reply[0] == b"stored")
 
     async def _renewed(self, session_id: SessionId, record: SessionRecord, ttl_ms: int) -> int:
@@ -159,13 +161,16 @@ class RedisSessions:
         if ttl_ms * 2 > self._ttl_ms or longest <= ttl_ms:
             return ttl_ms
         try:
-            reply = await self._run(_RENEW, session_id.handle, session_id.digest, longest)
+            digest = session_id.digest
+            reply = await self._run(_RENEW, session_id.handle, digest, longest, confirms=digest)
         except SessionStoreUnavailable:
             return ttl_ms  # it is valid for now; the next request tries again
         return longest if reply[0] == b"renewed" else ttl_ms
 
-    async def _run(self, script: Script, handle: str, *args: str | bytes | int) -> list[Any]:
-        return await self._scripts.run(script, KEY_PREFIX + handle, *args)
+    async def _run(
+        self, script: Script, handle: str, *args: str | bytes | int, confirms: str
+    ) -> list[Any]:
+        return await self._scripts.run(script, KEY_PREFIX + handle, *args, confirms=confirms)
 
     async def _seconds_left(self, record: SessionRecord) -> int:
         left_ms = record.expires_at - await self._scripts.now_ms()

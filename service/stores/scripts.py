@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from service.stores.redis_connection import OutageLog
 
+_MARGIN_MS: Final = 10
+"""Timers fire up to a millisecond early, servers count whole ones, clocks drift."""
+_SUCCESSES: Final = frozenset({b"stored", b"ended", b"renewed"})
 _FOLDER: Final = Path(__file__).parent / "lua"
 
 
@@ -68,12 +71,16 @@ class Scripts:
             await self.synchronise()
         return self.clock.now_ms()
 
-    async def run(self, script: Script, key: str, *args: str | bytes | int) -> list[Any]:
+    async def run(
+        self, script: Script, key: str, *args: str | bytes | int, confirms: str
+    ) -> list[Any]:
         """Run `script` on `key` with a deadline as its first argument.
 
         Returns the reply: a status, the server's milliseconds, and what the
-        script says. Raises SessionStoreUnavailable when it has not run, or may
-        have run but did not answer, and from then on cannot run any more.
+        script says. A success has to say `confirms`, or it is the reply to
+        something else and counts as none. Raises SessionStoreUnavailable when
+        it has not run, or may have run but did not answer, and from then on
+        cannot run any more.
         """
         if not self.clock.known:
             await self.synchronise()
@@ -81,9 +88,11 @@ class Scripts:
         try:
             async with asyncio.timeout(self._budget):
                 while True:
-                    sent, deadline = time.monotonic(), self.clock.now_ms(give_up)
+                    sent, deadline = time.monotonic(), self.clock.now_ms(give_up) - _MARGIN_MS
                     reply = await self.repeatable(script, key, deadline, *args)
                     self.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
+                    if reply[0] in _SUCCESSES and reply[2] != confirms.encode():
+                        raise SessionStoreUnavailable
                     if reply[0] != b"late":
                         return list(reply)
                     # In time by our clock: the server's was set, and is known again by now.

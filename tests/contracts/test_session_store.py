@@ -342,7 +342,8 @@ async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:
     first, second = await log_in(sessions), await log_in(sessions)
     scripts = stores.sessions()._scripts
     key = KEY_PREFIX + second.session_id.handle
-    reply = await scripts.run(Script("renew"), key, first.session_id.digest, 1000)
+    digest = first.session_id.digest
+    reply = await scripts.run(Script("renew"), key, digest, 1000, confirms=digest)
     assert reply[0] == b"absent"
     assert await stores.redis.pttl(key) > 7_000_000
 

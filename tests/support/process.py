@@ -15,11 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+import pytest
+
 from service import embedded_redis
+from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+LINUX_ONLY: Final = pytest.mark.skipif(
+    sys.platform != "linux", reason="finds and ends processes by /proc"
+)
 REPOSITORY: Final = Path(__file__).parents[2]
 _POLL_SECONDS: Final = 0.01
 _KILLED_WITH_PARENT: Final = """
@@ -44,6 +50,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def complete_environment(*, redis: str, wechat: str, **more: str) -> dict[str, str]:
+    """Everything that the service needs, so that it starts no stand-in of its own."""
+    return {
+        "REDIS_URL": redis,
+        "WECHAT_APPID": APPID,
+        "WECHAT_SECRET": APP_SECRET,
+        "WECHAT_API_BASE": wechat,
+        "SECRET_KEYS": SECRET_KEY,
+        **more,
+    }
+
+
 class ServiceProcess:
     """A command that serves HTTP, in a session of its own, and everything it starts.
 
@@ -59,8 +77,11 @@ class ServiceProcess:
         command: Sequence[str] = (sys.executable, "-m", "service"),
     ) -> None:
         self.port = free_port()
+        # What a killed embedded Redis leaves behind goes with it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="minigate-")
         self._environment = {
             "PATH": os.environ["PATH"],
+            "TMPDIR": self._scratch.name,
             "PYTHONPATH": str(REPOSITORY),
             "PORT": str(self.port),
             **environment,
@@ -85,6 +106,7 @@ class ServiceProcess:
         for one in self._seen:
             one.kill()
         await eventually(lambda: not self.remains, within=5, what="the last process is gone")
+        self._scratch.cleanup()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -110,6 +132,11 @@ class ServiceProcess:
         mine = {one.pid for one in _family(self.pid)} - {self.pid}
         listeners = _inodes(lambda row: row.state == _LISTEN and row.local_port == self.port)
         return {pid for pid in mine if listeners & _sockets_of(pid)}
+
+    @property
+    def children(self) -> int:
+        """How many processes the main one has now; quick to ask."""
+        return len(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())
 
     @property
     def remains(self) -> set[Process]:

@@ -1,0 +1,26 @@
+"""`python -m tests.faults.naive_service`: the service, over the naive store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import service.__main__ as entry
+from service import bootstrap
+from service.app import create_app
+from tests.faults.naive_sessions import NaiveSessions
+
+if TYPE_CHECKING:
+    from service.context import App
+    from service.settings import Settings
+
+
+def create_naive_app(*, settings: Settings) -> App:
+    """Sanic runs this in every worker, each of which begins with modules unpatched."""
+    patch.object(bootstrap, "RedisSessions", NaiveSessions).start()
+    return create_app(settings=settings)
+
+
+if __name__ == "__main__":
+    with patch.object(entry, "create_app", create_naive_app):
+        entry.main()

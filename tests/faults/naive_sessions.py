@@ -1,0 +1,85 @@
+"""The session store that tutorials write: two keys per user, changed step by step.
+
+It keeps the port's methods and breaks its promise, to show that the test of
+that promise can fail.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+
+from service.errors import SessionExpired
+from service.models import OpenedSession, Session, SessionId, handle_of
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from service.models import WeChatIdentity
+    from service.settings import Settings
+    from service.stores.redis_connection import OutageLog
+    from service.stores.scripts import Scripts
+
+_USER: Final = b"naive:user:"
+_SESSION: Final = b"naive:session:"
+
+
+class NaiveSessions:
+    """user -> id of the session, and id -> record."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        settings: Settings,
+        scripts: Scripts,  # noqa: ARG002 # built as the real store is
+        outage: OutageLog,  # noqa: ARG002
+    ) -> None:
+        self._redis = redis
+        self._ttl = settings.session_ttl
+
+    async def open(self, identity: WeChatIdentity, *, appid: str, device: str) -> OpenedSession:
+        handle = handle_of(appid, identity.openid, device)
+        session_id = SessionId.new(handle)
+        former: Any = await self._redis.get(_USER + handle.encode())
+        if former is not None:
+            await self._redis.delete(_SESSION + former)
+        record = orjson.dumps({"app": appid, "openid": identity.openid, "dev": device})
+        await self._redis.set(_SESSION + session_id.text.encode(), record, ex=self._ttl)
+        await self._redis.set(_USER + handle.encode(), session_id.text, ex=self._ttl)
+        return OpenedSession(session_id, self._ttl)
+
+    async def validate(self, session_id: SessionId) -> Session:
+        raw = await self._redis.get(_SESSION + session_id.text.encode())
+        if raw is None:
+            raise SessionExpired
+        record = orjson.loads(raw)
+        return Session(
+            handle=session_id.handle,
+            appid=record["app"],
+            openid=record["openid"],
+            unionid=None,
+            device=record["dev"],
+            issued_at=int(time.time() * 1000),
+            expires_in=self._ttl,
+        )
+
+    async def close(self, session_id: SessionId) -> bool:
+        live = await self._redis.get(_SESSION + session_id.text.encode()) is not None
+        await self._redis.delete(_SESSION + session_id.text.encode())
+        if live:
+            await self._redis.delete(_USER + session_id.handle.encode())
+        return live
+
+    async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+        raise NotImplementedError
+
+    async def recall(self, handle: str, digest: str) -> SessionId | None:
+        raise NotImplementedError
+
+    async def ping(self) -> None:
+        await self._redis.ping()
+
+    async def aclose(self) -> None:
+        pass

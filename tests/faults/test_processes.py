@@ -1,0 +1,351 @@
+"""Starting, stopping and dying: the service as an operator meets it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from service import watchdog
+from tests.support.process import (
+    LINUX_ONLY,
+    REPOSITORY,
+    Connection,
+    RedisServer,
+    ServiceProcess,
+    complete_environment,
+    eventually,
+    free_port,
+)
+from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from tests.support.running import Simulator
+
+pytestmark = LINUX_ONLY
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[RedisServer]:
+    async with RedisServer() as running:
+        yield running
+
+
+async def ask(
+    service: ServiceProcess, method: str, path: str, sessionid: str | None = None, body: bytes = b""
+) -> tuple[int, bytes]:
+    async with asyncio.timeout(10), await Connection.open(service.port) as connection:
+        reply = await connection.ask(method, path, sessionid=sessionid, body=body)
+    return reply.status, reply.body
+
+
+async def log_in(service: ServiceProcess, code: str) -> str:
+    status, body = await ask(service, "POST", "/login", body=orjson.dumps({"code": code}))
+    assert status == 200, body
+    return str(orjson.loads(body)["data"]["sessionid"])
+
+
+async def all_answer(service: ServiceProcess, workers: int, *, within: float) -> float:
+    """Wait until so many workers have answered; returns the seconds that took."""
+    began = time.monotonic()
+    answered: set[int] = set()
+    while len(answered) < workers:
+        assert time.monotonic() - began < within, (answered, service.output)
+        try:
+            async with asyncio.timeout(1), await Connection.open(service.port) as connection:
+                if (await connection.ask("GET", "/readyz")).status == 200:
+                    worker = service.worker_of(connection)
+                    answered |= {worker} if worker else set()
+        except (OSError, EOFError, TimeoutError):
+            await asyncio.sleep(0.01)
+        answered &= service.workers
+    service.look()
+    return time.monotonic() - began
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
+def stand_ins(**more: str) -> dict[str, str]:
+    return {"SIMULATOR_PORT": str(free_port()), **more}
+
+
+async def refusal(environment: Mapping[str, str], home: Path) -> tuple[int, float, str]:
+    """The exit code of a service that must not start, the seconds it took, and what it said."""
+    began = time.monotonic()
+    async with ServiceProcess(environment, home=home) as service:
+        code = await service.ended(within=10)
+        took = time.monotonic() - began
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+        return code, took, service.output
+
+
+async def test_with_nothing_configured_it_serves_and_says_how_to_log_in(tmp_path: Path) -> None:
+    async with ServiceProcess(stand_ins(), home=tmp_path) as service:
+        first = await service.ready()
+        await eventually(lambda: "Ctrl-C" in service.output, within=2, what="the banner is out")
+        [line] = [line for line in service.output.splitlines() if "curl" in line]
+        if shutil.which("curl"):
+            command = line.partition("Log in:")[2].strip()
+            said = await asyncio.to_thread(
+                subprocess.run, ["/bin/sh", "-c", command], capture_output=True, check=True
+            )
+            sessionid = orjson.loads(said.stdout)["data"]["sessionid"]
+            status, products = await ask(service, "GET", "/wx/products/list", sessionid)
+            assert (status, orjson.loads(products)["code"]) == (200, 0)
+        service.signal(signal.SIGTERM)
+        assert await service.ended(within=5) == 0
+
+    began = time.monotonic()
+    async with ServiceProcess(stand_ins(), home=tmp_path) as service:
+        await service.ready()
+        second = time.monotonic() - began
+    print(f"first start {first:.2f} s, second {second:.2f} s")  # noqa: T201 # figures to keep
+    assert second < 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_ctrl_c_ends_everything_and_exits_0(tmp_path: Path, workers: int) -> None:
+    environment = stand_ins(WEB_CONCURRENCY=str(workers))
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        await all_answer(service, workers, within=5)
+        service.interrupt()
+        assert await service.ended(within=5) == 0
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+        assert "Traceback" not in service.output
+        assert is_free(service.port)
+        assert is_free(int(environment["SIMULATOR_PORT"]))
+
+
+async def test_ctrl_c_while_it_starts_leaves_nothing_either(tmp_path: Path) -> None:
+    for moment in (0.1, 0.3, 0.5, 0.7, 0.9, 1.1):
+        async with ServiceProcess(stand_ins(), home=tmp_path) as service:
+            await asyncio.sleep(moment)
+            service.interrupt()
+            await service.ended(within=5)
+            await eventually(lambda one=service: not one.remains, within=2, what="nothing is left")  # type: ignore[misc]
+
+
+async def test_when_the_main_process_is_killed_nothing_keeps_a_port(tmp_path: Path) -> None:
+    environment = stand_ins(WEB_CONCURRENCY="2")
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        await all_answer(service, 2, within=5)
+        roles = {one: one.command for one in service.remains}
+        serving = {
+            one
+            for one, command in roles.items()
+            if one.pid in service.workers or "redis" in command or "service" in command
+        }
+        assert len(serving) == 5  # the main process, two workers, Redis and the simulator
+        service.signal(signal.SIGKILL)
+        assert await service.ended(within=2) == -signal.SIGKILL
+        await eventually(lambda: not serving & service.remains, within=2, what="they are gone")
+        assert is_free(service.port)
+        assert is_free(int(environment["SIMULATOR_PORT"]))
+        assert all("multiprocessing" in one.command for one in service.remains)
+
+
+async def test_workers_that_are_killed_are_replaced(
+    redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    environment = complete_environment(
+        redis=redis.url, wechat=simulator.url, WEB_CONCURRENCY="2", LOGIN_COALESCE_MS="0"
+    )
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        await all_answer(service, 2, within=5)
+        sessionid = await log_in(service, await simulator.code())
+        took = {}
+        for number in (1, 2):
+            # One that dies young is replaced ever later; these have grown up.
+            await asyncio.sleep(watchdog.RAPID)
+            killed = sorted(service.workers)[:number]
+            for pid in killed:
+                service.signal(signal.SIGKILL, pid)
+            await eventually(
+                lambda killed=killed: not {*killed} & {one.pid for one in service.remains},  # type: ignore[misc]
+                within=1,
+                what="they are dead",
+            )
+            took[number] = await all_answer(service, 2, within=2)
+            assert not service.workers & {*killed}
+            assert (await ask(service, "GET", "/session", sessionid))[0] == 200
+        assert service.output.count("died") == 3
+        service.signal(signal.SIGTERM)
+        assert await service.ended(within=5) == 0
+    print(f"back after {took[1]:.2f} s of one, {took[2]:.2f} s of both")  # noqa: T201 # figures
+
+
+async def test_sigterm_lets_logins_under_way_finish(
+    redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    environment = complete_environment(redis=redis.url, wechat=simulator.url, WEB_CONCURRENCY="2")
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        await all_answer(service, 2, within=5)
+        await simulator.fault("latency", median_ms=1000, tail_ms=1000)
+        codes = [await simulator.code(f"user-{number}") for number in range(50)]
+        logins = [asyncio.create_task(log_in(service, code)) for code in codes]
+        while await simulator.exchanges() < 50:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        service.signal(signal.SIGTERM)
+        sessions = await asyncio.gather(*logins)
+        assert len(set(sessions)) == 50
+        assert await service.ended(within=10) == 0
+        print(f"exit 0 after {time.monotonic() - began:.2f} s")  # noqa: T201 # a figure to keep
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+
+    await simulator.heal()
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        seen = Counter([(await ask(service, "GET", "/session", one))[0] for one in sessions])
+        assert seen == {200: 50}
+
+
+async def test_sigterm_while_it_starts_its_workers_ends_it_too(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    environment = complete_environment(
+        redis=redis.url, wechat="http://127.0.0.1:1", WEB_CONCURRENCY="6"
+    )
+    for _ in range(3):
+        async with ServiceProcess(environment, home=tmp_path) as service:
+            while service.children < 3:  # two helpers, and the first worker
+                assert service.process.poll() is None, service.output
+                await asyncio.sleep(0)
+            service.signal(signal.SIGTERM)
+            assert await service.ended(within=5) == 0, service.output
+
+
+@pytest.mark.parametrize("sign", [{"ENVIRONMENT": "production"}, {"DYNO": "web.1"}])
+async def test_production_names_all_that_is_missing_and_starts_nothing(
+    tmp_path: Path, sign: dict[str, str]
+) -> None:
+    code, took, output = await refusal({**sign, **stand_ins()}, tmp_path)
+    assert code not in {0, 1}
+    assert took < 2
+    for name in ("REDIS_URL", "WECHAT_APPID", "WECHAT_SECRET", "SECRET_KEYS"):
+        assert output.count(name) == 1
+    assert "Traceback" not in output
+
+
+async def test_production_shows_no_value_of_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    values = {
+        "REDIS_URL": "http://canary-1:canary-2@localhost",
+        "WECHAT_APPID": "canary-3",
+        "SECRET_KEYS": "canary-4-too-short",
+        "SESSION_TTL": "canary-5",
+        "WECHAT_API_BASE": "canary-6",
+    }
+    code, took, output = await refusal({"ENVIRONMENT": "production", **values}, tmp_path)
+    assert code not in {0, 1}
+    assert took < 2
+    assert "canary" not in output
+    for name in ("REDIS", "SECRET_KEYS", "SESSION_TTL", "WECHAT_API_BASE", "WECHAT_SECRET"):
+        assert name in output
+
+
+@pytest.mark.parametrize("complete", [False, True], ids=["bare", "complete"])
+async def test_a_port_that_is_taken_is_named(
+    redis: RedisServer, tmp_path: Path, *, complete: bool
+) -> None:
+    environment = stand_ins()
+    if complete:
+        environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, took, output = await refusal({**environment, "PORT": port}, tmp_path)
+    assert code != 0
+    assert port in output
+    assert "in use" in output
+    assert "Traceback" not in output
+    assert took < 5
+
+
+async def test_a_simulator_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, output = await refusal({"SIMULATOR_PORT": port}, tmp_path)
+    assert code != 0
+    assert f":{port} (Address already in use)" in output
+    assert "SIMULATOR_PORT" in output
+
+
+async def test_the_procfile_serves(
+    redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    shutil.copy(REPOSITORY / "Procfile", tmp_path)
+    environment = complete_environment(
+        redis=redis.url, wechat=simulator.url, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    )
+    command = (str(BIN / "honcho"), "start", "web")
+    async with ServiceProcess(environment, home=tmp_path, command=command) as service:
+        await service.ready()
+        sessionid = await log_in(service, await simulator.code())
+        assert (await ask(service, "GET", "/session", sessionid))[0] == 200
+        service.signal(signal.SIGTERM)
+        await service.ended(within=5)
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+
+
+@pytest.mark.parametrize("sign", [{"ENVIRONMENT": "production"}, {"DYNO": "web.1"}])
+async def test_in_production_all_configured_it_serves_without_the_demo(
+    redis: RedisServer, tmp_path: Path, sign: dict[str, str]
+) -> None:
+    environment = complete_environment(redis=redis.url, wechat="https://127.0.0.1:1", **sign)
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        assert (await ask(service, "GET", "/wx/products/list"))[0] == 404
+        assert (await ask(service, "GET", "/session"))[0] == 401
+        status, body = await ask(service, "POST", "/login", body=b'{"code": "0code"}')
+        assert (status, orjson.loads(body)["code"]) == (502, 50200)
+        assert len(service.remains) == 4  # main, its worker, and two helpers: no stand-in
+        service.signal(signal.SIGTERM)
+        assert await service.ended(within=5) == 0
+        for value in (APP_SECRET, SECRET_KEY, "0code"):
+            assert value not in service.output
+        assert APPID not in service.output
+
+
+async def test_it_starts_without_redis_and_is_ready_as_soon_as_that_is_there(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    redis.kill()
+    environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        began = time.monotonic()
+        while True:
+            assert time.monotonic() - began < 5
+            try:
+                if (await ask(service, "GET", "/livez"))[0] == 200:
+                    break
+            except (OSError, EOFError):
+                await asyncio.sleep(0.01)
+        assert (await ask(service, "GET", "/readyz"))[0] == 503
+        await redis.start()
+        assert await service.ready(within=2) < 2

@@ -1,0 +1,57 @@
+"""How scripts are run, where a real Redis would have to be bent to show it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from service.errors import SessionStoreUnavailable
+from service.stores.redis_connection import OutageLog
+from service.stores.scripts import Script, Scripts
+
+
+class ScriptedRedis:
+    """Answers each script with the next of the replies it was given."""
+
+    def __init__(self, *replies: list[Any]) -> None:
+        self.replies = list(replies)
+        self.deadlines: list[int] = []
+
+    async def time(self) -> tuple[int, int]:
+        return int(time.time()), 0
+
+    async def evalsha(self, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any) -> Any:
+        self.deadlines.append(deadline)
+        return self.replies.pop(0)
+
+
+def scripts(redis: ScriptedRedis) -> Scripts:
+    return Scripts(redis, budget=0.2, outage=OutageLog())  # type: ignore[arg-type] # enough of one
+
+
+def now_ms() -> int:
+    return int(time.time()) * 1000
+
+
+async def test_a_success_that_confirms_something_else_is_none() -> None:
+    redis = ScriptedRedis([b"stored", now_ms(), b"another login"])
+    began = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        await scripts(redis).run(Script("login"), "key", confirms="mine")
+    assert time.monotonic() - began >= 0.19, "answered before the deadline had passed"
+
+
+async def test_a_success_that_confirms_is_one() -> None:
+    redis = ScriptedRedis([b"stored", now_ms(), b"mine"])
+    reply = await scripts(redis).run(Script("login"), "key", confirms="mine")
+    assert reply[0] == b"stored"
+
+
+async def test_a_server_whose_clock_was_set_forward_is_asked_again_by_its_own_time() -> None:
+    later = now_ms() + 3_600_000
+    redis = ScriptedRedis([b"late", later], [b"stored", later, b"mine"])
+    reply = await scripts(redis).run(Script("login"), "key", confirms="mine")
+    assert reply[0] == b"stored"
+    assert redis.deadlines[1] - redis.deadlines[0] > 3_500_000
