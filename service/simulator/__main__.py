@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _BACKLOG = 2048
+_START_POLL_SECONDS = 0.001
 
 logger = logging.getLogger("service.simulator")
 
@@ -47,7 +48,7 @@ def main() -> int:
     if not _die_with_parent(parent):
         return 0
     app = create_app(settings=settings)
-    app.after_server_start(_announce(sock))
+    app.after_server_start(_announce(sock, parent))
     app.run(sock=sock, single_process=True, motd=False, access_log=False, backlog=_BACKLOG)
     return 0
 
@@ -76,14 +77,20 @@ def _die_with_parent(parent: int) -> bool:
     return os.getppid() == parent
 
 
-def _announce(sock: socket.socket) -> Callable[[SimulatorApp], None]:
-    """Return a listener that says where the simulator is."""
+def _announce(sock: socket.socket, parent: int) -> Callable[[SimulatorApp], None]:
+    """Return a listener that says where the simulator is, once a signal can end it."""
     host, port = sock.getsockname()[:2]
 
     def announce(app: SimulatorApp) -> None:
+        if not app.state.is_running:
+            # The framework loses signals that come before it runs its loop for good.
+            app.loop.call_later(_START_POLL_SECONDS, announce, app)
+            return
         logger.info(
             "WeChat simulator on http://%s:%s for %s", host, port, ", ".join(app.ctx.world.apps)
         )
+        if os.getppid() != parent:
+            app.stop(terminate=False)
 
     return announce
 

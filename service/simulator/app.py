@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sanic import Sanic
@@ -13,23 +13,51 @@ from sanic.config import Config
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from service.simulator import control, sns
+from service.simulator import cgi_bin, control, handset, sns, wxa
 from service.simulator.bodies import BadBodyError
+from service.simulator.checksession import PATH as CHECKSESSION
+from service.simulator.checksession import RESET_PATH as RESETUSERSESSIONKEY
 from service.simulator.context import SimulatorApp, SimulatorContext, SimulatorRequest
 from service.simulator.faults.board import FaultBoard
+from service.simulator.getuserphonenumber import PATH as GETUSERPHONENUMBER
 from service.simulator.jscode2session import PATH as JSCODE2SESSION
+from service.simulator.msg_sec_check import PATH as MSG_SEC_CHECK
+from service.simulator.plain_token import PATH as TOKEN
+from service.simulator.stable_token import PATH as STABLE_TOKEN
 from service.simulator.stats import Stats
 from service.simulator.world import App, World
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from sanic.response import HTTPResponse
 
     from service.simulator.settings import SimulatorSettings
 
 logger = logging.getLogger(__name__)
+
+_WECHAT: dict[str, Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]]] = {
+    JSCODE2SESSION: sns.jscode2session,
+    TOKEN: cgi_bin.token,
+    STABLE_TOKEN: cgi_bin.stable_token,
+    GETUSERPHONENUMBER: wxa.getuserphonenumber,
+    CHECKSESSION: wxa.checksession,
+    RESETUSERSESSIONKEY: wxa.resetusersessionkey,
+    MSG_SEC_CHECK: wxa.msg_sec_check,
+}
+_CONTROL = (
+    (control.index, "/", "GET"),
+    (handset.log_in, "/sim/login", "POST"),
+    (handset.give_phone, "/sim/phone", "POST"),
+    (handset.give_profile, "/sim/profile", "POST"),
+    (handset.rotate_session_key, "/sim/session_key", "POST"),
+    (control.add_fault, "/sim/faults", "POST"),
+    (control.list_faults, "/sim/faults", "GET"),
+    (control.clear_faults, "/sim/faults", "DELETE"),
+    (control.show_stats, "/sim/stats", "GET"),
+    (control.reset_stats, "/sim/stats", "DELETE"),
+)
 
 # Names of apps are global to the process, and tests make many simulators in one.
 _numbers = itertools.count(1)
@@ -50,6 +78,10 @@ def create_app(
         code_life=settings.code_life_seconds,
         session_key_interval=settings.session_key_interval_seconds,
         session_key_rotation=settings.session_key_rotation,
+        session_key_life=settings.session_key_life_seconds,
+        token_life=settings.token_life_seconds,
+        token_overlap=settings.token_overlap_seconds,
+        token_daily_quota=settings.token_daily_quota,
         minute_quota=settings.minute_quota,
         clock=clock,
         rng=rng,
@@ -65,20 +97,26 @@ def create_app(
         configure_logging=False,
     )
 
-    app.add_route(sns.jscode2session, JSCODE2SESSION, methods=["GET", "POST"])
-
-    app.add_route(control.index, "/", methods=["GET"])
-    app.add_route(control.log_in, "/sim/login", methods=["POST"])
-    app.add_route(control.add_fault, "/sim/faults", methods=["POST"])
-    app.add_route(control.list_faults, "/sim/faults", methods=["GET"])
-    app.add_route(control.clear_faults, "/sim/faults", methods=["DELETE"])
-    app.add_route(control.show_stats, "/sim/stats", methods=["GET"])
-    app.add_route(control.reset_stats, "/sim/stats", methods=["DELETE"])
+    for path, handler in _WECHAT.items():
+        # A wrong method gets an errcode like any other mistake.
+        _add_route(app, handler, path, "GET", "POST")
+    for handler, path, method in _CONTROL:
+        _add_route(app, handler, path, method)
 
     app.error_handler.add(BadBodyError, _bad_body)
     app.error_handler.add(SanicException, _refused)
     app.error_handler.add(Exception, _broken)
     return app
+
+
+def _add_route(
+    app: SimulatorApp,
+    handler: Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]],
+    path: str,
+    *methods: str,
+) -> None:
+    # Told no format of errors, the framework reads the handler's source to guess one.
+    app.add_route(handler, path, methods=methods, error_format="json")
 
 
 def _config() -> Config:

@@ -1,4 +1,4 @@
-"""The /sim/ routes: what the phone does, the fault switches and the counters."""
+"""The front page, the fault switches and the counters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from pydantic import ValidationError
 from sanic.response import json, text
 
 from service.simulator.bodies import BadBodyError, json_object
+from service.simulator.checksession import PATH as CHECKSESSION
+from service.simulator.checksession import RESET_PATH as RESETUSERSESSIONKEY
 from service.simulator.faults.catalogue import KINDS, describe, param_rules
 from service.simulator.faults.fault import COMMON_PARAMS
+from service.simulator.getuserphonenumber import PATH as GETUSERPHONENUMBER
 from service.simulator.index import front_page
 from service.simulator.jscode2session import PATH as JSCODE2SESSION
+from service.simulator.msg_sec_check import PATH as MSG_SEC_CHECK
+from service.simulator.plain_token import PATH as TOKEN
+from service.simulator.stable_token import PATH as STABLE_TOKEN
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -19,38 +25,23 @@ if TYPE_CHECKING:
     from service.simulator.context import SimulatorRequest
     from service.simulator.faults.fault import Fault
 
-ENDPOINTS = (JSCODE2SESSION,)
+ENDPOINTS = (
+    JSCODE2SESSION,
+    TOKEN,
+    STABLE_TOKEN,
+    GETUSERPHONENUMBER,
+    CHECKSESSION,
+    RESETUSERSESSIONKEY,
+    MSG_SEC_CHECK,
+)
 """What faults can be aimed at and calls are counted for."""
 
-_LOGIN_EXAMPLE = '{"user": "alice"}'
 _FAULT_EXAMPLE = '{"kind": "errcode", "errcode": -1, "times": 2}'
-_USER_LENGTH = 128
 
 
 async def index(request: SimulatorRequest) -> HTTPResponse:
     """Say what there is here."""
     return text(front_page(request.app.ctx.world.apps.values(), host=request.host))
-
-
-async def log_in(request: SimulatorRequest) -> HTTPResponse:
-    """Do what wx.login does in the app on the phone."""
-    world = request.app.ctx.world
-    body = json_object(request, example=_LOGIN_EXAMPLE)
-    user = body.get("user")
-    if not isinstance(user, str) or not 1 <= len(user) <= _USER_LENGTH:
-        raise BadBodyError(
-            f"user: send any name of 1 to {_USER_LENGTH} characters, for example {_LOGIN_EXAMPLE}",
-            field="user",
-        )
-    appids = sorted(world.apps)
-    appid = body.get("appid", appids[0] if len(appids) == 1 else None)
-    if appid not in appids:
-        raise BadBodyError(
-            f"appid: send one that SIMULATOR_APPS lists: {', '.join(appids)}",
-            field="appid",
-            allowed=appids,
-        )
-    return json({"code": world.log_in(user=user, appid=appid)})
 
 
 async def add_fault(request: SimulatorRequest) -> HTTPResponse:

@@ -7,20 +7,41 @@ from ipaddress import IPv6Address, ip_address
 
 STEMS = {
     -1: "system error",
+    40001: (
+        "invalid credential, access_token is invalid or not latest, could get access_token by "
+        "getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
+    ),
     40002: "invalid grant_type",
+    40003: "invalid openid",
     40013: "invalid appid",
+    40014: "invalid access_token",
     40029: "invalid code",
     40125: "invalid appsecret",
+    40129: "invalid scene",
     40163: "code been used",
     40226: "code blocked",
+    41001: "access_token missing",
     41002: "appid missing",
     41004: "appsecret missing",
     41008: "missing code",
+    42001: "access_token expired",
     42003: "oauth_code expired",
+    43001: "require GET method",
+    43002: "require POST method",
+    43003: "require https",
+    44002: "empty post data",
+    45002: "content size out of limit",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, must slower, retry next minute",
+    47001: "data format error",
     48001: "api unauthorized",
     50002: "user limited",
+    50004: "user not allow to use accesstoken, maybe for punishment",
+    61010: "code is expired",
+    87007: "session_key is not existd or expired",  # as WeChat spells it
+    87008: "invalid sig_method",
+    87009: "invalid signature",
+    87014: "risky content",
 }
 """Text by code, without the request id that ends it on the wire."""
 

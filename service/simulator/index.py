@@ -23,8 +23,26 @@ Exchange the code, as a server does:
   curl '{base}/sns/jscode2session?appid={appid}&secret={secret}\
 &js_code=CODE&grant_type=authorization_code'
 
+Press the button that asks for alice's phone number, and look the number up with a token:
+  curl -d '{{"user": "alice", "appid": "{appid}"}}' {base}/sim/phone
+  curl -d '{{"user": "alice", "phone": "+852 61234567", "appid": "{appid}"}}' {base}/sim/phone
+  curl -d '{{"grant_type": "client_credential", "appid": "{appid}", "secret": "{secret}"}}' \
+{base}/cgi-bin/stable_token
+  curl -d '{{"code": "CODE"}}' '{base}/wxa/business/getuserphonenumber?access_token=TOKEN'
+
+Have her profile encrypted and signed, as wx.getUserProfile does (or, with her openid in it,
+as wx.getUserInfo did):
+  curl -d '{{"user": "alice", "nickName": "Alice", "appid": "{appid}"}}' {base}/sim/profile
+  curl -d '{{"user": "alice", "openid": true, "appid": "{appid}"}}' {base}/sim/profile
+
+Replace her session_key behind the server's back, as data pre-fetch does:
+  curl -d '{{"user": "alice", "appid": "{appid}"}}' {base}/sim/session_key
+
+The other calls with a token: /wxa/checksession, /wxa/resetusersessionkey, /wxa/msg_sec_check.
+
 Make WeChat misbehave, see what is switched on and what could be, make it behave again:
   curl -d '{{"kind": "errcode", "errcode": -1, "times": 2}}' {base}/sim/faults
+  curl -d '{{"kind": "token_superseded", "every": 100}}' {base}/sim/faults
   curl {base}/sim/faults
   curl -X DELETE {base}/sim/faults
 

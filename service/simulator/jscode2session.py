@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from service.simulator.errcodes import Refusal, foreign_ip, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.codes import Code
+    from service.simulator.codes import LoginCode
+    from service.simulator.conditions import Conditions
     from service.simulator.world import App, Grant, World
 
 PATH = "/sns/jscode2session"
-
-
-class Injection(NamedTuple):
-    """A refusal of a call with which nothing is wrong."""
-
-    refusal: Refusal
-    uses_code: bool
-
-
-class Conditions(Protocol):
-    """Circumstances that faults bring about. Asked only when the rules get that far."""
-
-    def admits(self, ip: str) -> bool:
-        """Whether the caller's address is in the whitelist, or there is none."""
-
-    def blocks(self, user: str) -> bool:
-        """Whether WeChat holds the user to be a risk."""
-
-    def injection(self) -> Injection | None:
-        """Return the refusal to give instead of success."""
-
-
-class Normal:
-    """No whitelist, nobody blocked, nothing injected."""
-
-    def admits(self, ip: str) -> bool:  # noqa: ARG002, D102
-        return True
-
-    def blocks(self, user: str) -> bool:  # noqa: ARG002, D102
-        return False
-
-    def injection(self) -> None:  # noqa: D102
-        return None
 
 
 def exchange(
@@ -88,7 +56,7 @@ def _check_caller(
     return found
 
 
-def _redeem(world: World, code: Code, conditions: Conditions) -> Grant | Refusal:
+def _redeem(world: World, code: LoginCode, conditions: Conditions) -> Grant | Refusal:
     """Give what the code stands for. Only success, or an injection that says so, uses it up."""
     if code.used:
         return refusal(40163)

@@ -1,25 +1,30 @@
-"""How often a user may have codes exchanged."""
+"""How many calls one user, or one app, may make in a stretch of time."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+MINUTE = 60
+DAY = 86_400
+_BEIJING = 8 * 3600
 
-class MinuteQuotas:
-    """Counts per user and calendar minute."""
 
-    def __init__(self, *, limit: int) -> None:
+class Quotas:
+    """Counts per name and stretch; stretches begin with the minute or day of Beijing's clock."""
+
+    def __init__(self, *, limit: int, seconds: int = MINUTE) -> None:
         self._limit = limit
-        self._minute = 0
+        self._seconds = seconds
+        self._stretch = 0
         self._counts: Counter[str] = Counter()
 
-    def take(self, user: str, *, now: float) -> bool:
-        """Count one call; False when the user has none left in this minute."""
-        minute = int(now // 60)
-        if minute != self._minute:
-            self._minute = minute
+    def take(self, name: str, *, now: float) -> bool:
+        """Count one call; False when there is none left in this stretch."""
+        stretch = int((now + _BEIJING) // self._seconds)
+        if stretch != self._stretch:
+            self._stretch = stretch
             self._counts.clear()
-        if self._counts[user] >= self._limit:
+        if self._counts[name] >= self._limit:
             return False
-        self._counts[user] += 1
+        self._counts[name] += 1
         return True

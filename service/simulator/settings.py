@@ -50,8 +50,15 @@ class SimulatorSettings(BaseSettings):
     """Logins closer together than this share one session_key."""
     session_key_rotation: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Chance that a login after that interval gets a new session_key."""
+    session_key_life_seconds: Annotated[float, Field(gt=0)] = 259_200
+    """WeChat does not tell its own; three days is the most anybody has heard of."""
     minute_quota: Annotated[int, Field(ge=1)] = 100
     """Exchanges one user may make in a calendar minute."""
+    token_life_seconds: Annotated[float, Field(gt=0)] = 7200
+    token_overlap_seconds: Annotated[float, Field(ge=0)] = 300
+    """How long the former token goes on, and how long before its end the stable one is replaced."""
+    token_daily_quota: Annotated[int, Field(ge=1)] = 2000
+    """Calls of /cgi-bin/token an app may make in a day."""
     environment: Annotated[str, Field(validation_alias="ENVIRONMENT")] = "development"
     dyno: Annotated[str, Field(validation_alias="DYNO")] = ""
 
@@ -63,6 +70,12 @@ class SimulatorSettings(BaseSettings):
         if len({app.appid for app in apps}) < len(apps):
             raise ValueError("an appid appears twice")
         return apps
+
+    @model_validator(mode="after")
+    def _overlap_fits_into_life(self) -> Self:
+        if self.token_overlap_seconds > self.token_life_seconds / 2:
+            raise ValueError("token_overlap_seconds is more than half of token_life_seconds")
+        return self
 
     @model_validator(mode="after")
     def _not_in_production(self) -> Self:

@@ -14,6 +14,7 @@ class EndpointCalls(TypedDict):
 
     total: int
     errcodes: dict[str, int]
+    repeatedCodes: int
 
 
 class StatsView(TypedDict):
@@ -21,6 +22,7 @@ class StatsView(TypedDict):
 
     calls: dict[str, EndpointCalls]
     repeatedCodes: int
+    """Of all endpoints together."""
 
 
 class Stats:
@@ -37,19 +39,19 @@ class Stats:
         """Start again from nought."""
         self._totals: Counter[str] = Counter(dict.fromkeys(self._endpoints, 0))
         self._errcodes: dict[str, Counter[int]] = {path: Counter() for path in self._endpoints}
-        self._repeated = 0
+        self._repeated: Counter[str] = Counter(dict.fromkeys(self._endpoints, 0))
         # Hashes, not the codes: small, and nothing to leak.
         self._presented: set[int] = set()
         self._presented_before: set[int] = set()
 
     def arrived(self, endpoint: str, *, code: str | None) -> None:
-        """Count a call, and whether its code was presented before, whatever becomes of it."""
+        """Count a call, and whether its code was presented there before, whatever comes of it."""
         self._totals[endpoint] += 1
         if not code:
             return
-        mark = hash(code)
+        mark = hash((endpoint, code))
         if mark in self._presented or mark in self._presented_before:
-            self._repeated += 1
+            self._repeated[endpoint] += 1
             return
         if len(self._presented) >= self._REMEMBERED:
             self._presented_before, self._presented = self._presented, set()
@@ -69,8 +71,9 @@ class Stats:
                         str(errcode): count
                         for errcode, count in sorted(self._errcodes[path].items())
                     },
+                    "repeatedCodes": self._repeated[path],
                 }
                 for path in self._endpoints
             },
-            "repeatedCodes": self._repeated,
+            "repeatedCodes": self._repeated.total(),
         }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 SNS_CONTENT_TYPE = "text/plain"
 """JSON all the same, and without a charset."""
+
+
+class Family(NamedTuple):
+    """Endpoints whose replies look alike."""
+
+    content_type: str
+    before_rid: str
+    """What stands between the text of an error and its request id."""
+
+
+SNS = Family(SNS_CONTENT_TYPE, ", rid: ")
+API = Family("application/json; charset=utf-8", " rid: ")
+"""The /cgi-bin/ and /wxa/ endpoints."""
 
 
 @dataclass(slots=True)
@@ -49,9 +63,14 @@ def request_id(*, now: float, rng: random.Random) -> str:
     return f"{int(now):08x}-{noise >> 32:08x}-{noise & 0xFFFFFFFF:08x}"
 
 
-def sns_error(refusal: Refusal, *, rid: str) -> dict[str, Any]:
-    """Return the error object of the /sns/ family, whose rid follows a comma."""
-    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}, rid: {rid}"}
+def hint(rng: random.Random) -> str:
+    """Return what getuserphonenumber puts before the rid of some errors."""
+    return f" hint: [{urlsafe_b64encode(rng.randbytes(12)).decode()}]"
+
+
+def error(refusal: Refusal, family: Family, *, rid: str) -> dict[str, Any]:
+    """Return the error object of the family."""
+    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}{family.before_rid}{rid}"}
 
 
 @lru_cache(maxsize=8)

@@ -7,13 +7,25 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.simulator.codes import Code, CodeBook
+from service.simulator.access_tokens import AccessTokens
+from service.simulator.codes import (
+    CodeBook,
+    LoginCode,
+    PhoneCode,
+    login_code_text,
+    phone_code_text,
+)
 from service.simulator.identities import openid_of, unionid_of
-from service.simulator.quotas import MinuteQuotas
+from service.simulator.phones import Phones
+from service.simulator.quotas import DAY, Quotas
 from service.simulator.session_keys import SessionKeys
+from service.simulator.visits import Visit, Visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_RESETS_OF_AN_APP = 60_000
+_RESETS_OF_A_USER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,10 @@ class World:
         code_life: float = 300,
         session_key_interval: float = 60,
         session_key_rotation: float = 1.0,
+        session_key_life: float = 259_200,
+        token_life: float = 7200,
+        token_overlap: float = 300,
+        token_daily_quota: int = 2000,
         minute_quota: int = 100,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
@@ -51,35 +67,100 @@ class World:
         self.clock = clock
         self.rng = rng = rng or random.SystemRandom()
         self.apps = {app.appid: app for app in apps}
-        self.codes = CodeBook(life=code_life, rng=rng)
+        self.codes: CodeBook[LoginCode] = CodeBook(life=code_life)
+        self.phone_codes: CodeBook[PhoneCode] = CodeBook(life=code_life)
         self.session_keys = SessionKeys(
-            interval=session_key_interval, rotation=session_key_rotation, rng=rng
+            interval=session_key_interval,
+            rotation=session_key_rotation,
+            life=session_key_life,
+            rng=rng,
         )
-        self._quotas = MinuteQuotas(limit=minute_quota)
+        self.tokens = AccessTokens(life=token_life, overlap=token_overlap, rng=rng)
+        self.phones = Phones()
+        self.visits = Visits()
+        self._quotas = Quotas(limit=minute_quota)
+        self._token_quotas = Quotas(limit=token_daily_quota, seconds=DAY)
+        self._reset_quotas = Quotas(limit=_RESETS_OF_A_USER)
+        self._app_reset_quotas = Quotas(limit=_RESETS_OF_AN_APP)
 
     def log_in(self, *, user: str, appid: str) -> str:
         """Do what wx.login does on the phone: return a new code. ``appid`` must be known."""
+        now = self.visit(user=user, appid=appid)
+        code = LoginCode(
+            text=login_code_text(self.rng),
+            appid=appid,
+            user=user,
+            issued_at=now,
+            session_key=self.session_keys.at_login(appid=appid, user=user, now=now),
+        )
+        self.codes.add(code)
+        return code.text
+
+    def press_phone_button(self, *, user: str, appid: str) -> PhoneCode:
+        """Do what the button that asks for the phone number does: return a new code."""
+        code = PhoneCode(
+            text=phone_code_text(self.rng),
+            appid=appid,
+            user=user,
+            issued_at=self.visit(user=user, appid=appid),
+            phone=self.phones.of(user),
+        )
+        self.phone_codes.add(code)
+        return code
+
+    def visit(self, *, user: str, appid: str) -> float:
+        """Have the user open the app, which must be known; return the time."""
         now = self.clock()
         app = self.apps[appid]
-        session_key = self.session_keys.at_login(appid=app.appid, user=user, now=now)
-        return self.codes.issue(appid=app.appid, user=user, session_key=session_key, now=now).text
+        self.visits.record(openid_of(appid=app.appid, user=user), Visit(app.appid, user, now))
+        return now
 
-    def find_code(self, text: str, *, appid: str) -> Code | None:
+    def session_key(self, *, user: str, appid: str) -> str:
+        """Return the key that is valid now, made for the occasion if there is none."""
+        now = self.clock()
+        key = self.session_keys.current(appid=appid, user=user, now=now)
+        return key or self.session_keys.at_login(appid=appid, user=user, now=now)
+
+    def current_key(self, visit: Visit) -> str | None:
+        """Return the visitor's session_key; None when it has expired or there never was one."""
+        return self.session_keys.current(appid=visit.appid, user=visit.user, now=self.clock())
+
+    def find_code(self, text: str, *, appid: str) -> LoginCode | None:
         """Return the code, used or not; None when unknown, expired or another app's."""
-        return self.codes.find(text, appid=appid, now=self.clock())
+        code = self.codes.find(text, now=self.clock())
+        return code if code is not None and code.appid == appid else None
+
+    def find_phone_code(self, text: str) -> PhoneCode | None:
+        """Return the code of whatever app, used or not; None when unknown or expired."""
+        return self.phone_codes.find(text, now=self.clock())
 
     def take_quota(self, user: str) -> bool:
         """Count one exchange; False when the user has had too many in this minute."""
         return self._quotas.take(user, now=self.clock())
 
-    def redeem(self, code: Code) -> Grant | None:
+    def take_token_quota(self, appid: str) -> bool:
+        """Count one plain token; False when the app has had too many on this day."""
+        return self._token_quotas.take(appid, now=self.clock())
+
+    def take_reset_quota(self, *, appid: str, openid: str) -> bool:
+        """Count one reset of a key; False when there were too many in this minute."""
+        now = self.clock()
+        return self._app_reset_quotas.take(appid, now=now) and self._reset_quotas.take(
+            openid, now=now
+        )
+
+    def redeem(self, code: LoginCode) -> Grant | None:
         """Use the code up; None when it was used before."""
         if code.used:
             return None
         code.used = True
-        platform = self.apps[code.appid].platform
         return Grant(
             session_key=code.session_key,
             openid=openid_of(appid=code.appid, user=code.user),
-            unionid=None if platform is None else unionid_of(platform=platform, user=code.user),
+            unionid=self.unionid(user=code.user, appid=code.appid),
         )
+
+    def unionid(self, *, user: str, appid: str) -> str | None:
+        """Return the user's unionid; None when the app is unbound."""
+        platform = self.apps[appid].platform
+        return None if platform is None else unionid_of(platform=platform, user=user)

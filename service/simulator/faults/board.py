@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Switch:
     number: int
     fault: Fault
     fired: int = 0
+    _met: int = field(default=0, init=False)
 
     @property
     def is_spent(self) -> bool:
@@ -37,6 +38,11 @@ class Switch:
         host = host.lower()
         names = {host, re.sub(r":\d+$", "", host)}
         return any(wanted.lower() in names for wanted in self.fault.hosts)
+
+    def is_due(self) -> bool:
+        """Count a call it could strike; whether it is the turn of this one."""
+        self._met += 1
+        return self._met % self.fault.every == 0
 
     def view(self) -> dict[str, Any]:
         """Return the switch as it leaves for the client."""
@@ -100,6 +106,7 @@ class FaultBoard:
                 and switch in self._switches
                 and switch.applies_to(endpoint=endpoint, host=host)
                 and when(fault)
+                and switch.is_due()
                 and self._rng.random() < fault.probability
             ):
                 switch.fired += 1

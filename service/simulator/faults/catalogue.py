@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ KINDS: Mapping[str, type[Fault]] = {
         circumstances.Errcode,
         circumstances.BlockedUser,
         circumstances.IpWhitelist,
+        circumstances.WrongSecret,
+        circumstances.TokenSuperseded,
+        circumstances.NotEntitled,
         circumstances.ClockSkew,
         replies.DropAfterConsume,
         replies.ResetAfterHeaders,
@@ -34,14 +38,21 @@ KINDS: Mapping[str, type[Fault]] = {
         replies.TruncatedJson,
         replies.MissingField,
         replies.WrongType,
+        replies.CountryCodeNumber,
         replies.ContentType,
     )
 }
 
 
+@cache
+def _properties(fault: type[Fault]) -> dict[str, Any]:
+    properties: dict[str, Any] = fault.model_json_schema()["properties"]
+    return properties
+
+
 def param_rules(fault: type[Fault], name: str) -> dict[str, Any]:
     """Return what a parameter may be, as JSON Schema says it."""
-    rules = fault.model_json_schema()["properties"].get(name, {})
+    rules = _properties(fault).get(name, {})
     return {key: value for key, value in rules.items() if key != "title"}
 
 

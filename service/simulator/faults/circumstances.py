@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from service.simulator.conditions import Injection
 from service.simulator.errcodes import Refusal, refusal
 from service.simulator.faults.fault import Fault
-from service.simulator.jscode2session import Injection
 
 
 class Errcode(Fault):
@@ -40,6 +40,27 @@ class IpWhitelist(Fault):
 
     kind = "ip_whitelist"
     ips: list[str]
+
+
+class WrongSecret(Fault):
+    """Has the token endpoints answer a wrong AppSecret with 40001, as documented, not 40125."""
+
+    kind = "wrong_secret"
+    errcode: Literal[40001, 40125] = 40001
+
+
+class TokenSuperseded(Fault):
+    """Voids the token a good call brings, as another caller's fetch would: errcode 40001."""
+
+    kind = "token_superseded"
+    appid: Annotated[str | None, Field(description="app it concerns; null: any")] = None
+
+
+class NotEntitled(Fault):
+    """Denies the permission for calls with a token, before their body is read: errcode 48001."""
+
+    kind = "not_entitled"
+    appid: Annotated[str | None, Field(description="app it concerns; null: any")] = None
 
 
 class ClockSkew(Fault):

@@ -18,6 +18,9 @@ class Fault(BaseModel):
     times: Annotated[
         int | None, Field(ge=1, description="calls it spoils before it ends; null: no end")
     ] = None
+    every: Annotated[
+        int, Field(ge=1, description="it spoils each so-manieth of the calls it applies to")
+    ] = 1
     probability: Annotated[
         float, Field(ge=0, le=1, description="chance that it spoils a call it applies to")
     ] = 1.0

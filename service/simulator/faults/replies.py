@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from service.simulator.context import SimulatorRequest
     from service.simulator.wire import Reply
 
-SessionField = Literal["session_key", "openid", "unionid"]
+ReplyField = Literal[
+    "session_key",
+    "openid",
+    "unionid",
+    "access_token",
+    "expires_in",
+    "phone_info",
+    "result",
+]
 
 
 class ReplyFault(Fault):
@@ -32,7 +40,7 @@ class MissingField(ReplyFault):
     """Leaves a field out of successful replies."""
 
     kind = "missing_field"
-    field: SessionField = "session_key"
+    field: ReplyField = "session_key"
 
     def applies(self, reply: Reply) -> bool:
         """Only where the field would be."""
@@ -47,7 +55,7 @@ class WrongType(ReplyFault):
     """Puts another JSON value where a string belongs in successful replies."""
 
     kind = "wrong_type"
-    field: SessionField = "openid"
+    field: ReplyField = "openid"
     value: Any = 12345
 
     def applies(self, reply: Reply) -> bool:
@@ -57,6 +65,21 @@ class WrongType(ReplyFault):
     def spoil(self, reply: Reply) -> None:
         """Replace the value."""
         reply.fields[self.field] = self.value
+
+
+class CountryCodeNumber(ReplyFault):
+    """Gives countryCode as a number, as the documentation's example has it."""
+
+    kind = "country_code_number"
+
+    def applies(self, reply: Reply) -> bool:
+        """Only where a phone number is told."""
+        return isinstance(reply.fields.get("phone_info"), dict)
+
+    def spoil(self, reply: Reply) -> None:
+        """Turn the text into a number."""
+        phone = reply.fields["phone_info"]
+        phone["countryCode"] = int(phone["countryCode"])
 
 
 class ContentType(ReplyFault):
@@ -108,7 +131,7 @@ class CutFault(Fault):
 
 
 class DropAfterConsume(CutFault):
-    """Does the work, then closes the connection unanswered; a retry gets errcode 40163."""
+    """Does the work, then closes the connection unanswered; a retry finds the code used."""
 
     kind = "drop_after_consume"
 

@@ -1,20 +1,26 @@
-"""Ways to talk to a simulator: whole requests over one client, or bytes over a socket."""
+"""Whole requests to a simulator over one client, and what its answers should be."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import warnings
-from contextlib import asynccontextmanager
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
 from pydantic import SecretStr
 
 from service.simulator.app import create_app
+from service.simulator.control import ENDPOINTS
 from service.simulator.settings import AppEntry, SimulatorSettings
 
 with warnings.catch_warnings():
@@ -23,17 +29,28 @@ with warnings.catch_warnings():
     from sanic_testing.reusable import ReusableClient  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from httpx import Headers
 
-    from service.simulator.context import SimulatorApp
-
 PATH = "/sns/jscode2session"
+TOKEN = "/cgi-bin/token"
+STABLE_TOKEN = "/cgi-bin/stable_token"
+PHONE = "/wxa/business/getuserphonenumber"
+CHECK_SESSION = "/wxa/checksession"
+RESET_KEY = "/wxa/resetusersessionkey"
+TEXT_CHECK = "/wxa/msg_sec_check"
 APPID = "wx00000000000000a1"
 SECRET = "0123456789abcdef0123456789abcdef"
 SISTER_APPID = "wx00000000000000a2"
 UNBOUND_APPID = "wx00000000000000b1"
+CREDENTIALS = {"grant_type": "client_credential", "appid": APPID, "secret": SECRET}
+
+RID = r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}"
+HINT = r"hint: \[[-_0-9A-Za-z]{16}\]"
+NOT_LATEST = (
+    "invalid credential, access_token is invalid or not latest, could get access_token by "
+    r"getStableAccessToken, more details at https:\/\/mmbizurl.cn\/s\/JtxxFh33r"
+)
+"""As it stands on the wire."""
 
 START = 1_800_000_000.0
 
@@ -52,7 +69,7 @@ class Clock:
 
 
 def seeded(seed: int = 7) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - tests want the same draws every time
+    return random.Random(seed)
 
 
 def make_settings(**overrides: Any) -> SimulatorSettings:
@@ -66,6 +83,20 @@ def make_settings(**overrides: Any) -> SimulatorSettings:
     return SimulatorSettings(**{"apps": apps, **overrides})
 
 
+def counters(**calls: Any) -> dict[str, Any]:
+    """Return what /sim/stats shows: nought but for what is told by path."""
+    nought = {"total": 0, "errcodes": {}, "repeatedCodes": 0}
+    expected = {path: {**nought, **calls.get(path, {})} for path in ENDPOINTS}
+    repeated = sum(endpoint["repeatedCodes"] for endpoint in expected.values())
+    return {"calls": expected, "repeatedCodes": repeated}
+
+
+def with_query(path: str, **query: str | None) -> str:
+    """Return a path with its query; None leaves a parameter out."""
+    told = {key: value for key, value in query.items() if value is not None}
+    return f"{path}?{urlencode(told)}"
+
+
 def target(**overrides: str | None) -> str:
     """Return the exchange's path and query; None leaves a parameter out."""
     query = {
@@ -75,7 +106,24 @@ def target(**overrides: str | None) -> str:
         "grant_type": "authorization_code",
         **overrides,
     }
-    return f"{PATH}?{urlencode({key: value for key, value in query.items() if value is not None})}"
+    return with_query(PATH, **query)
+
+
+def decrypt(sealed: dict[str, str], session_key: str) -> bytes:
+    """Decrypt as a server does; ValueError if the key is another one."""
+    vector = b64decode(sealed["iv"], validate=True)
+    decryptor = Cipher(AES128(b64decode(session_key)), CBC(vector)).decryptor()
+    padded = decryptor.update(b64decode(sealed["encryptedData"], validate=True))
+    unpadder = PKCS7(128).unpadder()
+    return unpadder.update(padded + decryptor.finalize()) + unpadder.finalize()
+
+
+def assert_wxa_refused(answer: Answer, errcode: int, stem: str) -> None:
+    """Check every byte of a /cgi-bin/ or /wxa/ error but the noise of its rid and hint."""
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    expected = re.escape(f'{{"errcode":{errcode},"errmsg":"{stem} rid: ').replace("HINT", HINT)
+    assert re.fullmatch(expected + RID + r'"\}', answer.body.decode()), answer.body
 
 
 @dataclass(frozen=True)
@@ -149,6 +197,48 @@ class Client:
         assert isinstance(errcode, int)
         return errcode
 
+    def plain(self, **overrides: str | None) -> Answer:
+        return self.get(with_query(TOKEN, **{**CREDENTIALS, **overrides}))
+
+    def plain_token(self, appid: str = APPID) -> str:
+        token = self.plain(appid=appid).json()["access_token"]
+        assert isinstance(token, str)
+        return token
+
+    def stable(self, *, force: bool = False, **overrides: Any) -> Answer:
+        return self.post(STABLE_TOKEN, {**CREDENTIALS, "force_refresh": force, **overrides})
+
+    def token(self, appid: str = APPID) -> str:
+        token = self.stable(appid=appid).json()["access_token"]
+        assert isinstance(token, str)
+        return token
+
+    def press(self, user: str = "alice", appid: str = APPID, **body: Any) -> Any:
+        """Press the button that asks for the phone number."""
+        return self.post("/sim/phone", {"user": user, "appid": appid, **body}).json()
+
+    def look_up(self, code: Any = None, *, token: str | None = None, **body: Any) -> Answer:
+        """Exchange a phone code."""
+        code = self.press()["code"] if code is None else code
+        uri = with_query(PHONE, access_token=token or self.token())
+        return self.post(uri, {"code": code, **body})
+
+    def errcode_with(self, token: str) -> int:
+        """Use a token on a code that is no good: 40029 says that the token is."""
+        errcode = self.look_up("nonsense", token=token).json()["errcode"]
+        assert isinstance(errcode, int)
+        return errcode
+
+    def identify(self, user: str = "alice", appid: str = APPID) -> Any:
+        """Log in and return what the exchange yields."""
+        return self.exchange(self.log_in(user, appid), appid=appid).json()
+
+    def current_key(self, user: str = "alice", appid: str = APPID) -> str:
+        keys = self.app.ctx.world.session_keys
+        key = keys.current(appid=appid, user=user, now=self.clock.now)
+        assert key is not None
+        return key
+
     def fault(self, kind: str, **params: Any) -> None:
         assert self.post("/sim/faults", {"kind": kind, **params}).status == 200
 
@@ -156,62 +246,3 @@ class Client:
         active = self.get("/sim/faults").json()["active"]
         assert isinstance(active, list)
         return active
-
-
-@asynccontextmanager
-async def serving(app: SimulatorApp) -> AsyncIterator[int]:
-    """Serve in the test's own loop; yield the port."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    server: Any = await app.create_server(sock=sock, return_asyncio_server=True)
-    await server.startup()
-    await server.before_start()
-    await server.start_serving()
-    await server.after_start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        await server.before_stop()
-        server.close()
-        await server.wait_closed()
-        await server.after_stop()
-
-
-class Wire:
-    """One bare connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, uri: str, *, method: str = "GET", host: str = "sim", body: bytes = b"") -> None:
-        head = f"{method} {uri} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.writer.write(head.encode() + body)
-
-    async def receive(self) -> tuple[bytes, bytes]:
-        """Return the head and the body of one answer that has a Content-Length."""
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.split(b"\r\n")
-            if line.lower().startswith(b"content-length:")
-        )
-        return head, await self.reader.readexactly(length)
-
-    async def ask(self, uri: str, **kwargs: Any) -> tuple[bytes, Any]:
-        """Send, and return the head and the JSON that came back."""
-        self.send(uri, **kwargs)
-        head, body = await self.receive()
-        return head, orjson.loads(body)
-
-    async def close(self) -> None:
-        self.writer.close()
-        await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)
-
-
-@asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Wire]:
-    wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
-    try:
-        yield wire
-    finally:
-        await wire.close()

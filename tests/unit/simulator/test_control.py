@@ -13,13 +13,12 @@ from tests.unit.simulator.harness import (
     UNBOUND_APPID,
     Client,
     Clock,
+    counters,
     target,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-NO_CALLS = {"calls": {PATH: {"total": 0, "errcodes": {}}}, "repeatedCodes": 0}
 
 
 @pytest.fixture
@@ -71,15 +70,14 @@ def test_among_several_apps_a_login_must_name_a_known_one(
 
 
 def test_stats_count_calls_and_outcomes(client: Client) -> None:
-    assert client.get("/sim/stats").json() == NO_CALLS
+    assert client.get("/sim/stats").json() == counters()
     client.exchange()
     client.exchange()
     client.exchange("0unknown")
     client.exchange(secret="wrong")
-    assert client.get("/sim/stats").json() == {
-        "calls": {PATH: {"total": 4, "errcodes": {"0": 2, "40029": 1, "40125": 1}}},
-        "repeatedCodes": 0,
-    }
+    assert client.get("/sim/stats").json() == counters(
+        **{PATH: {"total": 4, "errcodes": {"0": 2, "40029": 1, "40125": 1}}}
+    )
 
 
 def test_stats_count_every_call_that_presents_a_code_again(client: Client) -> None:
@@ -98,21 +96,19 @@ def test_stats_count_a_repeated_code_although_the_call_was_lost(client: Client) 
     client.fault("html_502", times=1)
     client.exchange(code)
     assert client.errcode(code) == 0
-    assert client.get("/sim/stats").json() == {
-        "calls": {PATH: {"total": 2, "errcodes": {"0": 1}}},
-        "repeatedCodes": 1,
-    }
+    assert client.get("/sim/stats").json() == counters(
+        **{PATH: {"total": 2, "errcodes": {"0": 1}, "repeatedCodes": 1}}
+    )
 
 
 def test_stats_can_be_reset(client: Client) -> None:
     code = client.log_in()
     client.exchange(code)
-    assert client.delete("/sim/stats").json() == NO_CALLS
+    assert client.delete("/sim/stats").json() == counters()
     client.exchange(code)
-    assert client.get("/sim/stats").json() == {
-        "calls": {PATH: {"total": 1, "errcodes": {"40163": 1}}},
-        "repeatedCodes": 0,
-    }
+    assert client.get("/sim/stats").json() == counters(
+        **{PATH: {"total": 1, "errcodes": {"40163": 1}}}
+    )
 
 
 def test_the_front_page_can_be_pasted_from(one_app: Client) -> None:
@@ -120,7 +116,9 @@ def test_the_front_page_can_be_pasted_from(one_app: Client) -> None:
     page = answer.body.decode()
     assert answer.status == 200
     assert f"http://sim.test:99{PATH}?appid={DEFAULT_APPID}&secret={DEFAULT_SECRET}" in page
-    assert "http://sim.test:99/sim/login" in page
+    for route in ("login", "phone", "profile", "session_key", "faults", "stats"):
+        assert f"http://sim.test:99/sim/{route}" in page
+    assert "http://sim.test:99/cgi-bin/stable_token" in page
 
 
 def test_the_front_page_tells_no_appsecret(client: Client) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.simulator.control import ENDPOINTS
 from service.simulator.faults.catalogue import KINDS
 from tests.unit.simulator.harness import PATH, Client
 
@@ -26,15 +27,16 @@ def test_the_catalogue_has_every_kind() -> None:
         *("latency", "hang", "reset", "api_down", "status", "html_502", "html_200", "redirect"),
         *("huge_body", "gzip_bomb", "errcode", "blocked_user", "ip_whitelist", "clock_skew"),
         *("drop_after_consume", "reset_after_headers", "empty_body", "truncated_json"),
-        *("missing_field", "wrong_type", "content_type"),
+        *("missing_field", "wrong_type", "content_type", "country_code_number"),
+        *("wrong_secret", "token_superseded", "not_entitled"),
     }
 
 
 def test_the_catalogue_explains_every_kind(client: Client) -> None:
     listing = client.get("/sim/faults").json()
     assert listing["active"] == []
-    assert listing["endpoints"] == [PATH]
-    assert set(listing["common"]) == {"endpoint", "times", "probability", "hosts"}
+    assert listing["endpoints"] == list(ENDPOINTS)
+    assert set(listing["common"]) == {"endpoint", "times", "every", "probability", "hosts"}
     assert [entry["kind"] for entry in listing["kinds"]] == list(KINDS)
     for entry in listing["kinds"]:
         assert entry["description"].endswith(".")
@@ -71,6 +73,9 @@ def test_every_kind_can_be_switched_on_and_off(client: Client, kind: str) -> Non
         ({"kind": "api_down", "hosts": []}, "hosts", "at least 1"),
         ({"kind": "reset", "times": 0}, "times", "1"),
         ({"kind": "reset", "times": True}, "times", "integer"),
+        ({"kind": "reset", "every": 0}, "every", "1"),
+        ({"kind": "wrong_secret", "errcode": 40013}, "errcode", "40001"),
+        ({"kind": "token_superseded", "appid": 7}, "appid", "valid string"),
         ({"kind": "reset", "probability": 1.1}, "probability", "1"),
         ({"kind": "reset", "endpoint": "/sns/oauth2"}, "endpoint", PATH),
         ({"kind": "reset", "endpoint": None}, "endpoint", PATH),
@@ -111,6 +116,18 @@ def test_a_draw_that_spares_a_call_uses_up_no_time(client: Client) -> None:
     assert client.active_faults() == []
 
 
+def test_a_fault_can_strike_every_third_call_and_so_many_times(client: Client) -> None:
+    client.fault("errcode", errcode=-1, every=3, times=2)
+    struck = [client.errcode() for _ in range(9)]
+    assert struck == [0, 0, -1, 0, 0, -1, 0, 0, 0]
+
+
+def test_a_call_that_a_fault_does_not_apply_to_is_not_counted_as_its_turn(client: Client) -> None:
+    client.fault("blocked_user", user="alice", every=2)
+    users = ("alice", "bob", "bob", "alice", "alice")
+    assert [client.errcode(client.log_in(user)) for user in users] == [0, 0, 0, 40226, 0]
+
+
 def test_a_fault_concerns_its_hosts_only(client: Client) -> None:
     client.fault("html_502", hosts=["API.test", "exact.test:81"])
 
@@ -124,6 +141,7 @@ def test_a_fault_concerns_its_hosts_only(client: Client) -> None:
 def test_a_fault_aimed_at_the_endpoint_strikes_it(client: Client) -> None:
     client.fault("html_502", endpoint=PATH)
     assert client.exchange().status == 502
+    assert client.stable().status == 200
 
 
 def test_the_control_routes_are_spared(client: Client) -> None:

@@ -12,22 +12,20 @@ from service.simulator.app import create_app
 from tests.unit.simulator.harness import (
     APPID,
     PATH,
+    RID,
     SECRET,
     SISTER_APPID,
     UNBOUND_APPID,
     Client,
     Clock,
-    connected,
     make_settings,
     seeded,
-    serving,
     target,
 )
+from tests.unit.simulator.sockets import connected, serving
 
 if TYPE_CHECKING:
     from tests.unit.simulator.harness import Answer
-
-RID = r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}"
 
 
 def assert_refused(answer: Answer, errcode: int, stem: str) -> None:
@@ -201,7 +199,9 @@ async def test_slashes_are_escaped_on_the_wire_and_connections_stay_open(clock: 
             assert not re.search(rb"[^\\]/", body)
             slashes += body.count(b"\\/")
             assert (
-                app.ctx.world.session_keys.current(appid=APPID, user=f"user-{number}")
+                app.ctx.world.session_keys.current(
+                    appid=APPID, user=f"user-{number}", now=clock.now
+                )
                 == orjson.loads(body)["session_key"]
             )
     assert slashes > 5

@@ -29,7 +29,10 @@ def test_the_defaults_suffice() -> None:
     assert settings.code_life_seconds == 300
     assert settings.session_key_interval_seconds == 60
     assert settings.session_key_rotation == 1.0
+    assert settings.session_key_life_seconds == 259_200
     assert settings.minute_quota == 100
+    assert (settings.token_life_seconds, settings.token_overlap_seconds) == (7200, 300)
+    assert settings.token_daily_quota == 2000
 
 
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +44,11 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
         "CODE_LIFE_SECONDS": "2.5",
         "SESSION_KEY_INTERVAL_SECONDS": "0",
         "SESSION_KEY_ROTATION": "0.25",
+        "SESSION_KEY_LIFE_SECONDS": "90",
         "MINUTE_QUOTA": "7",
+        "TOKEN_LIFE_SECONDS": "20",
+        "TOKEN_OVERLAP_SECONDS": "10",
+        "TOKEN_DAILY_QUOTA": "8",
     }
     assert {name.lower() for name in values} == set(FIELDS)
     for name, value in values.items():
@@ -52,6 +59,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
     assert (settings.host, settings.port, settings.minute_quota) == ("127.0.0.2", 0, 7)
     assert (settings.code_life_seconds, settings.session_key_interval_seconds) == (2.5, 0)
     assert settings.session_key_rotation == 0.25
+    assert settings.session_key_life_seconds == 90
+    assert (settings.token_life_seconds, settings.token_overlap_seconds) == (20, 10)
+    assert settings.token_daily_quota == 8
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,10 @@ def test_other_environments_are_not(monkeypatch: pytest.MonkeyPatch, name: str, 
         ("session_key_rotation", 1.1),
         ("session_key_interval_seconds", -1),
         ("minute_quota", 0),
+        ("session_key_life_seconds", 0),
+        ("token_life_seconds", 599),
+        ("token_overlap_seconds", 3601),
+        ("token_daily_quota", 0),
         ("apps", []),
         ("apps", [{"appid": "", "secret": CANARY}]),
         ("apps", [{"appid": "wxa", "secret": ""}]),

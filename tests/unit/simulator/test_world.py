@@ -10,7 +10,7 @@ from service.simulator.world import App, Grant, World
 from tests.unit.simulator.harness import APPID, SISTER_APPID, UNBOUND_APPID, Clock, seeded
 
 if TYPE_CHECKING:
-    from service.simulator.codes import Code
+    from service.simulator.codes import LoginCode
 
 APPS = (
     App(APPID, "s", platform="acme"),
@@ -23,7 +23,7 @@ def make_world(clock: Clock, **rules: float) -> World:
     return World(apps=APPS, clock=clock, rng=seeded(), **rules)  # type: ignore[arg-type] # mypy cannot tell which rule is an int
 
 
-def find(world: World, text: str, appid: str = APPID) -> Code:
+def find(world: World, text: str, appid: str = APPID) -> LoginCode:
     code = world.find_code(text, appid=appid)
     assert code is not None
     return code
@@ -85,7 +85,7 @@ def test_logins_within_the_interval_share_a_session_key(clock: Clock) -> None:
     first = log_in_and_redeem(world).session_key
     clock.advance(59.9)
     assert log_in_and_redeem(world).session_key == first
-    assert world.session_keys.current(appid=APPID, user="alice") == first
+    assert world.session_keys.current(appid=APPID, user="alice", now=clock.now) == first
 
 
 def test_a_login_after_the_interval_replaces_the_session_key(clock: Clock) -> None:
@@ -94,7 +94,7 @@ def test_a_login_after_the_interval_replaces_the_session_key(clock: Clock) -> No
     clock.advance(60)
     second = log_in_and_redeem(world).session_key
     assert second != first
-    assert world.session_keys.current(appid=APPID, user="alice") == second
+    assert world.session_keys.current(appid=APPID, user="alice", now=clock.now) == second
 
 
 def test_without_rotation_the_session_key_stays(clock: Clock) -> None:
@@ -120,7 +120,10 @@ def test_an_old_code_yields_the_key_of_its_own_login(clock: Clock) -> None:
     assert new_grant is not None
     assert old_grant is not None
     assert old_grant.session_key != new_grant.session_key
-    assert world.session_keys.current(appid=APPID, user="alice") == new_grant.session_key
+    assert (
+        world.session_keys.current(appid=APPID, user="alice", now=clock.now)
+        == new_grant.session_key
+    )
 
 
 def test_two_users_and_two_apps_have_their_own_session_keys(clock: Clock) -> None:
@@ -134,7 +137,7 @@ def test_two_users_and_two_apps_have_their_own_session_keys(clock: Clock) -> Non
 
 
 def test_nobody_has_a_session_key_before_the_first_login(clock: Clock) -> None:
-    assert make_world(clock).session_keys.current(appid=APPID, user="alice") is None
+    assert make_world(clock).session_keys.current(appid=APPID, user="alice", now=clock.now) is None
 
 
 def test_ids_are_28_characters_beginning_with_o(clock: Clock) -> None:

@@ -1,0 +1,33 @@
+"""The rules of /cgi-bin/token, in the order in which they are checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.simulator.credentials import check_secret
+from service.simulator.errcodes import Refusal, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.simulator.access_tokens import AccessToken
+    from service.simulator.conditions import Conditions
+    from service.simulator.world import World
+
+PATH = "/cgi-bin/token"
+
+
+def fetch(
+    world: World, *, method: str, query: Mapping[str, str], ip: str, conditions: Conditions
+) -> AccessToken | Refusal:
+    """Give a new token, which supersedes the one before."""
+    if method != "GET":
+        return refusal(43001)
+    app = check_secret(world, query, ip=ip, conditions=conditions)
+    if isinstance(app, Refusal):
+        return app
+    if not world.take_token_quota(app.appid):
+        return refusal(45009)
+    if (injection := conditions.injection()) is not None:
+        return injection.refusal
+    return world.tokens.fetch(app.appid, now=world.clock())
