@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KEY_ID_BYTES: Final = 3
+_KEY_ID_CHARACTERS: Final = 4
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
@@ -34,6 +36,7 @@ class Keyring:
         derived = [_derive(secret, purpose) for secret in ring]
         self._first = derived[0][0]
         self._keys = {key_id: AESGCM(key) for key_id, key in derived}
+        self._fingerprint_keys = [_derive(secret, f"{purpose} fingerprint")[1] for secret in ring]
 
     def seal(self, plain: bytes, *, owner: str) -> str:
         """Encrypt for `owner`: base64url text that opens for no other owner."""
@@ -51,6 +54,15 @@ class Keyring:
             return self._keys[key_id].decrypt(nonce, ciphertext, owner.encode() + key_id)
         except (KeyError, InvalidTag, ValueError, binascii.Error):
             return None
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether the first key of the ring sealed this."""
+        return base64.urlsafe_b64decode(sealed[:_KEY_ID_CHARACTERS]) == self._first
+
+    def fingerprints(self, text: str) -> list[str]:
+        """Keyed hashes that find `text` without holding it: one per key, the first key's first."""
+        hashes = [hmac.digest(key, text.encode(), "sha256") for key in self._fingerprint_keys]
+        return [base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in hashes]
 
 
 def _derive(secret: str, purpose: str) -> tuple[bytes, bytes]:

@@ -1,0 +1,82 @@
+"""The connection to the user database: SQLite in a file, or PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+CONNECT_SECONDS: Final = 1.0
+STATEMENT_SECONDS: Final = 1.5
+_SQLITE_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",  # readers do not wait for the writer
+    "PRAGMA synchronous=NORMAL",  # safe with WAL however the process ends
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=1500",
+)
+WRITE: Final = "minigate_write"
+"""Execution option of connections that are going to write."""
+
+
+def connect_sql(address: str, *, pool_size: int) -> AsyncEngine:
+    """An engine for DATABASE_URL; it connects when first used. The caller disposes of it."""
+    url, arguments = driver_url(address)
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=1)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+            **arguments,
+        },
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=1,
+    )
+
+
+def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
+    """Name our asyncio driver in any common spelling of a database URL.
+
+    Hosted databases hand out `postgres://` and libpq's `sslmode`, which
+    SQLAlchemy and asyncpg spell otherwise. Raises ValueError for other databases.
+    """
+    try:
+        url = make_url(address)
+    except Exception:
+        raise ValueError("not a database URL") from None
+    backend = url.drivername.partition("+")[0]
+    if backend == "sqlite":
+        return url.set(drivername="sqlite+aiosqlite"), {}
+    if backend in {"postgres", "postgresql"}:
+        mode = url.query.get("sslmode") or url.query.get("ssl")
+        plain = url.difference_update_query(["sslmode", "ssl"])
+        return plain.set(drivername="postgresql+asyncpg"), {"ssl": mode} if mode else {}
+    raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where _begin_sqlite says
+    cursor = connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that read first and wrote later could find the file changed in
+    # between and fail: one that is to write takes its turn at the start. A single
+    # read needs no transaction.
+    if connection.get_execution_options().get(WRITE):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,70 @@
+"""The tables of the user store.
+
+    users       one row per person
+    identities  who WeChat says that is, per mini-program
+    unions      the same across the mini-programs of one open-platform account
+    phones      whose phone number it is, without the number
+
+A user's row appears in the transaction that claims its first identity, so the
+foreign keys are checked at commit. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, ForeignKey, MetaData, String, Table, Text
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _owner() -> Column[str]:
+    return Column(
+        "user_id",
+        String(22),
+        ForeignKey("users.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+        index=True,
+    )
+
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("nickname", String(64), nullable=False),
+    Column("avatar", String(255), nullable=False),
+    Column("phone", Text),  # sealed
+    Column("banned_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+identities: Final = Table(
+    "identities",
+    metadata,
+    Column("appid", String(64), primary_key=True),
+    Column("openid", String(64), primary_key=True),
+    Column("unionid", String(64)),
+    _owner(),
+)
+
+unions: Final = Table(
+    "unions",
+    metadata,
+    Column("unionid", String(64), primary_key=True),
+    _owner(),
+)
+
+phones: Final = Table(
+    "phones",
+    metadata,
+    Column("fingerprint", String(43), primary_key=True),  # keyed hash of the number
+    _owner(),
+)

@@ -1,0 +1,350 @@
+"""What every user store promises."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select, text
+
+from service.errors import PhoneTaken, UserStoreUnavailable
+from service.models import Phone, UserIdentity, WeChatIdentity
+from service.stores.keyring import Keyring
+from service.stores.migrate import upgrade
+from service.stores.outage import OutageLog
+from service.stores.sql_connection import connect_sql
+from service.stores.sql_schema import identities, metadata, phones, unions, users
+from service.stores.sql_users import DEFAULT_AVATAR, SqlUsers
+from tests.support.settings import APPID, SECRET_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from service.models import Arrival
+    from tests.support.postgres import Postgres
+
+PHONE = Phone("+86 13800000001")
+OTHER_PHONE = Phone("+86 13900000002")
+OTHER_APP = "wxother"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path / 'users.db'}"
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        address = server.database()
+    engine = connect_sql(address, pool_size=5)
+    await upgrade(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> SqlUsers:
+    return make_store(engine)
+
+
+def make_store(engine: AsyncEngine, *ring: str) -> SqlUsers:
+    return SqlUsers(engine, Keyring(ring or (SECRET_KEY,), purpose="phone"), OutageLog("sql"))
+
+
+def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
+    return WeChatIdentity(openid, secrets.token_bytes(16), unionid)
+
+
+async def count(engine: AsyncEngine, table: Any) -> int:
+    async with engine.connect() as db:
+        return len((await db.execute(select(table))).all())
+
+
+async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: SqlUsers) -> None:
+    first = await store.arrive(APPID, identity())
+    assert first.is_new
+    assert first.user.nickname.startswith("用户")
+    assert first.user.avatar == DEFAULT_AVATAR
+    assert (first.user.phone, first.user.banned) == (None, False)
+    assert first.user.created_at > 1_700_000_000
+    second = await store.arrive(APPID, identity())
+    assert not second.is_new
+    assert second.user == first.user
+
+
+async def test_a_hundred_users_arriving_twenty_times_at_once_are_a_hundred_rows(
+    engine: AsyncEngine,
+) -> None:
+    workers = [make_store(engine) for _ in range(4)]
+    answers: list[Arrival] = []
+    for start in range(0, 100, 5):
+        answers += await asyncio.gather(
+            *(workers[i % 4].arrive(APPID, identity(f"o{start + i % 5}")) for i in range(100))
+        )
+    assert await count(engine, users) == await count(engine, identities) == 100
+    assert sum(answer.is_new for answer in answers) == 100
+    assert len({answer.user.id for answer in answers}) == 100
+
+
+async def test_the_same_openid_in_two_apps_is_two_users(store: SqlUsers) -> None:
+    here, there = await store.arrive(APPID, identity()), await store.arrive(OTHER_APP, identity())
+    assert here.user.id != there.user.id
+
+
+async def test_a_unionid_joins_one_person_across_apps(store: SqlUsers) -> None:
+    here = await store.arrive(APPID, identity("oHere", "uAlice"))
+    there = await store.arrive(OTHER_APP, identity("oThere", "uAlice"))
+    assert there.user == here.user
+    assert not there.is_new
+    assert {one.openid for one in await store.identities(here.user.id)} == {"oHere", "oThere"}
+
+
+async def test_two_apps_first_logins_of_one_person_at_once_are_one_user(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    for person in range(10):
+        arrivals = await asyncio.gather(
+            *(
+                store.arrive(app, identity(f"o{app}{person}", f"u{person}"))
+                for app in (APPID, OTHER_APP, APPID, OTHER_APP)
+            )
+        )
+        assert len({one.user.id for one in arrivals}) == 1
+    assert await count(engine, users) == 10
+
+
+async def test_a_unionid_that_appears_later_is_kept(store: SqlUsers) -> None:
+    before = await store.arrive(APPID, identity("oAlice"))
+    after = await store.arrive(APPID, identity("oAlice", "uAlice"))
+    assert after.user == before.user
+    assert await store.identities(before.user.id) == [UserIdentity(APPID, "oAlice", "uAlice")]
+    elsewhere = await store.arrive(OTHER_APP, identity("oElse", "uAlice"))
+    assert elsewhere.user == before.user
+
+
+async def test_two_known_users_are_never_merged_by_a_unionid(store: SqlUsers) -> None:
+    here = await store.arrive(APPID, identity("oHere"))
+    there = await store.arrive(OTHER_APP, identity("oThere", "uAlice"))
+    again = await store.arrive(APPID, identity("oHere", "uAlice"))
+    assert again.user.id == here.user.id != there.user.id
+    assert (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user == there.user
+
+
+async def test_a_known_arrival_reads_once_and_writes_nothing(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    await store.arrive(APPID, identity("oAlice", "uAlice"))
+    seen = await statements(engine, store.arrive(APPID, identity("oAlice", "uAlice")))
+    assert len(seen) == 1
+    assert seen[0].startswith("SELECT")
+
+
+async def statements(engine: AsyncEngine, action: Any) -> list[str]:
+    from sqlalchemy import event  # noqa: PLC0415
+
+    seen: list[str] = []
+
+    def note(_c: object, _cur: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    await action
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    return seen
+
+
+async def test_the_lookup_of_a_known_user_uses_indexes(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    await store.arrive(APPID, identity())
+    if engine.dialect.name == "sqlite":
+        question = (
+            "EXPLAIN QUERY PLAN SELECT * FROM identities JOIN users ON users.id = user_id"
+            " WHERE appid = 'a' AND openid = 'b'"
+        )
+        async with engine.connect() as db:
+            plan = str((await db.execute(text(question))).all())
+        assert "SCAN" not in plan
+        assert plan.count("SEARCH") == 2
+
+
+async def test_profiles_change_what_is_given(store: SqlUsers) -> None:
+    user = (await store.arrive(APPID, identity())).user
+    renamed = await store.set_profile(user.id, nickname="小明👨‍👩‍👧")
+    assert renamed is not None
+    assert (renamed.nickname, renamed.avatar) == ("小明👨‍👩‍👧", DEFAULT_AVATAR)
+    moved = await store.set_profile(user.id, avatar="/uploads/x.webp")
+    assert moved is not None
+    assert (moved.nickname, moved.avatar) == ("小明👨‍👩‍👧", "/uploads/x.webp")
+    assert await store.get(user.id) == moved
+    assert await store.set_profile("nobody", nickname="x") is None
+
+
+async def test_a_phone_login_of_a_known_user_binds_the_number(store: SqlUsers) -> None:
+    user = (await store.arrive(APPID, identity())).user
+    arrival = await store.arrive_with_phone(APPID, identity(), PHONE)
+    assert (arrival.user.id, arrival.user.phone, arrival.is_new) == (user.id, PHONE, False)
+    again = await store.arrive_with_phone(APPID, identity(), PHONE)
+    assert again.user.phone == PHONE
+
+
+async def test_a_phone_login_of_a_stranger_makes_a_user_with_the_number(store: SqlUsers) -> None:
+    arrival = await store.arrive_with_phone(APPID, identity(), PHONE)
+    assert (arrival.user.phone, arrival.is_new) == (PHONE, True)
+    assert (await store.arrive(APPID, identity())).user == arrival.user
+
+
+async def test_a_phone_joins_the_same_person_in_another_app(store: SqlUsers) -> None:
+    here = await store.arrive_with_phone(APPID, identity("oHere"), PHONE)
+    there = await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+    assert there.user.id == here.user.id
+    assert not there.is_new
+
+
+async def test_a_phone_of_another_account_of_the_app_is_taken(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    owner = await store.arrive_with_phone(APPID, identity("oOwner"), PHONE)
+    with pytest.raises(PhoneTaken):  # a stranger
+        await store.arrive_with_phone(APPID, identity("oStranger"), PHONE)
+    known = await store.arrive(APPID, identity("oKnown"))
+    for attempt in (
+        store.arrive_with_phone(APPID, identity("oKnown"), PHONE),
+        store.bind_phone(known.user.id, PHONE),
+    ):
+        with pytest.raises(PhoneTaken):
+            await attempt
+    assert (await store.get(owner.user.id) or known.user).phone == PHONE
+    assert (await store.get(known.user.id) or owner.user).phone is None
+    assert await count(engine, users) == 2
+    assert await count(engine, phones) == 1
+
+
+async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUsers) -> None:
+    await store.arrive_with_phone(APPID, identity("oHere"), PHONE)
+    await store.arrive(OTHER_APP, identity("oThere"))
+    with pytest.raises(PhoneTaken):
+        await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+
+
+async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    a = (await store.arrive(APPID, identity("oA"))).user.id
+    b = (await store.arrive(APPID, identity("oB"))).user.id
+    results = await asyncio.gather(
+        *(
+            store.arrive_with_phone(APPID, identity("oA" if i % 2 else "oB"), PHONE)
+            for i in range(50)
+        ),
+        return_exceptions=True,
+    )
+    owners = {one.user.id for one in results if not isinstance(one, BaseException)}
+    assert len(owners) == 1
+    assert owners < {a, b}
+    refused = [one for one in results if isinstance(one, BaseException)]
+    assert len(refused) == 25
+    assert all(isinstance(one, PhoneTaken) for one in refused)
+    assert await count(engine, users) == 2
+
+
+async def test_strangers_linking_one_phone_at_once_make_one_user(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    results = await asyncio.gather(
+        *(store.arrive_with_phone(APPID, identity(f"o{i}"), PHONE) for i in range(20)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, PhoneTaken) for one in results) == 19
+    assert await count(engine, users) == await count(engine, identities) == 1
+
+
+async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
+    a = (await store.arrive_with_phone(APPID, identity("oA"), PHONE)).user
+    changed = await store.bind_phone(a.id, OTHER_PHONE)
+    assert changed is not None
+    assert changed.phone == OTHER_PHONE
+    b = await store.arrive_with_phone(APPID, identity("oB"), PHONE)
+    assert b.user.id != a.id
+    assert await store.bind_phone("nobody", Phone("+86 1")) is None
+
+
+async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    user = (await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)).user
+    assert await store.delete(user.id)
+    assert not await store.delete(user.id)
+    assert await store.get(user.id) is None
+    for table in metadata.sorted_tables:
+        assert await count(engine, table) == 0
+    back = await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)
+    assert back.is_new
+    assert back.user.id != user.id
+
+
+async def test_no_phone_number_lies_open(engine: AsyncEngine, store: SqlUsers) -> None:
+    await store.arrive_with_phone(APPID, identity(), PHONE)
+    async with engine.connect() as db:
+        rows = [str((await db.execute(select(table))).all()) for table in metadata.sorted_tables]
+    assert "13800000001" not in " ".join(rows)
+    assert (await store.arrive(APPID, identity())).user.phone == PHONE
+
+
+async def test_a_number_is_found_and_unique_while_keys_rotate(engine: AsyncEngine) -> None:
+    new_key = "another secret of the operator, long enough"
+    old, both = make_store(engine), make_store(engine, new_key, SECRET_KEY)
+    owner = (await old.arrive_with_phone(APPID, identity("oOwner"), PHONE)).user
+    with pytest.raises(PhoneTaken):
+        await both.arrive_with_phone(APPID, identity("oOther"), PHONE)
+    there = await both.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+    assert there.user.id == owner.id
+
+    assert (await both.reseal(), await both.reseal()) == (0, 0)  # the login resealed it
+    await old.bind_phone(owner.id, OTHER_PHONE)
+    assert (await both.reseal(), await both.reseal()) == (1, 0)
+    new = make_store(engine, new_key)
+    assert (await new.get(owner.id) or there.user).phone == OTHER_PHONE
+    with pytest.raises(PhoneTaken):
+        await new.arrive_with_phone(APPID, identity("oOther"), OTHER_PHONE)
+
+
+async def test_a_user_whose_key_is_gone_has_no_phone_and_still_arrives(
+    engine: AsyncEngine, store: SqlUsers
+) -> None:
+    user = (await store.arrive_with_phone(APPID, identity(), PHONE)).user
+    arrival = await make_store(engine, "n" * 32).arrive(APPID, identity())
+    assert (arrival.user.id, arrival.user.phone) == (user.id, None)
+
+
+async def test_a_database_that_is_away_says_so_in_time() -> None:
+    for address in ("postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"):
+        engine = connect_sql(address, pool_size=2)
+        store = make_store(engine)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(UserStoreUnavailable):
+            await store.arrive(APPID, identity())
+        assert loop.time() - began < 2
+        await engine.dispose()
+    # The driver's thread for a connection that failed reports to this loop once more.
+    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+        await asyncio.sleep(0.01)
+
+
+async def test_the_migrations_make_the_tables_that_the_code_describes(engine: AsyncEngine) -> None:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    async with engine.connect() as db:
+        differences = await db.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+        )
+    assert differences == []
+    await upgrade(engine)  # again: nothing to do
+    assert await count(engine, unions) == 0
