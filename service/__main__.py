@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from functools import partial
@@ -9,7 +10,9 @@ from functools import partial
 from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
+from service import logs
 from service.app import create_app
+from service.bootstrap import migrate
 from service.listening import PortTaken, refuse_taken_port
 from service.settings import ConfigError, Settings, load_settings
 
@@ -19,19 +22,27 @@ _EXIT_MISCONFIGURED = 2
 _CANNOT_START = "MiniGate cannot start:"
 
 
-def main() -> None:
-    """Serve until told to stop; exit 2 when the settings do not allow it."""
+def main(arguments: list[str]) -> None:
+    """Serve, or do what the arguments say; exit 2 when the settings do not allow it.
+
+    `migrate` brings the user database up to date and puts phone numbers under
+    the newest secret key.
+    """
     try:
         settings = load_settings()
+        if arguments == ["migrate"]:
+            sys.exit(_migrate(settings))
+        if arguments:
+            sys.exit(_refusal("usage:", "python -m service [migrate]"))
         refuse_taken_port(settings.host, settings.port, variable="PORT")
     except ConfigError as fault:
         sys.exit(_refusal("The settings cannot be used:", str(fault)))
     except PortTaken as fault:
         sys.exit(_refusal(_CANNOT_START, str(fault)))
-    if settings.missing:
-        _serve_with_stand_ins(settings)
-    else:
+    if settings.production:
         serve(settings)
+    else:
+        _serve_with_stand_ins(settings)
 
 
 def serve(settings: Settings) -> None:
@@ -67,6 +78,19 @@ def _serve_with_stand_ins(settings: Settings) -> None:
         sys.exit(_refusal(_CANNOT_START, str(fault)))
 
 
+def _migrate(settings: Settings) -> int:
+    if settings.database_url is None or not settings.secret_keys:
+        return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
+    logs.configure(settings)
+    try:
+        sealed_anew = asyncio.run(migrate(settings))
+    except Exception as fault:  # noqa: BLE001 # the platform reads the exit code
+        log.error("migration failed: %s", logs.describe(fault))  # noqa: TRY400 # without secrets
+        return 1
+    log.info("the user database is up to date; %d phone numbers sealed anew", sealed_anew)
+    return 0
+
+
 def _refusal(headline: str, text: str) -> int:
     lines = "".join(f"\n  {line}" for line in text.splitlines())
     print(f"{headline}{lines}", file=sys.stderr)  # noqa: T201 # before there is a log
@@ -74,4 +98,4 @@ def _refusal(headline: str, text: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

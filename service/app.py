@@ -17,6 +17,9 @@ from service.errors import ServiceError
 from service.routes.auth import auth
 from service.routes.demo import demo
 from service.routes.health import health
+from service.routes.internal import internal
+from service.routes.uploads import uploads
+from service.routes.users import users
 from service.routes.verify import verify
 from service.settings import load_settings
 
@@ -56,7 +59,10 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.error_handler.add(Exception, hooks.answer_any_error)
 
     app.blueprint(auth)
+    app.blueprint(users)
+    app.blueprint(uploads)
     app.blueprint(verify)
+    app.blueprint(internal)
     app.blueprint(health)
     if settings.demo:
         app.blueprint(demo)

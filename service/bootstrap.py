@@ -7,18 +7,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.decrypt import Decryptor
 from service.errors import SessionStoreUnavailable
 from service.login import Login
-from service.stores.redis_connection import OutageLog, connect
-from service.stores.redis_login_codes import RedisLoginCodes
+from service.phone import PhoneNumbers
+from service.profile import Profiles
+from service.stores.avatar_files import AvatarFiles, open_files
+from service.stores.keyring import Keyring
+from service.stores.migrate import upgrade
+from service.stores.outage import OutageLog
+from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.redis_connection import connect
 from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
-from service.wechat.client import WeChatClient, open_http
+from service.stores.sql_connection import connect_sql
+from service.stores.sql_users import SqlUsers
+from service.wechat.access_token import AccessTokens
+from service.wechat.client import WeChatClient
+from service.wechat.http import WeChatHttp, open_http
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from service.ports import SessionStore
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from service.ports import AvatarStore, SessionStore
     from service.settings import Settings
 
 
@@ -27,41 +40,117 @@ class Services:
     """What the routes use."""
 
     login: Login
+    phones: PhoneNumbers
+    profiles: Profiles
+    decryptor: Decryptor
     sessions: SessionStore
+    avatars: AvatarStore
+    access_tokens: AccessTokens
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open what `settings` ask for, on the running event loop.
 
-    Redis need not answer yet: requests get 503 and readiness is red until it does.
+    Redis, SQL and WeChat need not answer yet: requests get 5xx and readiness is
+    red until they do.
     """
     async with AsyncExitStack() as stack:
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
-        outage = OutageLog()
+        outage = OutageLog("redis")
         # Two attempts' worth, like a read: a caller waits no longer for a write.
         scripts = Scripts(redis, budget=2 * settings.redis_timeout_ms / 1000, outage=outage)
         sessions = RedisSessions(redis, settings, scripts, outage)
         stack.push_async_callback(sessions.aclose)
-        codes = RedisLoginCodes(redis, settings, scripts, outage)
+        markers = CodeMarkers(redis, settings, scripts, outage)
 
-        http = await stack.enter_async_context(open_http(settings))
-        wechat = WeChatClient(
-            http,
+        engine = _open_database(settings)
+        stack.push_async_callback(engine.dispose)
+        users = SqlUsers(engine, _keyring(settings, "phone"), OutageLog("sql"))
+        avatars = AvatarFiles(open_files(settings.avatar_store), OutageLog("avatars"))
+
+        session = await stack.enter_async_context(open_http(settings))
+        http = WeChatHttp(
+            session,
             bases=settings.wechat_api_base,
             timeout=settings.wechat_timeout_ms / 1000,
             concurrency=settings.wechat_concurrency,
+        )
+        tokens = AccessTokens(redis, scripts, http, _keyring(settings, "access-token"), outage)
+        stack.push_async_callback(tokens.aclose)
+        wechat = WeChatClient(http, tokens)
+
+        decryptor = Decryptor(
+            apps=settings.apps,
+            sessions=sessions,
+            wechat=wechat,
+            max_age=settings.encrypted_data_max_age,
+            probe=settings.probe_session_keys,
+        )
+        phones = PhoneNumbers(
+            apps=settings.apps,
+            wechat=wechat,
+            codes=RedisPhoneCodes(markers, _keyring(settings, "phone-code")),
+            users=users,
+            decryptor=decryptor,
+            send_openid=settings.phone_send_openid,
+        )
+        profiles = Profiles(
+            apps=settings.apps,
+            devices=settings.device_classes,
+            users=users,
+            avatars=avatars,
+            sessions=sessions,
+            wechat=wechat,
+            check_nicknames=settings.check_nicknames,
         )
         login = Login(
             apps=settings.apps,
             devices=settings.device_classes,
             wechat=wechat,
-            codes=codes,
+            codes=RedisLoginCodes(markers),
+            users=users,
             sessions=sessions,
+            phones=phones,
+            decryptor=decryptor,
         )
         stack.push_async_callback(login.aclose)
 
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
-        yield Services(login=login, sessions=sessions)
+        yield Services(
+            login=login,
+            phones=phones,
+            profiles=profiles,
+            decryptor=decryptor,
+            sessions=sessions,
+            avatars=avatars,
+            access_tokens=tokens,
+        )
+
+
+async def migrate(settings: Settings) -> int:
+    """Bring the user database up to date, and phone numbers under the newest secret key.
+
+    Returns how many numbers were sealed anew. What fails is raised as it is.
+    """
+    engine = _open_database(settings)
+    try:
+        await upgrade(engine)
+        users = SqlUsers(engine, _keyring(settings, "phone"), OutageLog("sql"))
+        return await users.reseal()
+    finally:
+        await engine.dispose()
+
+
+def _open_database(settings: Settings) -> AsyncEngine:
+    if settings.database_url is None:
+        raise ValueError("DATABASE_URL is not set")
+    return connect_sql(
+        settings.database_url.get_secret_value(), pool_size=settings.database_connections
+    )
+
+
+def _keyring(settings: Settings, purpose: str) -> Keyring:
+    return Keyring([key.get_secret_value() for key in settings.secret_keys], purpose=purpose)

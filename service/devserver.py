@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from pydantic import SecretStr
 
+from service.bootstrap import migrate
 from service.embedded_redis import EmbeddedRedisError, embedded_redis
 from service.listening import refuse_taken_port
 
@@ -57,11 +59,18 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
             server = stack.enter_context(_redis())
             filled["redis_url"] = SecretStr(server.url)
             redis = f"embedded {server.kind}, forgets all when it stops"
+        database = "as DATABASE_URL says"
+        if settings.database_url is None:
+            VAR.mkdir(exist_ok=True)
+            filled["database_url"] = SecretStr(f"sqlite:///{VAR / 'minigate.db'}")
+            database = f"SQLite, {VAR / 'minigate.db'}"
         if not settings.secret_keys:
             filled["secret_keys"] = (SecretStr(_kept_secret(VAR / "secret_key")),)
         if "wechat_secret" in filled:
             _wait_for(_simulator_url(settings), "the WeChat simulator")
-        yield settings.model_copy(update=filled), _banner(settings, wechat, redis)
+        complete = settings.model_copy(update=filled)
+        _migrate(complete)
+        yield complete, _banner(settings, wechat, redis, database)
 
 
 def announce(settings: Settings, banner: str) -> None:
@@ -136,7 +145,14 @@ def _wait_for(url: str, what: str) -> None:
     raise StandInError(f"{what} did not answer at {url} within {_PATIENCE_SECONDS:.0f} s")
 
 
-def _banner(settings: Settings, wechat: str, redis: str) -> str:
+def _migrate(settings: Settings) -> None:
+    try:
+        asyncio.run(migrate(settings))
+    except Exception as fault:
+        raise StandInError(f"the user database cannot be brought up to date: {fault}") from fault
+
+
+def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
     service, simulator = _service_url(settings), _simulator_url(settings)
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
@@ -146,4 +162,5 @@ def _banner(settings: Settings, wechat: str, redis: str) -> str:
   service  {service}
   WeChat   {wechat}
   Redis    {redis}
+  users    {database}
 {tour}"""

@@ -3,16 +3,19 @@
     ServiceError
     ├── InvalidRequest 40000          ├── NotFound 40400
     ├── LoginCodeInvalid 40001        ├── MethodNotAllowed 40500
-    ├── LoginCodeUsed 40002           ├── BodyTooLarge 41300
+    ├── LoginCodeUsed 40002           ├── PhoneTaken 40900
+    ├── PhoneCodeInvalid 40003        ├── BodyTooLarge 41300
     ├── UnknownAppid 40004            ├── UnsupportedMediaType 41500
-    ├── SessionError (401)            ├── WeChatRateLimited 42901
-    │   ├── SessionMissing 40100      ├── InternalError 50000
-    │   ├── SessionReplaced 40101     ├── WeChatUnavailable 50200
-    │   ├── SessionExpired 40102      ├── SessionStoreUnavailable 50300
+    ├── DecryptFailed 40005           ├── WeChatRateLimited 42901
+    ├── SessionError (401)            ├── InternalError 50000
+    │   ├── SessionMissing 40100      ├── WeChatUnavailable 50200
+    │   ├── SessionReplaced 40101     ├── SessionStoreUnavailable 50300
+    │   ├── SessionExpired 40102      ├── UserStoreUnavailable 50301
     │   ├── SessionKicked 40103       ├── WeChatMisconfigured 50310
     │   └── SessionMalformed 40104    └── WeChatBusy 50311
     ├── UserBanned 40300
-    └── WeChatUserBlocked 40301
+    ├── WeChatUserBlocked 40301
+    └── OperatorTokenRefused 40302
 
 A 401 says one thing only: this session is dead, log in again. A dependency
 that does not answer is a 5xx, because clients meet a 401 with a new login and
@@ -45,6 +48,13 @@ class ServiceError(Exception):
         super().__init__(self.error)
         self.data = data
         self.retry_after = retry_after
+
+    @classmethod
+    def again(cls, data: Mapping[str, Any] | None, retry_after: int | None) -> ServiceError:
+        """The error as it was answered before."""
+        error = cls.__new__(cls)
+        ServiceError.__init__(error, data=data, retry_after=retry_after)
+        return error
 
 
 class InvalidRequest(ServiceError):
@@ -81,6 +91,29 @@ class LoginCodeUsed(_NewCodeNeeded):
         "登录凭证已被使用，请重新登录",
         "The login code has been used; call wx.login again",
     )
+
+
+class PhoneCodeInvalid(ServiceError):
+    """WeChat does not know the phone code: wrong, old, used, or a login code (40029)."""
+
+    code, error, status = 40003, "phone_code_invalid", 400
+    zh, en = (
+        "手机号授权已失效，请重新点击按钮",
+        "The phone code is not valid; press the button again",
+    )
+
+
+class DecryptFailed(ServiceError):
+    """Encrypted data that cannot be opened; why stays in the log.
+
+    `relogin`: whether a new login, and so a new session_key, can help.
+    """
+
+    code, error, status = 40005, "decrypt_failed", 400
+    zh, en = "数据解密失败，请重试", "The encrypted data could not be opened"
+
+    def __init__(self, *, relogin: bool) -> None:
+        super().__init__(data={"relogin": relogin})
 
 
 class UnknownAppid(ServiceError):
@@ -147,6 +180,13 @@ class UserBanned(ServiceError):
     zh, en = "您的账号已被封禁", "Your account has been banned"
 
 
+class OperatorTokenRefused(ServiceError):
+    """A route for operators or other back ends, asked without its token."""
+
+    code, error, status = 40302, "operator_token_refused", 403
+    zh, en = "令牌无效", "This route needs its own token"
+
+
 class WeChatUserBlocked(ServiceError):
     """WeChat rates the user as a high risk and refuses the login (40226)."""
 
@@ -180,6 +220,17 @@ class UnsupportedMediaType(ServiceError):
 
     code, error, status = 41500, "unsupported_media_type", 415
     zh, en = "请使用 JSON 格式提交", "Send the body as JSON"
+
+
+class PhoneTaken(ServiceError):
+    """The phone number is another account's, which is never taken over silently."""
+
+    code, error, status = 40900, "phone_taken", 409
+    zh, en = "该手机号已绑定其他账号", "This phone number belongs to another account"
+
+    def __init__(self, *, owner: str) -> None:
+        super().__init__()
+        self.owner = owner
 
 
 class WeChatRateLimited(ServiceError):
@@ -220,6 +271,16 @@ class SessionStoreUnavailable(ServiceError):
 
     code, error, status = 50300, "session_store_unavailable", 503
     zh, en = "会话服务暂不可用，请稍后再试", "The session store is not available; try again"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
+class UserStoreUnavailable(ServiceError):
+    """The user database did not answer in time."""
+
+    code, error, status = 50301, "user_store_unavailable", 503
+    zh, en = "用户服务暂不可用，请稍后再试", "The user store is not available; try again"
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)

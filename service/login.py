@@ -1,28 +1,44 @@
-"""Logging in and out: the use case that crosses WeChat and the session store."""
+"""Logging in and out: the use case that crosses WeChat, the users and the sessions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from service.errors import (
     InvalidRequest,
+    LoginCodeInvalid,
     LoginCodeUsed,
+    PhoneCodeInvalid,
     ServiceError,
     SessionStoreUnavailable,
     UnknownAppid,
+    UserBanned,
+    UserStoreUnavailable,
     WeChatBusy,
     WeChatUnavailable,
 )
-from service.models import OpenedSession, PastLogin
+from service.models import LoggedIn, PastLogin
+from service.nickname import ANONYMOUS, BadNickname, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.models import CodeClaim, SessionId, WeChatApp
-    from service.ports import LoginCodes, SessionStore, WeChat
+    from service.decrypt import Decryptor
+    from service.models import (
+        Arrival,
+        CodeClaim,
+        Encrypted,
+        Session,
+        SessionId,
+        User,
+        WeChatApp,
+        WeChatIdentity,
+    )
+    from service.phone import PhoneNumbers
+    from service.ports import LoginCodes, SessionStore, UserStore, WeChat
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +48,18 @@ class LoginRequest:
     """What a client brings to log in."""
 
     code: str = field(repr=False)
+    """From `wx.login`."""
     appid: str | None = None
     """None: the only mini-program there is."""
     device: str | None = None
     """None: the first device class."""
     idempotency_key: str | None = field(default=None, repr=False)
+    phone_code: str | None = field(default=None, repr=False)
+    """From the phone number button: makes it a phone login."""
+    encrypted: Encrypted | None = None
+    """A profile that WeChat encrypted for the user."""
+    raw_data: str | None = field(default=None, repr=False)
+    signature: str | None = None
 
 
 class Login:
@@ -49,21 +72,28 @@ class Login:
         devices: Sequence[str],
         wechat: WeChat,
         codes: LoginCodes,
+        users: UserStore,
         sessions: SessionStore,
+        phones: PhoneNumbers,
+        decryptor: Decryptor,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
         self._apps = apps
         self._devices = devices
         self._wechat = wechat
         self._codes = codes
+        self._users = users
         self._sessions = sessions
-        self._under_way: set[asyncio.Task[OpenedSession]] = set()
+        self._phones = phones
+        self._decryptor = decryptor
+        self._under_way: set[asyncio.Task[LoggedIn]] = set()
 
-    async def log_in(self, request: LoginRequest) -> OpenedSession:
-        """Open the caller's session.
+    async def log_in(self, request: LoginRequest) -> LoggedIn:
+        """Open the caller's session; with a phone code, for the owner of that number.
 
         Raises UnknownAppid and InvalidRequest before the code is spent, then
-        what LoginCodes.claim, WeChat.code2session and SessionStore.open raise.
+        what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
+        and DecryptFailed for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
         # Once begun, a login runs to its end even if the client hangs up: its
@@ -78,6 +108,13 @@ class Login:
         ended = await self._sessions.close(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
+
+    async def user_of(self, session: Session) -> User | None:
+        """The session's user; None while the user store is away."""
+        try:
+            return await self._users.get(session.user_id)
+        except UserStoreUnavailable:
+            return None
 
     async def aclose(self) -> None:
         """Wait for logins whose clients have gone."""
@@ -98,42 +135,91 @@ class Login:
             raise InvalidRequest("device", f"one of {', '.join(self._devices)}")
         return device
 
-    async def _log_in(self, request: LoginRequest, app: WeChatApp, device: str) -> OpenedSession:
+    async def _log_in(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
         claim = await self._codes.claim(
             app.appid, request.code, idempotency_key=request.idempotency_key
         )
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
-            opened = await self._exchange(request.code, app, device)
+            answer = await self._exchange(request, app, device)
         except ServiceError as error:
             await self._give_up(claim, error)
             raise
-        await self._codes.succeed(claim, opened)
-        return opened
+        await self._codes.succeed(claim, answer)
+        return answer
 
-    async def _exchange(self, code: str, app: WeChatApp, device: str) -> OpenedSession:
-        identity = await self._wechat.code2session(app, code)
+    async def _exchange(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
         try:
-            opened = await self._sessions.open(identity, appid=app.appid, device=device)
-        except SessionStoreUnavailable as error:
+            identity = await self._wechat.code2session(app, request.code)
+        except LoginCodeInvalid as error:
+            raise _hinted(error, request) from None
+        try:
+            identity, profile = self._profile(identity, app, request)
+            arrival = await self._arrive(identity, app, request)
+            user = await self._with_profile(arrival.user, profile)
+            if user.banned:
+                raise UserBanned
+            # The user's row stands before any session can point to it.
+            opened = await self._sessions.open(
+                identity, appid=app.appid, device=device, user_id=user.id
+            )
+        except (SessionStoreUnavailable, UserStoreUnavailable) as error:
             error.data = {"retry": "new_code"}
             raise
         log.info(
-            "login handle=%s appid=%s device=%s shared=%s",
+            "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
             opened.session_id.handle,
             app.appid,
             device,
+            user.id,
+            arrival.is_new,
             opened.shared,
         )
-        return opened
+        return LoggedIn(opened.session_id, opened.expires_in, user, arrival.is_new)
 
-    async def _repeat(self, past: PastLogin) -> OpenedSession:
+    async def _arrive(
+        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
+    ) -> Arrival:
+        if request.phone_code is None:
+            return await self._users.arrive(app.appid, identity)
+        try:
+            phone = await self._phones.redeem(app, request.phone_code, identity.openid)
+        except PhoneCodeInvalid as error:
+            raise _hinted(error, request) from None
+        return await self._users.arrive_with_phone(app.appid, identity, phone)
+
+    def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
+    ) -> tuple[WeChatIdentity, dict[str, Any]]:
+        """What WeChat tells of the user in encrypted data, and a unionid that only it has."""
+        if request.raw_data is not None and request.signature is not None:
+            self._decryptor.check_signature(identity, request.raw_data, request.signature)
+        if request.encrypted is None:
+            return identity, {}
+        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
+        unionid = profile.get("unionId")
+        if identity.unionid is None and isinstance(unionid, str) and unionid:
+            identity = replace(identity, unionid=unionid)
+        return identity, profile
+
+    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
+        """The user under the name that WeChat gives, unless it gives everybody's."""
+        try:
+            nickname = clean(str(profile.get("nickName", "")))
+        except BadNickname:
+            return user
+        if nickname in (ANONYMOUS, user.nickname):
+            return user
+        return await self._users.set_profile(user.id, nickname=nickname) or user
+
+    async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
         session_id = await self._sessions.recall(past.handle, past.digest)
-        if session_id is None:
+        user = await self._users.get(past.user_id)
+        if session_id is None or user is None:
             raise LoginCodeUsed
-        return OpenedSession(session_id, past.expires_in, shared=True)
+        return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _give_up(self, claim: CodeClaim, error: ServiceError) -> None:
         unseen = isinstance(error, WeChatBusy) or (
@@ -143,5 +229,17 @@ class Login:
             await self._codes.release(claim)
         else:
             # The code is spent. After an outage a repeat needs a new one too.
-            outage = isinstance(error, SessionStoreUnavailable)
+            outage = isinstance(error, SessionStoreUnavailable | UserStoreUnavailable)
             await self._codes.fail(claim, LoginCodeUsed() if outage else error)
+
+
+def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
+    """The error, saying so when the two codes of a phone login look swapped.
+
+    WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
+    and digits; neither is documented, so this only ever adds a hint.
+    """
+    if request.phone_code is not None and len(request.code) > len(request.phone_code):
+        hint = "code and loginCode look swapped: code is the phone number button's"
+        error.data = {**(error.data or {}), "hint": hint}
+    return error

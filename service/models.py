@@ -18,6 +18,7 @@ SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 _HANDLE_LENGTH: Final = 22
 _DIGEST_LENGTH: Final = 22
+_SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
@@ -115,10 +116,13 @@ class Session:
     openid: str
     unionid: str | None
     device: str
+    user_id: str
     issued_at: int
     """Milliseconds since the epoch, by the clock of Redis."""
     expires_in: int
     """Whole seconds left."""
+    sealed: str = field(repr=False)
+    """What only the session store can open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +138,12 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class CodeClaim:
-    """The right to take one login code to WeChat."""
+    """The right to take one code to WeChat."""
 
     key: str
     nonce: str
     client: str
-    """Digest of the Idempotency-Key; empty without one."""
+    """Digest of what tells the client from others; empty if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +153,74 @@ class PastLogin:
     handle: str
     digest: str
     expires_in: int
+    user_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone number as `+<country> <number>`, e.g. `+86 13800000001`."""
+
+    number: str = field(repr=False)
+
+    @classmethod
+    def of(cls, country: str, number: str) -> Phone:
+        """From WeChat's countryCode and purePhoneNumber."""
+        return cls(f"+{country} {number}")
+
+    @property
+    def masked(self) -> str:
+        """What others may see: `138****0001`."""
+        local = self.number.partition(" ")[2]
+        shown = 4 if len(local) > _SHORT_NUMBER else 2
+        return f"{local[:3]}****{local[-shown:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person's account."""
+
+    id: str
+    nickname: str
+    avatar: str
+    phone: Phone | None
+    banned: bool
+    created_at: int
+    """Unix seconds, as is `updated_at`."""
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who came, and whether for the first time."""
+
+    user: User
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserIdentity:
+    """One of the names that WeChat has for a user."""
+
+    appid: str
+    openid: str
+    unionid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The answer to a login."""
+
+    session_id: SessionId
+    expires_in: int
+    """Whole seconds."""
+    user: User
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A pair of `encryptedData` and `iv`, as WeChat gave it to the client."""
+
+    data: str = field(repr=False)
+    iv: str = field(repr=False)

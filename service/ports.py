@@ -10,13 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.errors import ServiceError
     from service.models import (
+        Arrival,
         CodeClaim,
+        LoggedIn,
         OpenedSession,
         PastLogin,
+        Phone,
         Session,
         SessionId,
+        SessionKeys,
+        User,
+        UserIdentity,
         WeChatApp,
         WeChatIdentity,
     )
@@ -30,7 +38,9 @@ class SessionStore(Protocol):
     only its confirmation was lost.
     """
 
-    async def open(self, identity: WeChatIdentity, *, appid: str, device: str) -> OpenedSession:
+    async def open(
+        self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
+    ) -> OpenedSession:
         """Log in. From the return on, exactly this session of the user is live.
 
         Logins of one user within the coalescing window get the same session;
@@ -50,12 +60,76 @@ class SessionStore(Protocol):
         """End whatever lives under `handle`; False when nothing did."""
         ...
 
+    async def erase(self, handle: str) -> None:
+        """Delete whatever is kept under `handle`, without a trace."""
+        ...
+
     async def recall(self, handle: str, digest: str) -> SessionId | None:
         """The id of a session by its digest; None when it does not live any more."""
         ...
 
+    def keys(self, session: Session) -> SessionKeys | None:
+        """WeChat's keys of a session; None when they cannot be opened any more."""
+        ...
+
     async def ping(self) -> None:
         """Return when the store answers."""
+        ...
+
+
+class UserStore(Protocol):
+    """Who somebody is. Every method raises UserStoreUnavailable."""
+
+    async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
+        """The user of this openid, else of its unionid, else a new one; without a race."""
+        ...
+
+    async def arrive_with_phone(
+        self, appid: str, identity: WeChatIdentity, phone: Phone
+    ) -> Arrival:
+        """The same with a phone number as a third way to be known; raises PhoneTaken.
+
+        The number goes to the user of the identity. An unknown identity joins
+        the number's owner if that has none of this mini-program.
+        """
+        ...
+
+    async def get(self, user_id: str) -> User | None:
+        """The user; None when there is none."""
+        ...
+
+    async def set_profile(
+        self, user_id: str, *, nickname: str | None = None, avatar: str | None = None
+    ) -> User | None:
+        """Change what is given; None when there is no such user."""
+        ...
+
+    async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
+        """Give the user this number instead of any other; raises PhoneTaken."""
+        ...
+
+    async def identities(self, user_id: str) -> Sequence[UserIdentity]:
+        """All that WeChat calls this user."""
+        ...
+
+    async def delete(self, user_id: str) -> bool:
+        """Remove the user and all that belongs to them; False when there was none."""
+        ...
+
+
+class AvatarStore(Protocol):
+    """Pictures by name. Every method raises UserStoreUnavailable."""
+
+    async def put(self, name: str, picture: bytes) -> None:
+        """Keep a picture."""
+        ...
+
+    async def get(self, name: str) -> bytes | None:
+        """The picture; None when there is none."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a picture, if it is there."""
         ...
 
 
@@ -72,7 +146,7 @@ class LoginCodes(Protocol):
         """
         ...
 
-    async def succeed(self, claim: CodeClaim, opened: OpenedSession) -> None:
+    async def succeed(self, claim: CodeClaim, answer: LoggedIn) -> None:
         """Remember the answer for a minute. Never raises: the login stands."""
         ...
 
@@ -85,13 +159,50 @@ class LoginCodes(Protocol):
         ...
 
 
+class PhoneCodes(Protocol):
+    """Lets each phone code go to WeChat once, and remembers the number."""
+
+    async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
+        """Win the code, or the number that the same user's request got for it before.
+
+        Raises PhoneCodeInvalid for a code that is another user's or was refused,
+        SessionStoreUnavailable.
+        """
+        ...
+
+    async def succeed(self, claim: CodeClaim, phone: Phone) -> None:
+        """Remember the number while the code would have lived. Never raises."""
+        ...
+
+    async def fail(self, claim: CodeClaim) -> None:
+        """Remember that WeChat refused the code. Never raises."""
+        ...
+
+    async def release(self, claim: CodeClaim) -> None:
+        """Give back a code that brought no number. Never raises."""
+        ...
+
+
 class WeChat(Protocol):
-    """WeChat's server API."""
+    """WeChat's server API.
+
+    Every method raises WeChatRateLimited, WeChatMisconfigured,
+    WeChatUnavailable or WeChatBusy; those that need the access_token also
+    SessionStoreUnavailable, where it is shared.
+    """
 
     async def code2session(self, app: WeChatApp, js_code: str) -> WeChatIdentity:
-        """Exchange a code.
+        """Exchange a code; raises LoginCodeInvalid, LoginCodeUsed, WeChatUserBlocked."""
+        ...
 
-        Raises LoginCodeInvalid, LoginCodeUsed, WeChatUserBlocked,
-        WeChatRateLimited, WeChatMisconfigured, WeChatUnavailable or WeChatBusy.
-        """
+    async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
+        """Redeem a phone code, of `openid` if given; raises PhoneCodeInvalid."""
+        ...
+
+    async def session_key_lives(self, app: WeChatApp, openid: str, session_key: bytes) -> bool:
+        """Whether WeChat still honours this session_key."""
+        ...
+
+    async def nickname_passes(self, app: WeChatApp, openid: str, nickname: str) -> bool:
+        """Whether WeChat's content check lets a nickname pass."""
         ...

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AliasChoices,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -18,12 +20,22 @@ from service.models import WeChatApp
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_DATABASE_SCHEMES: Final = ("postgresql", "postgres://", "sqlite://", "sqlite+")
 _SECRET_KEY_LENGTH: Final = 32
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class ConfigError(Exception):
     """The settings cannot be used; the text names every fault and no value."""
+
+
+class AppEntry(BaseModel):
+    """One mini-program in WECHAT_APPS."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    appid: str = Field(min_length=1)
+    secret: SecretStr = Field(min_length=1)
 
 
 class Settings(BaseSettings):
@@ -57,8 +69,22 @@ class Settings(BaseSettings):
     redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker")
     redis_timeout_ms: int = Field(400, ge=20, le=5000, description="per attempt; reads have two")
 
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://, postgres:// or sqlite:///, in any usual spelling"
+    )
+    database_connections: int = Field(5, ge=1, le=200, description="per worker")
+    avatar_store: str = Field(
+        "file://var/uploads", description="file://<folder> or s3://<bucket>/<prefix>"
+    )
+    avatar_max_bytes: int = Field(
+        2 * 1024 * 1024, ge=1024, le=20 * 1024 * 1024, description="largest upload of a picture"
+    )
+
     wechat_appid: str | None = Field(None, description="the mini-program's appid")
     wechat_secret: SecretStr | None = Field(None, description="its AppSecret")
+    wechat_apps: tuple[AppEntry, ...] = Field(
+        (), description='several mini-programs, as JSON: [{"appid": "wx..", "secret": ".."}]'
+    )
     wechat_api_base: _CommaSeparated = Field(
         WECHAT_HOSTS, description="WeChat's hosts in order of preference, comma-separated"
     )
@@ -66,10 +92,24 @@ class Settings(BaseSettings):
     wechat_concurrency: int = Field(
         128, ge=1, le=10000, description="exchanges under way per worker; more are answered 503"
     )
+    phone_send_openid: bool = Field(
+        False, description="have WeChat check that a phone code is of the user who brings it"
+    )
+    check_nicknames: bool = Field(False, description="have WeChat check nicknames (msg_sec_check)")
+    probe_session_keys: bool = Field(
+        False, description="ask WeChat (checksession) before telling a client to log in again"
+    )
+    encrypted_data_max_age: int = Field(
+        7200, ge=1, le=30 * 86400, description="seconds that encryptedData may be old"
+    )
     simulator_port: int = Field(8001, ge=1, le=65535, description="the WeChat stand-in's port")
 
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated, 32 characters or more each; the first seals, all open"
+    )
+
+    internal_token: SecretStr | None = Field(
+        None, description="opens /internal/access-token to your other back ends; 32 characters"
     )
 
     session_ttl: int = Field(7200, ge=1, le=30 * 86400, description="seconds a session lives")
@@ -122,6 +162,28 @@ class Settings(BaseSettings):
             raise ValueError(f"must begin with one of {' '.join(_REDIS_SCHEMES)}")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, value: SecretStr | None) -> SecretStr | None:
+        address = value.get_secret_value() if value else ""
+        if value and not address.startswith(_DATABASE_SCHEMES):
+            raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
+        return value
+
+    @field_validator("avatar_store")
+    @classmethod
+    def _store_address(cls, value: str) -> str:
+        if not value.startswith(("file://", "s3://")):
+            raise ValueError("must begin with file:// or s3://")
+        return value
+
+    @field_validator("internal_token")
+    @classmethod
+    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < _SECRET_KEY_LENGTH:
+            raise ValueError(f"needs {_SECRET_KEY_LENGTH} characters or more")
+        return value
+
     @field_validator("wechat_api_base")
     @classmethod
     def _http_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,10 +204,11 @@ class Settings(BaseSettings):
     @property
     def apps(self) -> dict[str, WeChatApp]:
         """The mini-programs served, by appid."""
-        if self.wechat_appid is None or self.wechat_secret is None:
-            return {}
+        entries = {entry.appid: entry.secret for entry in self.wechat_apps}
+        if self.wechat_appid is not None and self.wechat_secret is not None:
+            entries[self.wechat_appid] = self.wechat_secret
         return {
-            self.wechat_appid: WeChatApp(self.wechat_appid, self.wechat_secret.get_secret_value())
+            appid: WeChatApp(appid, secret.get_secret_value()) for appid, secret in entries.items()
         }
 
     @property
@@ -153,8 +216,9 @@ class Settings(BaseSettings):
         """The variables without which the service cannot work."""
         needed = {
             "REDIS_URL": self.redis_url,
-            "WECHAT_APPID": self.wechat_appid,
-            "WECHAT_SECRET": self.wechat_secret,
+            "DATABASE_URL": self.database_url,
+            "WECHAT_APPID": self.wechat_appid or self.wechat_apps,
+            "WECHAT_SECRET": self.wechat_secret or self.wechat_apps,
             "SECRET_KEYS": self.secret_keys,
         }
         return tuple(name for name, value in needed.items() if not value)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 from sanic import Sanic
 
+from service.bootstrap import migrate
 from service.embedded_redis import embedded_redis
+from tests.support.postgres import Postgres, running_postgres
 from tests.support.running import Api, Simulator, running_service, running_simulator
 from tests.support.settings import make_settings
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from service.embedded_redis import EmbeddedRedis
     from service.settings import Settings
@@ -35,12 +39,32 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and no rows, to copy."""
+    path = tmp_path_factory.mktemp("sql") / "empty.db"
+    asyncio.run(migrate(make_settings(database_url=f"sqlite:///{path}")))
+    return path
+
+
 @pytest.fixture
-def settings(redis_server: EmbeddedRedis) -> Callable[..., Settings]:
-    """Makes settings that point at the real Redis; keyword arguments override."""
+def settings(
+    redis_server: EmbeddedRedis, empty_database: Path, tmp_path: Path
+) -> Callable[..., Settings]:
+    """Makes settings with the real Redis, users and avatars of the test's own.
+
+    Keyword arguments override.
+    """
+    database = tmp_path / "users.db"
+    shutil.copy(empty_database, database)
 
     def make(**overrides: object) -> Settings:
-        return make_settings(**{"redis_url": redis_server.url, **overrides})
+        values = {
+            "redis_url": redis_server.url,
+            "database_url": f"sqlite:///{database}",
+            "avatar_store": f"file://{tmp_path / 'avatars'}",
+        }
+        return make_settings(**{**values, **overrides})
 
     return make
 
@@ -58,3 +82,10 @@ async def api(settings: Callable[..., Settings], simulator: Simulator) -> AsyncI
         settings(wechat_api_base=(simulator.url,), login_coalesce_ms=0)
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One real PostgreSQL for the whole run."""
+    with running_postgres() as server:
+        yield server

@@ -3,51 +3,73 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import StringConstraints
 from sanic import Blueprint
 
 from service.answers import success
 from service.errors import InvalidRequest, SessionError
 from service.hooks import session_id_of
 from service.login import LoginRequest
-from service.routes.body import Body, read_body, read_query
+from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
+from service.routes.views import user_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.context import AppRequest
-    from service.models import OpenedSession
+    from service.models import LoggedIn
 
 auth = Blueprint("auth")
 
 _REFERER = re.compile(r"https://servicewechat\.com/([A-Za-z0-9_]{1,64})/", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
-Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
 
 class LoginBody(Body):
-    """`POST /login`."""
+    """`POST /login`; with `encryptedData` and `iv`, a profile comes along."""
 
     code: Word
     appid: Word | None = None
     device: Word | None = None
+    encryptedData: Base64 | None = None  # noqa: N815 # WeChat's word
+    iv: Base64 | None = None
+    rawData: Text | None = None  # noqa: N815 # WeChat's word
+    signature: Word | None = None
+
+
+class PhoneLoginBody(LoginBody):
+    """`POST /login/phone`: `code` is the phone number button's, `loginCode` that of `wx.login`."""
+
+    loginCode: Word  # noqa: N815 # the wire's word
 
 
 @auth.post("/login", ctx_public=True)
 async def log_in(request: AppRequest) -> HTTPResponse:
     """Exchange a `wx.login` code for a session."""
     body = read_body(request, LoginBody)
-    return success(request, await _opened(request, body))
+    return success(request, await _logged_in(request, body, login_code=body.code))
 
 
 @auth.get("/wx/onlogin", ctx_public=True)
 async def on_login(request: AppRequest) -> HTTPResponse:
     """The tutorials' form of the same: the code in the query, the id at the top level too."""
-    data = await _opened(request, read_query(request, LoginBody))
+    body = read_query(request, LoginBody)
+    data = await _logged_in(request, body, login_code=body.code)
     return success(request, data, top_level={"sessionid": data["sessionid"]})
+
+
+async def log_in_by_phone(request: AppRequest) -> HTTPResponse:
+    """Exchange a phone code and a `wx.login` code for the session of the number's owner."""
+    body = read_body(request, PhoneLoginBody)
+    return success(
+        request,
+        await _logged_in(request, body, login_code=body.loginCode, phone_code=body.code),
+    )
+
+
+for _path in ("/login/phone", "/loginByPhone"):
+    auth.add_route(log_in_by_phone, _path, methods=("POST",), ctx_public=True, name=_path[-7:])
 
 
 @auth.post("/logout", ctx_public=True)
@@ -65,31 +87,48 @@ async def log_out(request: AppRequest) -> HTTPResponse:
 
 @auth.get("/session")
 async def show_session(request: AppRequest) -> HTTPResponse:
-    """What is left of the caller's session."""
+    """What is left of the caller's session.
+
+    The session is good without the user database; while that is away the user
+    is an id and nothing else.
+    """
     session = request.ctx.session
+    user = await request.app.ctx.services.login.user_of(session)
     return success(
         request,
         {
             "expiresIn": session.expires_in,
             "issuedAt": session.issued_at // 1000,
             "device": session.device,
+            "user": user_view(user) if user else {"id": session.user_id},
         },
     )
 
 
-async def _opened(request: AppRequest, body: LoginBody) -> dict[str, Any]:
-    opened: OpenedSession = await request.app.ctx.services.login.log_in(
+async def _logged_in(
+    request: AppRequest, body: LoginBody, *, login_code: str, phone_code: str | None = None
+) -> dict[str, Any]:
+    answer: LoggedIn = await request.app.ctx.services.login.log_in(
         LoginRequest(
-            code=body.code,
-            appid=body.appid or _referring_appid(request),
+            code=login_code,
+            appid=body.appid or request.headers.getone("x-wx-appid", None) or _referrer(request),
             device=body.device,
             idempotency_key=_idempotency_key(request),
+            phone_code=phone_code,
+            encrypted=encrypted_in(body.encryptedData, body.iv),
+            raw_data=body.rawData,
+            signature=body.signature,
         )
     )
-    return {"sessionid": opened.session_id.text, "expiresIn": opened.expires_in}
+    return {
+        "sessionid": answer.session_id.text,
+        "expiresIn": answer.expires_in,
+        "isNewUser": answer.is_new,
+        "user": user_view(answer.user),
+    }
 
 
-def _referring_appid(request: AppRequest) -> str | None:
+def _referrer(request: AppRequest) -> str | None:
     """The mini-program that WeChat names in the Referer, which its clients cannot set."""
     match = _REFERER.match(request.headers.getone("referer", ""))
     return match[1] if match else None

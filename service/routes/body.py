@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from service.errors import InvalidRequest, UnsupportedMediaType
+from service.models import Encrypted
 
 if TYPE_CHECKING:
     from service.context import AppRequest
+
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+Base64 = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 
 
 class Body(BaseModel):
@@ -55,3 +61,12 @@ def _is_no_json(invalid: ValidationError) -> bool:
 
 def _says_json(request: AppRequest) -> bool:
     return "json" in request.headers.getone("content-type", "")
+
+
+def encrypted_in(data: str | None, iv: str | None) -> Encrypted | None:
+    """The pair that WeChat gives together; raises InvalidRequest for half of it."""
+    if data is None and iv is None:
+        return None
+    if data is None or iv is None:
+        raise InvalidRequest("iv" if iv is None else "encryptedData", "goes with the other one")
+    return Encrypted(data, iv)

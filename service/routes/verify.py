@@ -25,6 +25,7 @@ async def show_caller(request: AppRequest) -> HTTPResponse:
     """
     session = request.ctx.session
     headers = headers_for(request)
+    headers["X-Auth-Request-User"] = session.user_id
     headers["X-Auth-Openid"] = session.openid
     headers["X-Auth-Appid"] = session.appid
     headers["X-Auth-Unionid"] = session.unionid or ""

@@ -16,7 +16,7 @@ from service.errors import SessionStoreUnavailable
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from service.stores.redis_connection import OutageLog
+    from service.stores.outage import OutageLog
 
 _LARGEST_BATCH: Final = 512
 _BATCHES_UNDER_WAY: Final = 4

@@ -12,23 +12,17 @@ redis-py 8.1 needs three things said:
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
-log = logging.getLogger(__name__)
-
 _POOL_WAIT_SECONDS: Final = 0.25
-_LOG_EVERY_SECONDS: Final = 5.0
 
 
 def connect(settings: Settings) -> Redis:
@@ -53,22 +47,3 @@ def connect(settings: Settings) -> Redis:
         **tls,
     )
     return Redis.from_pool(pool)
-
-
-class OutageLog:
-    """Says that Redis fails, and why, but not thousands of times a second."""
-
-    def __init__(self) -> None:
-        self._quiet_until = 0.0
-
-    def failed(self, what: str, fault: BaseException) -> None:
-        """Log the kind of `fault` and the code word of an error that Redis answered.
-
-        The rest of its text could hold an address with a password.
-        """
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _LOG_EVERY_SECONDS
-            word = str(fault).partition(" ")[0] if isinstance(fault, ResponseError) else ""
-            shown = f" {word}" if word.isupper() and word.isalpha() else ""
-            log.error("redis: %s failed: %s%s", what, type(fault).__name__, shown)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from service.models import Session, SessionKeys, WeChatIdentity
     from service.settings import Settings
-    from service.stores.redis_connection import OutageLog
+    from service.stores.outage import OutageLog
 
 KEY_PREFIX: Final = "minigate:session:"
 
@@ -45,6 +45,8 @@ class RedisSessions:
         self, redis: Redis, settings: Settings, scripts: Scripts, outage: OutageLog
     ) -> None:
         """`settings` gives the lifetimes, the coalescing window and the key ring."""
+        self._redis = redis
+        self._outage = outage
         self._sliding = settings.session_renewal == "sliding"
         self._ttl_ms = settings.session_ttl * 1000
         self._life = settings.session_max_age if self._sliding else settings.session_ttl
@@ -54,15 +56,19 @@ class RedisSessions:
         self._scripts = scripts
         self._reader = BatchReader(redis, with_ttl=self._sliding, outage=outage)
 
-    async def open(self, identity: WeChatIdentity, *, appid: str, device: str) -> OpenedSession:
+    async def open(
+        self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
+    ) -> OpenedSession:
         """Log a user in: write their session, or share one that is just as new."""
         handle = handle_of(appid, identity.openid, device)
         session_id, window_ms = SessionId.new(handle), self._window_ms
         while True:
-            record = await self._write(session_id, identity, appid, device, window_ms)
+            record = await self._write(
+                session_id, identity, window_ms, appid=appid, device=device, user_id=user_id
+            )
             if record is None:
                 return OpenedSession(session_id, self._ttl_ms // 1000)
-            opened = session_record.unseal(record, self._keyring)
+            opened = session_record.unseal(record.sealed, handle, self._keyring)
             if opened is None:
                 window_ms = 0  # sealed by a key that has left the ring: replace it
                 continue
@@ -109,8 +115,21 @@ class RedisSessions:
         record = self._read(reading.value, handle)
         if record.digest != digest or record.ended:
             return None
-        opened = session_record.unseal(record, self._keyring)
+        opened = session_record.unseal(record.sealed, handle, self._keyring)
         return opened[0] if opened else None
+
+    def keys(self, session: Session) -> SessionKeys | None:
+        """WeChat's keys of this session; None when the key that sealed them has left the ring."""
+        opened = session_record.unseal(session.sealed, session.handle, self._keyring)
+        return opened[1] if opened else None
+
+    async def erase(self, handle: str) -> None:
+        """Delete whatever is kept under `handle`, without a trace."""
+        try:
+            await self._redis.delete(KEY_PREFIX + handle)
+        except Exception as fault:
+            self._outage.failed("erase", fault)
+            raise SessionStoreUnavailable from fault
 
     async def ping(self) -> None:
         """Prove that Redis answers; raises SessionStoreUnavailable."""
@@ -124,16 +143,14 @@ class RedisSessions:
         self,
         session_id: SessionId,
         identity: WeChatIdentity,
-        appid: str,
-        device: str,
         window_ms: int,
+        **whose: str,
     ) -> SessionRecord | None:
         """None when written, else the record of a login of the same moment."""
         record = session_record.write(
             session_id,
             identity,
-            appid=appid,
-            device=device,
+            **whose,
             issued_at=await self._scripts.now_ms(),
             life=self._life,
             keyring=self._keyring,

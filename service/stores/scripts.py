@@ -24,7 +24,7 @@ from service.stores.server_clock import ServerClock
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from service.stores.redis_connection import OutageLog
+    from service.stores.outage import OutageLog
 
 _MARGIN_MS: Final = 10
 """Timers fire up to a millisecond early, servers count whole ones, clocks drift."""

@@ -1,12 +1,13 @@
 """The one JSON string that Redis keeps per user: how it is written and read.
 
-v     version of this layout
+v     version of this layout; absent in the first
 h     the handle again, so that a reply meant for another key is recognised
 d     digest of the session's secret
 p     the digests' first 8 characters of the last four sessions that were
       replaced, the newest first (added by login.lua)
 app   appid             openid, unionid   WeChat's ids
-dev   device class      iat               milliseconds, clock of Redis
+uid   user id           dev               device class, absent if "default"
+iat   milliseconds since the epoch, clock of Redis
 life  seconds from iat that the session may live at most
 k     sealed: secret, session_key, previous session_key
 end   why an operator ended it; endAt, when (added by end.lua)
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _VERSION: Final = 1
 _MARK_LENGTH: Final = 8
+_USUAL_DEVICE: Final = "default"
 
 
 class NotOurRecord(Exception):
@@ -46,7 +48,7 @@ class SessionRecord:
         """Parse and make sure that it is `handle`'s; raises NotOurRecord."""
         try:
             fields = orjson.loads(raw)
-            if fields["h"] == handle and fields["v"] == _VERSION:
+            if fields["h"] == handle and fields.get("v", _VERSION) == _VERSION:
                 return cls(fields)
         except (ValueError, TypeError, KeyError):
             pass
@@ -70,7 +72,7 @@ class SessionRecord:
     @property
     def device(self) -> str:
         """The device class that logged in."""
-        return str(self.fields["dev"])
+        return str(self.fields.get("dev", _USUAL_DEVICE))
 
     @property
     def expires_at(self) -> int:
@@ -107,9 +109,11 @@ class SessionRecord:
             appid=fields["app"],
             openid=fields["openid"],
             unionid=fields.get("unionid"),
-            device=fields["dev"],
+            device=self.device,
+            user_id=fields["uid"],
             issued_at=fields["iat"],
             expires_in=expires_in,
+            sealed=fields["k"],
         )
 
 
@@ -119,24 +123,26 @@ def write(
     *,
     appid: str,
     device: str,
+    user_id: str,
     issued_at: int,
     life: int,
     keyring: Keyring,
 ) -> bytes:
     """The record of a new session. `issued_at` in milliseconds, `life` in seconds."""
     fields: dict[str, Any] = {
-        "v": _VERSION,
         "h": session_id.handle,
         "d": session_id.digest,
         "app": appid,
         "openid": identity.openid,
-        "dev": device,
+        "uid": user_id,
         "iat": issued_at,
         "life": life,
         "k": seal(session_id, SessionKeys(identity.session_key), keyring),
     }
     if identity.unionid:
         fields["unionid"] = identity.unionid
+    if device != _USUAL_DEVICE:
+        fields["dev"] = device
     return orjson.dumps(fields)
 
 
@@ -146,10 +152,9 @@ def seal(session_id: SessionId, keys: SessionKeys, keyring: Keyring) -> str:
     return keyring.seal(secret + keys.current + (keys.previous or b""), owner=session_id.handle)
 
 
-def unseal(record: SessionRecord, keyring: Keyring) -> tuple[SessionId, SessionKeys] | None:
-    """Open the sealed part; None when its key has left the ring."""
-    handle = str(record.fields["h"])
-    plain = keyring.open(record.sealed, owner=handle)
+def unseal(sealed: str, handle: str, keyring: Keyring) -> tuple[SessionId, SessionKeys] | None:
+    """Open the sealed part of `handle`'s session; None when its key has left the ring."""
+    plain = keyring.open(sealed, owner=handle)
     if plain is None:
         return None
     secret, keys = plain[:SECRET_BYTES], plain[SECRET_BYTES:]

@@ -1,173 +1,154 @@
-"""WeChat's server API, as far as this service calls it.
-
-No URL, exception text or reply body leaves this module: they hold the
-AppSecret, the code and the session_key. What is logged is errcode, rid and the
-kind of fault.
-"""
+"""WeChat's server API, as far as this service calls it."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import logging
-import random
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-import orjson
-
-from service.errors import (
-    WeChatBusy,
-    WeChatMisconfigured,
-    WeChatUnavailable,
-)
-from service.models import SESSION_KEY_BYTES, WeChatIdentity
+from service.errors import PhoneCodeInvalid, WeChatUnavailable
+from service.models import SESSION_KEY_BYTES, Phone, WeChatIdentity
 from service.wechat import errcodes
+from service.wechat.crypto import login_state_signature
+from service.wechat.http import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
+    from service.errors import ServiceError
     from service.models import WeChatApp
-    from service.settings import Settings
+    from service.wechat.access_token import AccessTokens
+    from service.wechat.http import WeChatHttp
 
 log = logging.getLogger(__name__)
 
-_LARGEST_BODY: Final = 64 * 1024
-_CONNECT_SHARE: Final = 0.4
-"""Of the whole time: leaves room to try a second host."""
-_BUSY_PAUSE_SECONDS: Final = (0.1, 0.3)
-_IDLE_SECONDS: Final = 15
-_DNS_SECONDS: Final = 60
-
-
-class _NotSent(Exception):
-    """The connection was never made, so WeChat cannot have seen the request."""
-
-
-def open_http(settings: Settings) -> aiohttp.ClientSession:
-    """The HTTP client for WeChat, one per worker; the caller closes it."""
-    timeout = settings.wechat_timeout_ms / 1000
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=settings.wechat_concurrency,
-            ttl_dns_cache=_DNS_SECONDS,
-            keepalive_timeout=_IDLE_SECONDS,
-        ),
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout * _CONNECT_SHARE),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": "identity", "User-Agent": "MiniGate"},
-        auto_decompress=False,
-    )
-    # aiohttp sends a GET again when a kept-alive connection turns out closed, and
-    # has no public switch for it. A login code counts once: never send it twice.
-    session._retry_connection = False  # noqa: SLF001
-    return session
+_PROFILE_SCENE: Final = 1
 
 
 class WeChatClient:
-    """The WeChat port over aiohttp."""
+    """The WeChat port."""
 
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        *,
-        bases: Sequence[str],
-        timeout: float,
-        concurrency: int,
-    ) -> None:
-        """`bases`: WeChat's hosts; the next is tried only where the former cannot be reached.
-
-        `timeout`: seconds for one exchange with all its attempts. `concurrency`:
-        exchanges under way at once.
-        """
+    def __init__(self, http: WeChatHttp, tokens: AccessTokens) -> None:
         self._http = http
-        self._bases = bases
-        self._timeout = timeout
-        self._concurrency = concurrency
-        self._under_way = 0
+        self._tokens = tokens
 
     async def code2session(self, app: WeChatApp, js_code: str) -> WeChatIdentity:
-        """Exchange a `wx.login` code, once: GET /sns/jscode2session.
-
-        Raises LoginCodeInvalid, LoginCodeUsed, WeChatUserBlocked,
-        WeChatRateLimited, WeChatMisconfigured, WeChatUnavailable, and
-        WeChatBusy at once when as many exchanges as allowed are under way.
-        """
+        """Exchange a `wx.login` code, once: GET /sns/jscode2session. Needs no access_token."""
         query = {
             "appid": app.appid,
             "secret": app.secret,
             "js_code": js_code,
             "grant_type": "authorization_code",
         }
-        if self._under_way >= self._concurrency:
-            raise WeChatBusy
-        self._under_way += 1
+        answer = await self._http.ask("/sns/jscode2session", query, meanings=errcodes.CODE2SESSION)
+        return _identity(answer)
+
+    async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
+        """Redeem a phone code, which WeChat charges for: POST /wxa/business/getuserphonenumber.
+
+        With `openid` WeChat also checks that the code is of that user.
+        """
+        body = {"code": code, **({"openid": openid} if openid else {})}
+        answer = await self._ask_with_token(
+            app, "/wxa/business/getuserphonenumber", body=body, meanings=errcodes.PHONE_NUMBER
+        )
+        return phone_of(answer.get("phone_info"), app.appid)
+
+    async def session_key_lives(self, app: WeChatApp, openid: str, session_key: bytes) -> bool:
+        """Whether WeChat still honours this session_key: GET /wxa/checksession."""
+        query = {
+            "openid": openid,
+            "signature": login_state_signature(session_key),
+            "sig_method": "hmac_sha256",
+        }
         try:
-            async with asyncio.timeout(self._timeout):
-                return _identity(await self._ask("/sns/jscode2session", query))
-        except TimeoutError:
-            log.warning("wechat: jscode2session timed out")
-            # Without the cause: its text may hold the URL.
-            raise WeChatUnavailable from None
-        finally:
-            self._under_way -= 1
+            await self._ask_with_token(
+                app,
+                "/wxa/checksession",
+                query=query,
+                meanings=errcodes.TOKENED,
+                told=errcodes.SESSION_KEY_DEAD,
+            )
+        except Refused:
+            return False
+        return True
 
-    async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
-        """The answer, after one more try where WeChat says that it is busy."""
-        answer = await self._get(path, query)
-        if answer.get("errcode") == errcodes.SYSTEM_BUSY:
-            await asyncio.sleep(random.uniform(*_BUSY_PAUSE_SECONDS))  # noqa: S311 # jitter
-            try:
-                answer = await self._get(path, query)
-            except WeChatUnavailable:
-                raise WeChatUnavailable from None  # it has seen the code all the same
-        errcode = answer.get("errcode", 0)
-        if errcode != 0:
-            raise _refusal(path, errcode, answer.get("errmsg"))
-        return answer
+    async def nickname_passes(self, app: WeChatApp, openid: str, nickname: str) -> bool:
+        """Whether WeChat's content check lets this nickname pass: POST /wxa/msg_sec_check.
 
-    async def _get(self, path: str, query: dict[str, str]) -> dict[str, Any]:
-        for base in self._bases:
-            try:
-                return await self._get_from(base + path, query)
-            except _NotSent:
-                log.warning("wechat: no connection to %s", base)
-        raise WeChatUnavailable(sent=False)
-
-    async def _get_from(self, url: str, query: dict[str, str]) -> dict[str, Any]:
-        fault: str
+        A user whom WeChat has not seen for two hours cannot be checked, and passes.
+        """
+        body = {
+            "version": 2,
+            "openid": openid,
+            "scene": _PROFILE_SCENE,
+            "content": nickname,
+            "nickname": nickname,
+        }
         try:
-            async with self._http.get(url, params=query, allow_redirects=False) as reply:
-                if reply.status != 200:  # noqa: PLR2004
-                    fault = f"HTTP {reply.status}"
-                else:
-                    # WeChat says text/plain; the bytes are JSON all the same.
-                    body = await reply.content.read(_LARGEST_BODY + 1)
-                    while len(body) <= _LARGEST_BODY and not reply.content.at_eof():
-                        body += await reply.content.read(_LARGEST_BODY + 1 - len(body))
-                    answer = orjson.loads(body)
-                    if isinstance(answer, dict):
-                        return answer
-                    fault = "not an object"
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise _NotSent from None
-        except TimeoutError:
-            raise
-        except Exception as error:
-            fault = type(error).__name__
-        log.warning("wechat: unusable answer: %s", fault)
-        raise WeChatUnavailable
+            answer = await self._ask_with_token(
+                app,
+                "/wxa/msg_sec_check",
+                body=body,
+                meanings=errcodes.TOKENED,
+                told=errcodes.RISKY_TEXT | errcodes.USER_NOT_SEEN,
+            )
+        except Refused as refusal:
+            return refusal.errcode in errcodes.USER_NOT_SEEN
+        result = answer.get("result")
+        # Risky text comes with errcode 0: the suggestion counts.
+        return isinstance(result, dict) and result.get("suggest") == "pass"
+
+    async def _ask_with_token(
+        self,
+        app: WeChatApp,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        meanings: Mapping[int, type[ServiceError]],
+        told: frozenset[int] = frozenset(),
+    ) -> dict[str, Any]:
+        """Ask with the shared access_token, and once more with a new one if it is refused.
+
+        WeChat looks at the token first, so a refused one costs no code.
+        """
+        token = await self._tokens.get(app)
+        try:
+            return await self._http.ask(
+                path,
+                {**(query or {}), "access_token": token.value},
+                body=body,
+                meanings=meanings,
+                told=told | errcodes.TOKEN_REFUSED,
+            )
+        except Refused as refusal:
+            if refusal.errcode not in errcodes.TOKEN_REFUSED:
+                raise
+        await self._tokens.discard(app, token)
+        token = await self._tokens.get(app)
+        return await self._http.ask(
+            path,
+            {**(query or {}), "access_token": token.value},
+            body=body,
+            meanings=meanings,
+            told=told,
+        )
 
 
-def _refusal(path: str, errcode: object, errmsg: object) -> Exception:
-    """The error of an errcode, logged at the level that its reader needs."""
-    kind = errcodes.CODE2SESSION.get(errcode) if isinstance(errcode, int) else None
-    error = (kind or WeChatUnavailable)()
-    level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
-    shown = errcode if isinstance(errcode, int) else "not a number"
-    log.log(level, "wechat: %s errcode=%s %s", path, shown, errcodes.loggable(errmsg))
-    return error
+def phone_of(info: object, appid: str) -> Phone:
+    """Read WeChat's phone object; raises PhoneCodeInvalid for another app's."""
+    if isinstance(info, dict):
+        # The documentation has countryCode as text here and as a number there.
+        country, number = info.get("countryCode"), info.get("purePhoneNumber")
+        watermark = info.get("watermark")
+        if isinstance(country, int | str) and isinstance(number, str) and number:
+            if isinstance(watermark, dict) and watermark.get("appid") == appid:
+                return Phone.of(str(country), number)
+            raise PhoneCodeInvalid
+    log.error("wechat: no usable phone number in the answer")
+    raise WeChatUnavailable
 
 
 def _identity(answer: dict[str, Any]) -> WeChatIdentity:

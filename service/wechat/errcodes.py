@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from service.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
+    PhoneCodeInvalid,
     ServiceError,
     WeChatMisconfigured,
     WeChatRateLimited,
@@ -49,6 +50,44 @@ CODE2SESSION: Final[Mapping[int, type[ServiceError]]] = {
     50002: WeChatMisconfigured,  # the account is restricted
     50007: WeChatMisconfigured,  # the account is frozen
 }
+
+TOKENED: Final[Mapping[int, type[ServiceError]]] = {
+    SYSTEM_BUSY: WeChatUnavailable,
+    45009: WeChatRateLimited,
+    45011: WeChatRateLimited,
+    40001: WeChatMisconfigured,  # a token refused twice, or the AppSecret
+    40002: WeChatMisconfigured,
+    40003: WeChatMisconfigured,  # openid of another app
+    40013: WeChatMisconfigured,
+    40014: WeChatMisconfigured,
+    40125: WeChatMisconfigured,
+    40164: WeChatMisconfigured,
+    40243: WeChatMisconfigured,
+    41001: WeChatMisconfigured,
+    41002: WeChatMisconfigured,
+    41004: WeChatMisconfigured,
+    42001: WeChatMisconfigured,
+    43002: WeChatMisconfigured,
+    44002: WeChatMisconfigured,
+    47001: WeChatMisconfigured,
+    48001: WeChatMisconfigured,
+    50002: WeChatMisconfigured,
+    50004: WeChatMisconfigured,  # the account may not use tokens
+    50007: WeChatMisconfigured,
+    61024: WeChatMisconfigured,  # a third-party platform's account
+    89501: WeChatMisconfigured,  # this address waits for the administrator
+    89503: WeChatMisconfigured,
+    89506: WeChatMisconfigured,  # the administrator refused it
+    89507: WeChatMisconfigured,
+}
+"""For access_token itself and all calls that carry one."""
+
+PHONE_NUMBER: Final[Mapping[int, type[ServiceError]]] = {**TOKENED, 40029: PhoneCodeInvalid}
+
+TOKEN_REFUSED: Final = frozenset({40001, 40014, 42001})
+SESSION_KEY_DEAD: Final = frozenset({87007, 87009})
+RISKY_TEXT: Final = frozenset({87014})
+USER_NOT_SEEN: Final = frozenset({61010})
 
 _RID = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 _IP = re.compile(r"invalid ip ([0-9a-fA-F.:]{3,45})")

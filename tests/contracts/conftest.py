@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
-from service.stores.redis_connection import OutageLog, connect
-from service.stores.redis_login_codes import RedisLoginCodes
+from service.stores.keyring import Keyring
+from service.stores.outage import OutageLog
+from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.redis_connection import connect
 from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
-from tests.support.settings import make_settings
+from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,10 +31,15 @@ class Stores:
     redis: Redis
 
     def sessions(self, **overrides: object) -> RedisSessions:
-        return RedisSessions(self.redis, make_settings(**overrides), self._scripts(), OutageLog())
+        return RedisSessions(
+            self.redis, make_settings(**overrides), self._scripts(), OutageLog("redis")
+        )
 
     def codes(self, **overrides: object) -> RedisLoginCodes:
-        return RedisLoginCodes(self.redis, make_settings(**overrides), self._scripts(), OutageLog())
+        return RedisLoginCodes(self._markers(**overrides))
+
+    def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
+        return RedisPhoneCodes(self._markers(**overrides), Keyring([SECRET_KEY], purpose="phone"))
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""
@@ -45,8 +52,12 @@ class Stores:
         keys = [key async for key in self.redis.scan_iter()]
         return {key: await self.raw(key) for key in keys}
 
+    def _markers(self, **overrides: object) -> CodeMarkers:
+        settings = make_settings(**overrides)
+        return CodeMarkers(self.redis, settings, self._scripts(), OutageLog("redis"))
+
     def _scripts(self) -> Scripts:
-        return Scripts(self.redis, budget=2.0, outage=OutageLog())
+        return Scripts(self.redis, budget=2.0, outage=OutageLog("redis"))
 
 
 @pytest.fixture(params=["fakeredis", "redis-server"])

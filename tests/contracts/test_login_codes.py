@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.errors import LoginCodeInvalid, LoginCodeUsed
-from service.models import CodeClaim, OpenedSession, PastLogin, SessionId
-from service.stores import redis_login_codes
+from service.errors import (
+    LoginCodeInvalid,
+    LoginCodeUsed,
+    PhoneCodeInvalid,
+    PhoneTaken,
+)
+from service.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
+from service.stores import redis_codes
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
-    from service.stores.redis_login_codes import RedisLoginCodes
+    from service.stores.redis_codes import RedisLoginCodes, RedisPhoneCodes
     from tests.contracts.conftest import Stores
 
-OPENED = OpenedSession(SessionId.new("H" * 22), 7200)
+ALICE = User("someone", "Alice", "/uploads/a.jpg", None, banned=False, created_at=1, updated_at=1)
+OPENED = LoggedIn(SessionId.new("H" * 22), 7200, ALICE, is_new=True)
 
 
 async def claim(codes: RedisLoginCodes, code: str = "0code", key: str | None = None) -> CodeClaim:
@@ -46,7 +52,9 @@ async def test_the_same_client_gets_the_same_answer(stores: Stores) -> None:
     codes = stores.codes()
     await codes.succeed(await claim(codes, key="k1"), OPENED)
     past = await codes.claim(APPID, "0code", idempotency_key="k1")
-    assert past == PastLogin(OPENED.session_id.handle, OPENED.session_id.digest, 7200)
+    assert past == PastLogin(
+        OPENED.session_id.handle, OPENED.session_id.digest, 7200, "someone", is_new=True
+    )
 
 
 @pytest.mark.parametrize("key", [None, "k2"])
@@ -72,7 +80,7 @@ async def test_the_same_client_waits_for_the_exchange_under_way(stores: Stores) 
 async def test_waiting_for_an_exchange_that_died_ends(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_login_codes, "_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(redis_codes, "_GRACE_SECONDS", 0.1)
     codes = stores.codes(wechat_timeout_ms=100)
     await claim(codes, key="k1")
     with pytest.raises(LoginCodeUsed):
@@ -86,12 +94,22 @@ async def test_the_same_client_gets_the_same_refusal(stores: Stores) -> None:
         await codes.claim(APPID, "0code", idempotency_key="k1")
 
 
+async def test_a_refusal_is_repeated_with_what_it_said(stores: Stores) -> None:
+    codes = stores.codes()
+    refusal = PhoneTaken(owner="somebody else")
+    refusal.data, refusal.retry_after = {"hint": "h"}, 7
+    await codes.fail(await claim(codes, key="k1"), refusal)
+    with pytest.raises(PhoneTaken) as again:
+        await codes.claim(APPID, "0code", idempotency_key="k1")
+    assert (again.value.data, again.value.retry_after) == ({"hint": "h"}, 7)
+
+
 async def test_an_answer_is_repeated_for_a_minute_only(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = stores.codes()
     await codes.succeed(await claim(codes, key="k1"), OPENED)
-    monkeypatch.setattr(redis_login_codes, "REPLAY_MS", -1)
+    monkeypatch.setattr(redis_codes, "REPLAY_MS", -1)
     with pytest.raises(LoginCodeUsed):
         await codes.claim(APPID, "0code", idempotency_key="k1")
 
@@ -112,3 +130,48 @@ async def test_a_marker_lives_five_minutes_and_shows_neither_code_nor_key(stores
     assert "0secretcode" not in dump
     assert "client-nonce" not in dump
     assert OPENED.session_id.secret not in dump
+
+
+PHONE = Phone("+86 13800000001")
+
+
+async def claim_phone(codes: RedisPhoneCodes, openid: str = "oAlice") -> CodeClaim:
+    won = await codes.claim(APPID, "phonecode", openid=openid)
+    assert isinstance(won, CodeClaim)
+    return won
+
+
+async def test_a_phone_code_is_answered_from_memory_to_its_user_only(stores: Stores) -> None:
+    codes = stores.phone_codes()
+    await codes.succeed(await claim_phone(codes), PHONE)
+    assert await codes.claim(APPID, "phonecode", openid="oAlice") == PHONE
+    with pytest.raises(PhoneCodeInvalid):
+        await codes.claim(APPID, "phonecode", openid="oMallory")
+    assert "13800000001" not in str(await stores.everything())
+
+
+async def test_a_phone_code_under_way_is_waited_for(stores: Stores) -> None:
+    codes = stores.phone_codes()
+    won = await claim_phone(codes)
+    waiting = asyncio.create_task(codes.claim(APPID, "phonecode", openid="oAlice"))
+    _, still_waiting = await asyncio.wait([waiting], timeout=0.1)
+    assert still_waiting
+    await codes.succeed(won, PHONE)
+    assert await waiting == PHONE
+
+
+async def test_a_refused_phone_code_stays_refused_and_a_released_one_is_free(
+    stores: Stores,
+) -> None:
+    codes = stores.phone_codes()
+    await codes.release(await claim_phone(codes))
+    await codes.fail(await claim_phone(codes))
+    with pytest.raises(PhoneCodeInvalid):
+        await codes.claim(APPID, "phonecode", openid="oAlice")
+
+
+async def test_login_codes_and_phone_codes_do_not_get_in_each_others_way(stores: Stores) -> None:
+    await claim_phone(stores.phone_codes())
+    assert isinstance(
+        await stores.codes().claim(APPID, "phonecode", idempotency_key=None), CodeClaim
+    )

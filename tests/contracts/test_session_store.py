@@ -37,7 +37,7 @@ def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdenti
 async def log_in(
     sessions: RedisSessions, who: WeChatIdentity | None = None, device: str = "default"
 ) -> OpenedSession:
-    return await sessions.open(who or identity(), appid=APPID, device=device)
+    return await sessions.open(who or identity(), appid=APPID, device=device, user_id="someone")
 
 
 async def is_live(sessions: RedisSessions, session_id: SessionId) -> bool:
@@ -51,7 +51,8 @@ async def is_live(sessions: RedisSessions, session_id: SessionId) -> bool:
 async def keys_of(stores: Stores, handle: str) -> SessionKeys:
     raw = await stores.raw(KEY_PREFIX + handle)
     record = SessionRecord.read(raw, handle=handle)
-    opened = session_record.unseal(record, Keyring([SECRET_KEY], purpose="session"))
+    keyring = Keyring([SECRET_KEY], purpose="session")
+    opened = session_record.unseal(record.sealed, handle, keyring)
     assert opened is not None
     return opened[1]
 
@@ -61,7 +62,8 @@ async def test_a_login_is_recognised_with_all_that_wechat_said(stores: Stores) -
     opened = await log_in(sessions, identity("oBob", "uBob"), "default")
     session = await sessions.validate(opened.session_id)
     assert (session.openid, session.unionid, session.appid) == ("oBob", "uBob", APPID)
-    assert session.device == "default"
+    assert (session.device, session.user_id) == ("default", "someone")
+    assert sessions.keys(session) == await keys_of(stores, session.handle)
     assert 7190 < session.expires_in <= 7200
     assert opened.expires_in == 7200
 
@@ -178,7 +180,7 @@ async def test_other_apps_openids_and_devices_are_other_sessions(stores: Stores)
         await log_in(sessions, identity("oAlice"), "phone"),
         await log_in(sessions, identity("oAlice"), "pc"),
         await log_in(sessions, identity("oBob"), "phone"),
-        await sessions.open(identity("oAlice"), appid="wxother", device="phone"),
+        await sessions.open(identity("oAlice"), appid="wxother", device="phone", user_id="someone"),
     ]
     assert [await is_live(sessions, one.session_id) for one in opened] == [True] * 4
     assert len({one.session_id.handle for one in opened}) == 4
@@ -449,6 +451,14 @@ async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> No
     await stores.redis.script_flush()
     opened = await log_in(sessions, identity("oBob"))
     assert await is_live(sessions, opened.session_id)
+
+
+async def test_an_erased_session_leaves_no_key(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    await sessions.erase(opened.session_id.handle)
+    assert await stores.everything() == {}
+    await sessions.erase(opened.session_id.handle)
 
 
 async def test_recall_gives_the_id_of_a_live_session_only(stores: Stores) -> None:

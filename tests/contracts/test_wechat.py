@@ -20,8 +20,14 @@ from service.errors import (
 )
 from service.models import WeChatApp
 from service.simulator.settings import AppEntry
+from service.stores.keyring import Keyring
+from service.stores.outage import OutageLog
+from service.stores.redis_connection import connect
+from service.stores.scripts import Scripts
 from service.wechat import errcodes
-from service.wechat.client import WeChatClient, open_http
+from service.wechat.access_token import AccessTokens
+from service.wechat.client import WeChatClient
+from service.wechat.http import WeChatHttp, open_http
 from tests.support.running import running_simulator
 from tests.support.settings import APP_SECRET, APPID, make_settings
 
@@ -39,8 +45,9 @@ async def client(
     *bases: str, timeout: float = 3, concurrency: int = 8
 ) -> AsyncIterator[WeChatClient]:
     settings = make_settings(wechat_timeout_ms=int(timeout * 1000), wechat_concurrency=concurrency)
-    async with open_http(settings) as http:
-        yield WeChatClient(http, bases=bases, timeout=timeout, concurrency=concurrency)
+    async with open_http(settings) as session:
+        http = WeChatHttp(session, bases=bases, timeout=timeout, concurrency=concurrency)
+        yield WeChatClient(http, _no_tokens(http))
 
 
 async def exchange(simulator: Simulator, user: str = "alice") -> WeChatIdentity:
@@ -208,3 +215,10 @@ def _dead_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _no_tokens(http: WeChatHttp) -> AccessTokens:
+    """For calls that never ask for one: there is no Redis behind it."""
+    redis, outage = connect(make_settings()), OutageLog("redis")
+    scripts = Scripts(redis, budget=1, outage=outage)
+    return AccessTokens(redis, scripts, http, Keyring(["k" * 32], purpose="token"), outage)

@@ -23,4 +23,4 @@ def create_naive_app(*, settings: Settings) -> App:
 
 if __name__ == "__main__":
     with patch.object(entry, "create_app", create_naive_app):
-        entry.main()
+        entry.main([])

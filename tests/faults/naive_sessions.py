@@ -17,9 +17,9 @@ from service.models import OpenedSession, Session, SessionId, handle_of
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from service.models import WeChatIdentity
+    from service.models import SessionKeys, WeChatIdentity
     from service.settings import Settings
-    from service.stores.redis_connection import OutageLog
+    from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts
 
 _USER: Final = b"naive:user:"
@@ -39,13 +39,17 @@ class NaiveSessions:
         self._redis = redis
         self._ttl = settings.session_ttl
 
-    async def open(self, identity: WeChatIdentity, *, appid: str, device: str) -> OpenedSession:
+    async def open(
+        self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
+    ) -> OpenedSession:
         handle = handle_of(appid, identity.openid, device)
         session_id = SessionId.new(handle)
         former: Any = await self._redis.get(_USER + handle.encode())
         if former is not None:
             await self._redis.delete(_SESSION + former)
-        record = orjson.dumps({"app": appid, "openid": identity.openid, "dev": device})
+        record = orjson.dumps(
+            {"app": appid, "openid": identity.openid, "dev": device, "uid": user_id}
+        )
         await self._redis.set(_SESSION + session_id.text.encode(), record, ex=self._ttl)
         await self._redis.set(_USER + handle.encode(), session_id.text, ex=self._ttl)
         return OpenedSession(session_id, self._ttl)
@@ -61,6 +65,8 @@ class NaiveSessions:
             openid=record["openid"],
             unionid=None,
             device=record["dev"],
+            user_id=record["uid"],
+            sealed="",
             issued_at=int(time.time() * 1000),
             expires_in=self._ttl,
         )
@@ -73,6 +79,12 @@ class NaiveSessions:
         return live
 
     async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+        raise NotImplementedError
+
+    async def erase(self, handle: str) -> None:
+        raise NotImplementedError
+
+    def keys(self, session: Session) -> SessionKeys | None:
         raise NotImplementedError
 
     async def recall(self, handle: str, digest: str) -> SessionId | None:

@@ -121,7 +121,7 @@ async def run_histories(
         for number in queue:
             user = f"{seed}-{number}"
             codes = [await simulator.code(user) for _ in range(_CLIENTS * _OPERATIONS_PER_CLIENT)]
-            history = History(user, random.Random(user), codes)  # noqa: S311 # repeatable
+            history = History(user, random.Random(user), codes)  # repeatable
             await history.run(clients if racing else clients[:1])
             verdict.statuses.update(history.statuses)
             verdict.unexplained += not linearizable(history.operations)

@@ -220,10 +220,10 @@ async def test_a_change_cannot_happen_from_the_moment_on_at_which_it_was_called_
     async with bootstrap.open_services(settings) as services, admin(server) as client:
         sessions = services.sessions
         for _ in range(60):
-            former = await sessions.open(who, appid=APPID, device="default")
+            former = await sessions.open(who, appid=APPID, device="default", user_id="alice")
             server.freeze()
             with pytest.raises(SessionStoreUnavailable):
-                await sessions.open(who, appid=APPID, device="default")
+                await sessions.open(who, appid=APPID, device="default", user_id="alice")
             server.thaw()
             for _ in range(3):
                 await client.ping()
@@ -482,7 +482,7 @@ async def test_clients_that_hang_up_mix_up_nobody(
     server: RedisServer, simulator: Simulator
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
-    rng = random.Random(seed)  # noqa: S311 # repeatable
+    rng = random.Random(seed)  # repeatable
     print(f"seed {seed}")  # noqa: T201 # to repeat a failure
     async with (
         ChaosProxy(server.socket) as proxy,

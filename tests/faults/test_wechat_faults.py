@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from service import bootstrap
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
-from service.wechat.client import open_http
+from service.wechat.http import open_http
 from tests.support.process import free_port
 from tests.support.proxy import ChaosProxy
 from tests.support.running import Api, Simulator, running, running_service

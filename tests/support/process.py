@@ -54,6 +54,7 @@ def complete_environment(*, redis: str, wechat: str, **more: str) -> dict[str, s
     """Everything that the service needs, so that it starts no stand-in of its own."""
     return {
         "REDIS_URL": redis,
+        "DATABASE_URL": "sqlite:///users.db",
         "WECHAT_APPID": APPID,
         "WECHAT_SECRET": APP_SECRET,
         "WECHAT_API_BASE": wechat,

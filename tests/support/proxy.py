@@ -138,7 +138,7 @@ class ChaosProxy:
     async def _hold(self, direction: Direction) -> None:
         delay = self.delay[direction]
         span = delay if isinstance(delay, tuple) else (delay, delay)
-        await asyncio.sleep(random.uniform(*span))  # noqa: S311
+        await asyncio.sleep(random.uniform(*span))
         await self._flowing.wait()
 
 

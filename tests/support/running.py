@@ -31,7 +31,7 @@ class Ask(TypedDict, total=False):
 
     headers: dict[str, str] | list[tuple[str, str]]
     json: Any
-    data: str | bytes
+    data: str | bytes | aiohttp.FormData
     params: dict[str, str]
 
 
@@ -65,6 +65,23 @@ class Simulator:
         """What `wx.login` gives on `user`'s phone."""
         return str((await self._post("/sim/login", {"user": user}))["code"])
 
+    async def phone(self, user: str = "alice", **fields: object) -> dict[str, str]:
+        """What the phone number button gives: code, encryptedData, iv."""
+        return await self._post("/sim/phone", {"user": user, **fields})
+
+    async def profile(self, user: str = "alice", **fields: object) -> dict[str, str]:
+        """What `wx.getUserProfile` gives: encryptedData, iv, rawData, signature."""
+        return await self._post("/sim/profile", {"user": user, **fields})
+
+    async def rotate_key(self, user: str = "alice") -> None:
+        """Change the user's session_key without a login, as a data pre-fetch does."""
+        await self._post("/sim/session_key", {"user": user})
+
+    async def calls(self, path: str) -> int:
+        """How often an endpoint was called so far."""
+        stats = await self.stats()
+        return int(stats["calls"].get(path, {"total": 0})["total"])
+
     async def fault(self, kind: str, **params: object) -> None:
         await self._post("/sim/faults", {"kind": kind, **params})
 
@@ -74,8 +91,7 @@ class Simulator:
 
     async def exchanges(self) -> int:
         """How many codes were brought to WeChat so far."""
-        stats = await self.stats()
-        return int(stats["calls"].get("/sns/jscode2session", {"total": 0})["total"])
+        return await self.calls("/sns/jscode2session")
 
     async def stats(self) -> dict[str, Any]:
         async with self.http.get(f"{self.url}/sim/stats") as reply:

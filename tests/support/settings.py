@@ -23,6 +23,8 @@ def make_settings(**overrides: object) -> Settings:
     """Everything that a service needs; `redis_url` points nowhere unless given."""
     values: dict[str, object] = {
         "redis_url": "redis://127.0.0.1:1",
+        "database_url": "postgresql://127.0.0.1:1/none",
+        "avatar_store": "s3://nowhere",
         "wechat_appid": APPID,
         "wechat_secret": APP_SECRET,
         "secret_keys": SECRET_KEY,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.errors import SessionStoreUnavailable
-from service.stores.redis_connection import OutageLog
+from service.stores.outage import OutageLog
 from service.stores.scripts import Script, Scripts
 
 
@@ -28,7 +28,7 @@ class ScriptedRedis:
 
 
 def scripts(redis: ScriptedRedis) -> Scripts:
-    return Scripts(redis, budget=0.2, outage=OutageLog())  # type: ignore[arg-type] # enough of one
+    return Scripts(redis, budget=0.2, outage=OutageLog("redis"))  # type: ignore[arg-type] # enough of one
 
 
 def now_ms() -> int:

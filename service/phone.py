@@ -1,0 +1,91 @@
+"""Phone numbers: redeeming WeChat's codes for them, binding them to a user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.errors import (
+    DecryptFailed,
+    PhoneCodeInvalid,
+    ServiceError,
+    SessionExpired,
+)
+from service.models import CodeClaim, Phone
+from service.wechat.client import phone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.decrypt import Decryptor
+    from service.models import Encrypted, Session, User, WeChatApp
+    from service.ports import PhoneCodes, UserStore, WeChat
+
+
+class PhoneNumbers:
+    """Gets numbers from WeChat, each at most once, and gives them to users."""
+
+    def __init__(
+        self,
+        *,
+        apps: Mapping[str, WeChatApp],
+        wechat: WeChat,
+        codes: PhoneCodes,
+        users: UserStore,
+        decryptor: Decryptor,
+        send_openid: bool,
+    ) -> None:
+        """`send_openid`: have WeChat check that a code is of the user who brings it."""
+        self._apps = apps
+        self._wechat = wechat
+        self._codes = codes
+        self._users = users
+        self._decryptor = decryptor
+        self._send_openid = send_openid
+
+    async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
+        """The number behind a phone code of this user.
+
+        A code that was answered before is answered from memory for as long as
+        it would have lived: WeChat charges for each. Raises PhoneCodeInvalid
+        and what WeChat.phone_number raises.
+        """
+        claim = await self._codes.claim(app.appid, code, openid=openid)
+        if isinstance(claim, Phone):
+            return claim
+        return await self._ask(claim, app, code, openid)
+
+    async def bind(self, session: Session, code: str) -> User:
+        """Give the session's user the number behind a code; raises PhoneTaken."""
+        phone = await self.redeem(self._apps[session.appid], code, session.openid)
+        return await self._bind(session, phone)
+
+    async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
+        """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken."""
+        payload = await self._decryptor.open(session, encrypted)
+        try:
+            phone = phone_of(payload, session.appid)
+        except ServiceError:
+            # It opened, but is no phone number: a new login would not change that.
+            raise DecryptFailed(relogin=False) from None
+        return await self._bind(session, phone)
+
+    async def _bind(self, session: Session, phone: Phone) -> User:
+        user = await self._users.bind_phone(session.user_id, phone)
+        if user is None:
+            raise SessionExpired
+        return user
+
+    async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
+        try:
+            phone = await self._wechat.phone_number(
+                app, code, openid=openid if self._send_openid else None
+            )
+        except PhoneCodeInvalid:
+            await self._codes.fail(claim)
+            raise
+        except ServiceError:
+            # No number came, so none was charged; if WeChat kept the code, it may be tried again.
+            await self._codes.release(claim)
+            raise
+        await self._codes.succeed(claim, phone)
+        return phone

@@ -1,0 +1,50 @@
+"""Turning whatever a user uploads into an avatar."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from PIL import Image, ImageOps
+
+SIDE: Final = 512
+"""Pixels: enough for any screen, and under 100 KB."""
+MOST_PIXELS: Final = 25_000_000
+"""A phone's camera makes 12 million; a decompression bomb claims many more."""
+_FORMATS: Final = ("JPEG", "PNG", "WEBP")
+_QUALITY: Final = 85
+
+
+class NotAPicture(ValueError):
+    """The bytes are no JPEG, PNG or WebP that can be used."""
+
+
+def portrait(raw: bytes) -> bytes:
+    """A JPEG of at most SIDE pixels a side, upright, without metadata.
+
+    The type is told from the bytes, whatever the upload calls itself, and only
+    pixels get through: nothing hidden in the file survives. Blocks: run it in a
+    thread. Raises NotAPicture.
+    """
+    try:
+        with Image.open(io.BytesIO(raw), formats=_FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise NotAPicture("too many pixels")
+            picture.draft("RGB", (SIDE, SIDE))  # lets JPEG decode at a fraction of its size
+            upright = ImageOps.exif_transpose(picture)
+            upright.thumbnail((SIDE, SIDE))
+            return _jpeg(upright)
+    except NotAPicture:
+        raise
+    except Exception as fault:  # decoders raise all sorts on damaged files
+        raise NotAPicture("damaged, or not a JPEG, PNG or WebP") from fault
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    # JPEG has no transparency: what shines through is white.
+    layers = picture.convert("RGBA")
+    canvas = Image.new("RGB", layers.size, "white")
+    canvas.paste(layers, mask=layers.getchannel("A"))
+    file = io.BytesIO()
+    canvas.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return file.getvalue()

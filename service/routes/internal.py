@@ -1,0 +1,49 @@
+"""For the operator's other back ends, behind a token of their own."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from sanic import Blueprint
+
+from service.answers import success
+from service.errors import OperatorTokenRefused, UnknownAppid
+
+if TYPE_CHECKING:
+    from sanic.response import HTTPResponse
+
+    from service.context import AppRequest
+
+internal = Blueprint("internal")
+
+
+# Not guarded by a session: INTERNAL_TOKEN is.
+@internal.get("/internal/access-token", ctx_public=True)
+async def show_access_token(request: AppRequest) -> HTTPResponse:
+    """The access_token that all of the operator's services share; `appid` if there are several.
+
+    Asking WeChat for one elsewhere would be counted against the same quota.
+    """
+    context = request.app.ctx
+    _check(request)
+    apps = context.settings.apps
+    appid = request.args.get("appid") or (next(iter(apps)) if len(apps) == 1 else "")
+    if appid not in apps:
+        raise UnknownAppid
+    token = await context.services.access_tokens.get(apps[appid])
+    return success(request, {"accessToken": token.value, "expiresIn": token.expires_in})
+
+
+def _check(request: AppRequest) -> None:
+    """Let pass only who brings INTERNAL_TOKEN as a Bearer; nobody while it is not set."""
+    wanted = request.app.ctx.settings.internal_token
+    scheme, _, given = request.headers.getone("authorization", "").partition(" ")
+    if (
+        wanted is None
+        or scheme.lower() != "bearer"
+        or not hmac.compare_digest(
+            given.encode(errors="replace"), wanted.get_secret_value().encode()
+        )
+    ):
+        raise OperatorTokenRefused

@@ -1,0 +1,46 @@
+"""Pictures, to anybody who knows their name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sanic import Blueprint
+from sanic.response import HTTPResponse
+
+from service.errors import NotFound
+
+if TYPE_CHECKING:
+    from service.context import AppRequest
+
+uploads = Blueprint("uploads")
+
+_NAME = re.compile(r"[0-9a-f]{40}\.jpg", re.ASCII)
+_DEFAULT_NAME: Final = "default-avatar.png"
+_DEFAULT: Final = (Path(__file__).parents[1] / "assets" / _DEFAULT_NAME).read_bytes()
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_A_DAY: Final = "public, max-age=86400"
+
+
+@uploads.get("/uploads/<name:str>", ctx_public=True)
+async def show_picture(request: AppRequest, name: str) -> HTTPResponse:
+    """An avatar. Its name changes with its content, so it may be cached for ever."""
+    if name == _DEFAULT_NAME:
+        return _picture(_DEFAULT, "image/png", _A_DAY)
+    if not _NAME.fullmatch(name):
+        raise NotFound
+    etag = f'"{name.partition(".")[0]}"'
+    if request.headers.getone("if-none-match", "") == etag:
+        return HTTPResponse(b"", 304, {"ETag": etag, "Cache-Control": _FOR_EVER})
+    picture = await request.app.ctx.services.avatars.get(name)
+    if picture is None:
+        raise NotFound
+    return _picture(picture, "image/jpeg", _FOR_EVER, {"ETag": etag})
+
+
+def _picture(
+    content: bytes, kind: str, caching: str, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    safe = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
+    return HTTPResponse(content, 200, {**safe, **(headers or {})}, kind)

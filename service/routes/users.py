@@ -1,0 +1,123 @@
+"""The caller's own record, and data that WeChat encrypted for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sanic import Blueprint
+from sanic.request.form import File
+
+from service.answers import success
+from service.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from service.models import Encrypted
+from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
+from service.routes.views import own_view
+
+if TYPE_CHECKING:
+    from sanic.response import HTTPResponse
+
+    from service.context import AppRequest
+    from service.profile import Profiles
+
+users = Blueprint("users")
+
+_FORM_OVERHEAD: Final = 4096
+"""Bytes of a multipart body beside the picture."""
+
+
+class NicknameBody(Body):
+    """`PATCH /me`."""
+
+    nickname: Text
+
+
+class EncryptedBody(Body):
+    """`POST /decrypt`."""
+
+    encryptedData: Base64  # noqa: N815 # WeChat's word
+    iv: Base64
+
+
+class PhoneBody(Body):
+    """`PUT /me/phone`: a code, or encryptedData with iv."""
+
+    code: Word | None = None
+    encryptedData: Base64 | None = None  # noqa: N815 # WeChat's word
+    iv: Base64 | None = None
+
+
+def _profiles(request: AppRequest) -> Profiles:
+    return request.app.ctx.services.profiles
+
+
+@users.get("/me")
+async def show(request: AppRequest) -> HTTPResponse:
+    """The caller's record."""
+    return success(request, own_view(await _profiles(request).show(request.ctx.session)))
+
+
+@users.patch("/me")
+async def rename(request: AppRequest) -> HTTPResponse:
+    """Change the nickname."""
+    body = read_body(request, NicknameBody)
+    user = await _profiles(request).rename(request.ctx.session, body.nickname)
+    return success(request, own_view(user))
+
+
+@users.delete("/me")
+async def delete(request: AppRequest) -> HTTPResponse:
+    """Remove the caller and everything kept of them."""
+    await _profiles(request).delete(request.ctx.session)
+    return success(request, {"deleted": True})
+
+
+@users.get("/me/export")
+async def export(request: AppRequest) -> HTTPResponse:
+    """Everything kept of the caller."""
+    return success(request, await _profiles(request).export(request.ctx.session))
+
+
+@users.put("/me/phone")
+async def bind_phone(request: AppRequest) -> HTTPResponse:
+    """Bind or change the caller's phone number."""
+    body = read_body(request, PhoneBody)
+    phones = request.app.ctx.services.phones
+    encrypted = encrypted_in(body.encryptedData, body.iv)
+    if encrypted is not None and body.code is None:
+        user = await phones.bind_encrypted(request.ctx.session, encrypted)
+    elif body.code is not None and encrypted is None:
+        user = await phones.bind(request.ctx.session, body.code)
+    else:
+        raise InvalidRequest("code", "give code, or encryptedData with iv")
+    return success(request, own_view(user))
+
+
+# A stream, so that nothing of a large body is read before the guard has let it pass.
+@users.post("/me/avatar", stream=True)
+async def set_avatar(request: AppRequest) -> HTTPResponse:
+    """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
+    if "multipart/form-data" not in request.headers.getone("content-type", ""):
+        raise UnsupportedMediaType
+    largest = request.app.ctx.settings.avatar_max_bytes
+    body = bytearray()
+    async for part in request.stream:  # type: ignore[union-attr] # it is there in a stream route
+        body += part
+        if len(body) > largest + _FORM_OVERHEAD:
+            raise BodyTooLarge
+    request.body = bytes(body)
+    files = [file for listed in (request.files or {}).values() for file in listed]
+    if len(files) != 1 or not isinstance(files[0], File):
+        raise InvalidRequest("avatar", "send one file")
+    if len(files[0].body) > largest:
+        raise BodyTooLarge
+    user = await _profiles(request).set_avatar(request.ctx.session, files[0].body)
+    return success(request, own_view(user))
+
+
+@users.post("/decrypt")
+async def decrypt(request: AppRequest) -> HTTPResponse:
+    """Open encryptedData with the key of the caller's session, which never leaves."""
+    body = read_body(request, EncryptedBody)
+    encrypted = Encrypted(body.encryptedData, body.iv)
+    payload = await request.app.ctx.services.decryptor.open(request.ctx.session, encrypted)
+    return success(request, payload)

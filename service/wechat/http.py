@@ -1,0 +1,197 @@
+"""The wire to WeChat: bytes out and in, within time, size and number.
+
+No URL, exception text or reply body leaves this module: they hold the
+AppSecret, codes, tokens and the session_key. What is logged is errcode, rid and
+the kind of fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+
+from service.errors import WeChatBusy, WeChatMisconfigured, WeChatUnavailable
+from service.wechat import errcodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from service.errors import ServiceError
+    from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_LARGEST_BODY: Final = 64 * 1024
+_CONNECT_SHARE: Final = 0.4
+"""Of the whole time: leaves room to try a second host."""
+_BUSY_PAUSE_SECONDS: Final = (0.1, 0.3)
+_IDLE_SECONDS: Final = 15
+_DNS_SECONDS: Final = 60
+
+
+class _NotSent(Exception):
+    """The connection was never made, so WeChat cannot have seen the request."""
+
+
+class Refused(Exception):
+    """WeChat answered with an errcode that the caller asked to be told of."""
+
+    def __init__(self, errcode: int) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
+
+
+def open_http(settings: Settings) -> aiohttp.ClientSession:
+    """The HTTP client for WeChat, one per worker; the caller closes it."""
+    timeout = settings.wechat_timeout_ms / 1000
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=settings.wechat_concurrency,
+            ttl_dns_cache=_DNS_SECONDS,
+            keepalive_timeout=_IDLE_SECONDS,
+        ),
+        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout * _CONNECT_SHARE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": "identity", "User-Agent": "MiniGate"},
+        auto_decompress=False,
+    )
+    # aiohttp sends a GET again when a kept-alive connection turns out closed, and
+    # has no public switch for it. A login code counts once: never send it twice.
+    session._retry_connection = False  # noqa: SLF001
+    return session
+
+
+class WeChatHttp:
+    """Asks WeChat, and turns what it refuses into errors of ours."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        *,
+        bases: Sequence[str],
+        timeout: float,
+        concurrency: int,
+    ) -> None:
+        """`bases`: WeChat's hosts; the next is tried only where the former cannot be reached.
+
+        `timeout`: seconds for one call with all its attempts. `concurrency`:
+        calls under way at once.
+        """
+        self._http = http
+        self._bases = bases
+        self._timeout = timeout
+        self._concurrency = concurrency
+        self._under_way = 0
+
+    async def ask(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        body: Mapping[str, Any] | None = None,
+        meanings: Mapping[int, type[ServiceError]],
+        told: frozenset[int] = frozenset(),
+    ) -> dict[str, Any]:
+        """GET, or POST of `body` as JSON; the answer once WeChat accepts.
+
+        `meanings` says which error an errcode is; those in `told` are raised as
+        Refused for the caller to deal with. Raises besides WeChatUnavailable,
+        and WeChatBusy at once when as many calls as allowed are under way.
+        """
+        if self._under_way >= self._concurrency:
+            raise WeChatBusy
+        self._under_way += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._patiently(path, query, body)
+        except TimeoutError:
+            log.warning("wechat: %s timed out", path)
+            # Without the cause: its text may hold the URL.
+            raise WeChatUnavailable from None
+        finally:
+            self._under_way -= 1
+        errcode = answer.get("errcode", 0)
+        if errcode == 0:
+            return answer
+        if isinstance(errcode, int) and errcode in told:
+            raise Refused(errcode)
+        raise _refusal(path, errcode, answer.get("errmsg"), meanings)
+
+    async def _patiently(
+        self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The answer, after one more try where WeChat says that it is busy."""
+        answer = await self._send(path, query, body)
+        if answer.get("errcode") == errcodes.SYSTEM_BUSY:
+            await asyncio.sleep(random.uniform(*_BUSY_PAUSE_SECONDS))  # noqa: S311 # jitter
+            try:
+                answer = await self._send(path, query, body)
+            except WeChatUnavailable:
+                raise WeChatUnavailable from None  # it has seen the code all the same
+        return answer
+
+    async def _send(
+        self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        for base in self._bases:
+            try:
+                return await self._send_to(base + path, query, body)
+            except _NotSent:
+                log.warning("wechat: no connection to %s", base)
+        raise WeChatUnavailable(sent=False)
+
+    async def _send_to(
+        self, url: str, query: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        fault: str
+        # orjson writes UTF-8: WeChat's text check is blind to \\u escapes.
+        data = None if body is None else orjson.dumps(body)
+        headers = None if body is None else {"Content-Type": "application/json"}
+        try:
+            async with self._http.request(
+                "GET" if body is None else "POST",
+                url,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+            ) as reply:
+                if reply.status != 200:  # noqa: PLR2004
+                    fault = f"HTTP {reply.status}"
+                else:
+                    answer = orjson.loads(await _read(reply))
+                    if isinstance(answer, dict):
+                        return answer
+                    fault = "not an object"
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise _NotSent from None
+        except TimeoutError:
+            raise
+        except Exception as error:
+            fault = type(error).__name__
+        log.warning("wechat: unusable answer: %s", fault)
+        raise WeChatUnavailable
+
+
+async def _read(reply: aiohttp.ClientResponse) -> bytes:
+    """The body up to its cap. WeChat says text/plain; the bytes are JSON all the same."""
+    body = b""
+    while len(body) <= _LARGEST_BODY and not reply.content.at_eof():
+        body += await reply.content.read(_LARGEST_BODY + 1 - len(body))
+    return body
+
+
+def _refusal(
+    path: str, errcode: object, errmsg: object, meanings: Mapping[int, type[ServiceError]]
+) -> ServiceError:
+    """The error of an errcode, logged at the level that its reader needs."""
+    kind = meanings.get(errcode) if isinstance(errcode, int) else None
+    level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
+    shown = errcode if isinstance(errcode, int) else "not a number"
+    log.log(level, "wechat: %s errcode=%s %s", path, shown, errcodes.loggable(errmsg))
+    return (kind or WeChatUnavailable)()
