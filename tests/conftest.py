@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 import uvloop
 from sanic import Sanic
 
@@ -51,10 +52,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(
     redis_server: EmbeddedRedis, empty_database: Path, tmp_path: Path
 ) -> Callable[..., Settings]:
-    """Makes settings with the real Redis, users and avatars of the test's own.
+    """Makes settings with the real Redis, emptied, and users and avatars of the test's own.
 
     Keyword arguments override.
     """
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
     database = tmp_path / "users.db"
     shutil.copy(empty_database, database)
 

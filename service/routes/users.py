@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Blueprint
 from sanic.request.form import File
@@ -23,6 +23,8 @@ users = Blueprint("users")
 
 _FORM_OVERHEAD: Final = 4096
 """Bytes of a multipart body beside the picture."""
+_PATIENCE: Final = 8
+"""Times what is allowed that is read of a body that is too large."""
 
 
 class NicknameBody(Body):
@@ -99,12 +101,8 @@ async def set_avatar(request: AppRequest) -> HTTPResponse:
     if "multipart/form-data" not in request.headers.getone("content-type", ""):
         raise UnsupportedMediaType
     largest = request.app.ctx.settings.avatar_max_bytes
-    body = bytearray()
-    async for part in request.stream:  # type: ignore[union-attr] # it is there in a stream route
-        body += part
-        if len(body) > largest + _FORM_OVERHEAD:
-            raise BodyTooLarge
-    request.body = bytes(body)
+    body = await _read(request, largest + _FORM_OVERHEAD)
+    request.body = body
     files = [file for listed in (request.files or {}).values() for file in listed]
     if len(files) != 1 or not isinstance(files[0], File):
         raise InvalidRequest("avatar", "send one file")
@@ -112,6 +110,26 @@ async def set_avatar(request: AppRequest) -> HTTPResponse:
         raise BodyTooLarge
     user = await _profiles(request).set_avatar(request.ctx.session, files[0].body)
     return success(request, own_view(user))
+
+
+async def _read(request: AppRequest, most: int) -> bytes:
+    """The body of a stream route; raises BodyTooLarge.
+
+    What is too much is read to its end and thrown away, within reason: a client
+    that is cut off while it sends never sees the answer that says why.
+    """
+    stream: Any = request.stream
+    body, length = bytearray(), 0
+    async for part in stream:
+        length += len(part)
+        if length <= most:
+            body += part
+        elif length > most * _PATIENCE:
+            stream.keep_alive = False  # what is left of the body would be the next request
+            break
+    if length > most:
+        raise BodyTooLarge
+    return bytes(body)
 
 
 @users.post("/decrypt")
