@@ -14,7 +14,6 @@ from service.phone import PhoneNumbers
 from service.profile import Profiles
 from service.stores.avatar_files import AvatarFiles, open_files
 from service.stores.keyring import Keyring
-from service.stores.migrate import upgrade
 from service.stores.outage import OutageLog
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
 from service.stores.redis_connection import connect
@@ -135,6 +134,8 @@ async def migrate(settings: Settings) -> int:
 
     Returns how many numbers were sealed anew. What fails is raised as it is.
     """
+    from service.stores.migrate import upgrade  # noqa: PLC0415 # 9 MB that no worker needs
+
     engine = _open_database(settings)
     try:
         await upgrade(engine)
