@@ -10,7 +10,7 @@ from functools import partial
 from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
-from service import logs
+from service import logs, watchdog
 from service.app import create_app
 from service.bootstrap import migrate
 from service.listening import PortTaken, refuse_taken_port
@@ -63,6 +63,7 @@ def serve(settings: Settings) -> None:
         settings.web_concurrency,
         "production" if settings.production else "development",
     )
+    watchdog.deafen_helpers()
     Sanic.serve(primary=app, app_loader=loader)
 
 
@@ -83,11 +84,14 @@ def _migrate(settings: Settings) -> int:
         return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
     logs.configure(settings)
     try:
-        sealed_anew = asyncio.run(migrate(settings))
+        sealed_anew, lost = asyncio.run(migrate(settings))
     except Exception as fault:  # noqa: BLE001 # the platform reads the exit code
         log.error("migration failed: %s", logs.describe(fault))  # noqa: TRY400 # without secrets
         return 1
     log.info("the user database is up to date; %d phone numbers sealed anew", sealed_anew)
+    if lost:
+        log.error("%d phone numbers open under none of SECRET_KEYS: put the lost key back", lost)
+        return 1
     return 0
 
 

@@ -129,10 +129,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-async def migrate(settings: Settings) -> int:
+async def migrate(settings: Settings) -> tuple[int, int]:
     """Bring the user database up to date, and phone numbers under the newest secret key.
 
-    Returns how many numbers were sealed anew. What fails is raised as it is.
+    Returns how many numbers were sealed anew, and how many no key opens. What
+    fails is raised as it is.
     """
     from service.stores.migrate import upgrade  # noqa: PLC0415 # 9 MB that no worker needs
 

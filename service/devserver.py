@@ -47,7 +47,11 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
     """
     with ExitStack() as stack:
         filled: dict[str, object] = {}
-        wechat = "WeChat itself" if settings.apps else f"simulator, {_simulator_url(settings)}"
+        wechat = (
+            settings.wechat_api_base[0]
+            if settings.apps
+            else f"simulator, {_simulator_url(settings)}"
+        )
         if not settings.apps:
             secret = secrets.token_hex(16)
             stack.enter_context(_simulator(settings, secret))

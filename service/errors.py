@@ -219,7 +219,7 @@ class UnsupportedMediaType(ServiceError):
     """The body is not of a type that the route reads."""
 
     code, error, status = 41500, "unsupported_media_type", 415
-    zh, en = "请使用 JSON 格式提交", "Send the body as JSON"
+    zh, en = "请求内容的格式不受支持", "This route does not read that type of body"
 
 
 class PhoneTaken(ServiceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from service.errors import (
     InvalidRequest,
@@ -13,7 +13,6 @@ from service.errors import (
     LoginCodeUsed,
     PhoneCodeInvalid,
     ServiceError,
-    SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
     UserStoreUnavailable,
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
     from service.ports import LoginCodes, SessionStore, UserStore, WeChat
 
 log = logging.getLogger(__name__)
+
+_LASTING_BELOW: Final = 429
+"""HTTP statuses from here on speak of the moment, not of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +144,31 @@ class Login:
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
-            answer = await self._exchange(request, app, device)
+            identity = await self._wechat.code2session(app, request.code)
         except ServiceError as error:
-            await self._give_up(claim, error)
+            await self._not_exchanged(claim, error)
+            raise _hinted(error, request) from None
+        try:
+            answer = await self._admit(identity, request, app, device)
+        except ServiceError as error:
+            await self._not_admitted(claim, error)
             raise
         await self._codes.succeed(claim, answer)
         return answer
 
-    async def _exchange(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
-        try:
-            identity = await self._wechat.code2session(app, request.code)
-        except LoginCodeInvalid as error:
-            raise _hinted(error, request) from None
-        try:
-            identity, profile = self._profile(identity, app, request)
-            arrival = await self._arrive(identity, app, request)
-            user = await self._with_profile(arrival.user, profile)
-            if user.banned:
-                raise UserBanned
-            # The user's row stands before any session can point to it.
-            opened = await self._sessions.open(
-                identity, appid=app.appid, device=device, user_id=user.id
-            )
-        except (SessionStoreUnavailable, UserStoreUnavailable) as error:
-            error.data = {"retry": "new_code"}
-            raise
+    async def _admit(
+        self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
+    ) -> LoggedIn:
+        """Find the user and open their session, now that WeChat has said who it is."""
+        identity, profile = self._profile(identity, app, request)
+        arrival = await self._arrive(identity, app, request)
+        user = await self._with_profile(arrival.user, profile)
+        if user.banned:
+            raise UserBanned
+        # The user's row stands before any session can point to it.
+        opened = await self._sessions.open(
+            identity, appid=app.appid, device=device, user_id=user.id
+        )
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
             opened.session_id.handle,
@@ -221,25 +223,33 @@ class Login:
             raise LoginCodeUsed
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
-    async def _give_up(self, claim: CodeClaim, error: ServiceError) -> None:
+    async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
         unseen = isinstance(error, WeChatBusy) or (
             isinstance(error, WeChatUnavailable) and not error.sent
         )
         if unseen:
             await self._codes.release(claim)
         else:
-            # The code is spent. After an outage a repeat needs a new one too.
-            outage = isinstance(error, SessionStoreUnavailable | UserStoreUnavailable)
-            await self._codes.fail(claim, LoginCodeUsed() if outage else error)
+            await self._codes.fail(claim, error)
+
+    async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
+        """The code is spent: after a refusal that will not last, only a new one helps."""
+        if error.status < _LASTING_BELOW:
+            await self._codes.fail(claim, error)
+        else:
+            error.data = {**(error.data or {}), "retry": "new_code"}
+            await self._codes.fail(claim, LoginCodeUsed())
 
 
 def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
-    """The error, saying so when the two codes of a phone login look swapped.
+    """The error, saying so when it is a code's and the two of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
     """
-    if request.phone_code is not None and len(request.code) > len(request.phone_code):
+    of_a_code = isinstance(error, LoginCodeInvalid | PhoneCodeInvalid)
+    phone_code = request.phone_code
+    if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}
     return error

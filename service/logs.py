@@ -73,7 +73,9 @@ def configure(settings: Settings) -> None:
             }
         },
         "root": {"level": settings.log_level, "handlers": ["stderr"]},
-        # Sanic's loggers propagate to the root; its chatter about workers stays out.
-        "loggers": {"sanic.root": {"level": "WARNING"}, "sanic.server": {"level": "WARNING"}},
+        # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's.
+        "loggers": {
+            name: {"level": "WARNING"} for name in ("sanic.root", "sanic.server", "alembic")
+        },
     }
     logging.config.dictConfig(config)

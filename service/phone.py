@@ -83,8 +83,9 @@ class PhoneNumbers:
         except PhoneCodeInvalid:
             await self._codes.fail(claim)
             raise
-        except ServiceError:
-            # No number came, so none was charged; if WeChat kept the code, it may be tried again.
+        except ServiceError as error:
+            # No number came; unless WeChat used the code up, it is still good for one.
+            error.data = {"retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)

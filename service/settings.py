@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -20,7 +22,8 @@ from service.models import WeChatApp
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
-_DATABASE_SCHEMES: Final = ("postgresql", "postgres://", "sqlite://", "sqlite+")
+_DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://", re.ASCII)
+_AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
 _SECRET_KEY_LENGTH: Final = 32
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
@@ -82,7 +85,7 @@ class Settings(BaseSettings):
 
     wechat_appid: str | None = Field(None, description="the mini-program's appid")
     wechat_secret: SecretStr | None = Field(None, description="its AppSecret")
-    wechat_apps: tuple[AppEntry, ...] = Field(
+    wechat_apps: Annotated[tuple[AppEntry, ...], NoDecode] = Field(
         (), description='several mini-programs, as JSON: [{"appid": "wx..", "secret": ".."}]'
     )
     wechat_api_base: _CommaSeparated = Field(
@@ -155,6 +158,23 @@ class Settings(BaseSettings):
             raise ValueError("give one or more plain names, comma-separated")
         return value
 
+    @field_validator("wechat_apps", mode="before")
+    @classmethod
+    def _json_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                return orjson.loads(value)
+            except orjson.JSONDecodeError:
+                raise ValueError('not JSON; write [{"appid": "wx..", "secret": ".."}]') from None
+        return value
+
+    @field_validator("wechat_apps")
+    @classmethod
+    def _each_once(cls, value: tuple[AppEntry, ...]) -> tuple[AppEntry, ...]:
+        if len({entry.appid for entry in value}) < len(value):
+            raise ValueError("an appid appears twice")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -166,15 +186,15 @@ class Settings(BaseSettings):
     @classmethod
     def _database_address(cls, value: SecretStr | None) -> SecretStr | None:
         address = value.get_secret_value() if value else ""
-        if value and not address.startswith(_DATABASE_SCHEMES):
+        if value and not _DATABASE_ADDRESS.match(address):
             raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
         return value
 
     @field_validator("avatar_store")
     @classmethod
     def _store_address(cls, value: str) -> str:
-        if not value.startswith(("file://", "s3://")):
-            raise ValueError("must begin with file:// or s3://")
+        if not _AVATAR_ADDRESS.match(value):
+            raise ValueError("must be file://<folder> or s3://<bucket>/<prefix>")
         return value
 
     @field_validator("internal_token")
@@ -229,8 +249,9 @@ class Settings(BaseSettings):
         found = {
             "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
             and self.session_max_age < self.session_ttl,
-            "WECHAT_APPID, WECHAT_SECRET: set both or none": not self.production
-            and (self.wechat_appid is None) != (self.wechat_secret is None),
+            "WECHAT_APPID, WECHAT_SECRET: set both or none": (self.wechat_appid is None)
+            != (self.wechat_secret is None)
+            and (not self.production or bool(self.wechat_apps)),
             "SIMULATOR_PORT: must differ from PORT": not self.apps
             and self.port == self.simulator_port,
             "WECHAT_API_BASE: is of no use without WECHAT_APPID": not self.apps

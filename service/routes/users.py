@@ -58,12 +58,14 @@ async def show(request: AppRequest) -> HTTPResponse:
     return success(request, own_view(await _profiles(request).show(request.ctx.session)))
 
 
-@users.patch("/me")
 async def rename(request: AppRequest) -> HTTPResponse:
-    """Change the nickname."""
+    """Change the nickname. PUT does the same: `wx.request` has no PATCH."""
     body = read_body(request, NicknameBody)
     user = await _profiles(request).rename(request.ctx.session, body.nickname)
     return success(request, own_view(user))
+
+
+users.add_route(rename, "/me", methods=("PATCH", "PUT"))
 
 
 @users.delete("/me")

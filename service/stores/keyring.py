@@ -26,7 +26,8 @@ _KEY_BYTES: Final = 32
 class Keyring:
     """AES-256-GCM under the first of several keys; opens what any of them sealed.
 
-    To rotate, put a new key in front and drop the old one a session's life later.
+    To rotate, put a new key in front, and drop the old one when nothing is
+    sealed by it any more: a session's life later, and after `migrate` has run.
     Nonces are random, so a key should seal no more than 2^32 times: eleven
     years at a million logins a day.
     """

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from alembic import command
 from alembic.config import Config
 
+from service.stores.sql_connection import WRITE
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,7 +19,7 @@ _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 async def upgrade(engine: AsyncEngine) -> None:
     """Run the migrations that are missing; in one transaction, so all or none."""
-    async with engine.begin() as connection:
+    async with engine.execution_options(**{WRITE: True}).begin() as connection:
         await connection.run_sync(_upgrade)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
@@ -9,6 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -60,10 +63,25 @@ def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
     if backend == "sqlite":
         return url.set(drivername="sqlite+aiosqlite"), {}
     if backend in {"postgres", "postgresql"}:
-        mode = url.query.get("sslmode") or url.query.get("ssl")
-        plain = url.difference_update_query(["sslmode", "ssl"])
-        return plain.set(drivername="postgresql+asyncpg"), {"ssl": mode} if mode else {}
+        # Of libpq's parameters asyncpg takes these, in other places; the rest it refuses.
+        kept = {name: value for name, value in url.query.items() if name in {"host", "port"}}
+        arguments: dict[str, Any] = {"ssl": _tls(url.query)}
+        if "application_name" in url.query:
+            arguments["server_settings"] = {"application_name": url.query["application_name"]}
+        return url.set(drivername="postgresql+asyncpg", query=kept), {
+            name: value for name, value in arguments.items() if value is not None
+        }
     raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
+
+
+def _tls(query: Mapping[str, Any]) -> str | ssl.SSLContext | None:
+    """What asyncpg takes for libpq's sslmode and sslrootcert."""
+    mode = query.get("sslmode") or query.get("ssl")
+    if "sslrootcert" not in query:
+        return str(mode) if mode else None
+    context = ssl.create_default_context(cafile=str(query["sslrootcert"]))
+    context.check_hostname = mode == "verify-full"
+    return context
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

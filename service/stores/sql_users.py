@@ -118,14 +118,15 @@ class SqlUsers:
 
         return await self._write(remove)
 
-    async def reseal(self) -> int:
-        """Put every phone number under the first key of the ring; returns how many.
+    async def reseal(self) -> tuple[int, int]:
+        """Put every phone number under the first key of the ring.
 
-        After it the ring's other keys are needed no more.
+        Returns how many were moved, and how many no key of the ring opens. When
+        none is left of the latter, the ring's other keys are needed no more.
         """
 
-        async def move(db: AsyncConnection) -> int:
-            moved = 0
+        async def move(db: AsyncConnection) -> tuple[int, int]:
+            moved = lost = 0
             rows = await _all(
                 db, select(users.c.id, users.c.phone).where(users.c.phone.is_not(None))
             )
@@ -133,11 +134,13 @@ class SqlUsers:
                 if self._keyring.is_current(row.phone):
                     continue
                 phone = self._open(row.phone, row.id)
-                if phone is not None:
-                    await self._claim_phone(db, row.id, phone)
-                    await self._set_phone(db, row.id, phone)
-                    moved += 1
-            return moved
+                if phone is None:
+                    lost += 1
+                    continue
+                await self._claim_phone(db, row.id, phone)
+                await self._set_phone(db, row.id, phone)
+                moved += 1
+            return moved, lost
 
         return await self._write(move, patience=600)
 
@@ -222,7 +225,8 @@ class SqlUsers:
 
     async def _claim_phone(self, db: AsyncConnection, owner: str, phone: Phone) -> str:
         """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
-        for fingerprint in self._keyring.fingerprints(phone.number):
+        # Sorted: two processes whose rings differ in order must not wait for each other.
+        for fingerprint in sorted(self._keyring.fingerprints(phone.number)):
             row = {"fingerprint": fingerprint}
             settled = await self._claim(db, phones, ["fingerprint"], row, owner)
             if settled != owner:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.process import ServiceProcess, free_port
+from tests.e2e.blocks import SERVICE, SIMULATOR, blocks, pasted, without_comments
+from tests.support.process import LINUX_ONLY
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
-SERVICE, SIMULATOR = "127.0.0.1:8000", "127.0.0.1:8001"
-END_OF_LINE = "--- end of line"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ServiceProcess reads /proc")
-
-
-def blocks(readme: str, language: str) -> list[str]:
-    fence = rf"^```{language}\n(.*?)^```$"
-    return re.findall(fence, (ROOT / readme).read_text(), re.MULTILINE | re.DOTALL)
-
-
-def without_comments(block: str, mark: str) -> list[str]:
-    lines = [re.sub(rf"(^|\s+){mark} .*", "", line) for line in block.splitlines()]
-    return [line for line in lines if line]
+pytestmark = LINUX_ONLY
 
 
 @pytest.mark.parametrize(
@@ -46,16 +26,6 @@ def test_both_readmes_have_the_same_blocks(language: str, mark: str) -> None:
     assert english
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
-    """What `make run` starts; yields the addresses of the service and of the simulator."""
-    simulator_port = free_port()
-    environment = {"SIMULATOR_PORT": str(simulator_port)}
-    async with ServiceProcess(environment, home=tmp_path) as process:
-        await process.ready()
-        yield f"127.0.0.1:{process.port}", f"127.0.0.1:{simulator_port}"
-
-
 @pytest.mark.parametrize("readme", READMES)
 async def test_the_tour_goes_as_the_readme_says(readme: str, service: tuple[str, str]) -> None:
     tours = [block for block in blocks(readme, "sh") if SERVICE in block]
@@ -64,9 +34,11 @@ async def test_the_tour_goes_as_the_readme_says(readme: str, service: tuple[str,
     first, replaced, broken = (len(tour.splitlines()) for tour in tours)
     code, login, sid, session, verify, products, logout, after = outputs[:first]
     assert (code, sid) == ("", "")
-    assert json.loads(login)["data"]["expiresIn"] == 7200
-    assert json.loads(session)["data"]["device"] == "default"
+    made = json.loads(login)["data"]
+    assert (made["expiresIn"], made["isNewUser"]) == (7200, True)
+    assert json.loads(session)["data"]["user"] == made["user"]
     assert verify.startswith("HTTP/1.1 200 ")
+    assert f"\nX-Auth-Request-User: {made['user']['id']}\r\n" in verify
     assert re.search(r"^X-Auth-Openid: o\S{27}\r?$", verify, re.MULTILINE)
     assert len(json.loads(products)["data"]["products"]) == 3
     assert json.loads(logout)["data"] == {"ended": True}
@@ -85,22 +57,3 @@ async def test_the_tour_goes_as_the_readme_says(readme: str, service: tuple[str,
     assert json.loads(living)["code"] == 0
     assert json.loads(off) == {"cleared": 1}
     assert json.loads(stats)["calls"]["/sns/jscode2session"]["total"] == 5
-
-
-async def pasted(lines: str, addresses: dict[str, str]) -> list[str]:
-    """Run the lines in one shell; returns what each of them printed."""
-    for written, actual in addresses.items():
-        lines = lines.replace(written, actual)
-    script = "".join(f"{line}\necho '{END_OF_LINE}'\n" for line in lines.splitlines())
-    shell = await asyncio.create_subprocess_exec(
-        "bash",
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, complaints = await shell.communicate(script.encode())
-    assert complaints.decode() == ""
-    *outputs, rest = output.decode().split(f"{END_OF_LINE}\n")
-    assert rest == ""
-    return [one.strip() for one in outputs]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 COMPLETE = {
     "REDIS_URL": "redis://:redis-canary@host:6379",
+    "DATABASE_URL": "postgres://u:sql-canary@host/users",
     "WECHAT_APPID": "wx1",
     "WECHAT_SECRET": "secret-canary",
     "SECRET_KEYS": "key-canary" * 4,
@@ -32,7 +33,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 
 def test_development_needs_nothing() -> None:
     settings = load_settings()
-    assert settings.missing == ("REDIS_URL", "WECHAT_APPID", "WECHAT_SECRET", "SECRET_KEYS")
+    assert settings.missing == tuple(COMPLETE)
     assert settings.demo
     assert (settings.session_ttl, settings.login_coalesce_ms) == (7200, 3000)
 
@@ -46,6 +47,7 @@ def test_production_names_every_missing_variable_and_no_value(
     text = str(refusal.value)
     assert [name for name in COMPLETE if f"{name}: missing" in text] == [
         "REDIS_URL",
+        "DATABASE_URL",
         "WECHAT_SECRET",
         "SECRET_KEYS",
     ]
@@ -67,7 +69,11 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
             PORT="canary",
             SESSION_TTL="0",
             REDIS_URL="canary://x",
+            DATABASE_URL="mysql://canary",
+            AVATAR_STORE="canary",
             SECRET_KEYS="canary,short",
+            INTERNAL_TOKEN="canary",
+            WECHAT_APPS='[{"appid": "canary"}]',
             WECHAT_API_BASE="http://canary",
             AUTH_ERROR_STATUS="500",
             DEVICE_CLASSES="a b",
@@ -77,7 +83,11 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
         "PORT",
         "SESSION_TTL",
         "REDIS_URL",
+        "DATABASE_URL",
+        "AVATAR_STORE",
         "SECRET_KEYS",
+        "INTERNAL_TOKEN",
+        "WECHAT_APPS",
         "AUTH_ERROR_STATUS",
         "DEVICE_CLASSES",
         "WECHAT_API_BASE",
@@ -113,7 +123,76 @@ def test_the_tls_address_goes_before_the_plain_one(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(monkeypatch, SECRET_KEYS="", REDIS_URL="").missing[0] == "REDIS_URL"
+    settings = load(monkeypatch, **dict.fromkeys((*COMPLETE, "WECHAT_APPS", "INTERNAL_TOKEN"), ""))
+    assert settings.missing == tuple(COMPLETE)
+    assert settings.internal_token is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://u:p@host/users",
+        "postgresql://u:p@host/users?sslmode=require",
+        "postgresql+psycopg://u:p@host/users",
+        "sqlite:///users.db",
+        "sqlite+aiosqlite:////var/users.db",
+    ],
+)
+def test_a_database_may_be_spelt_as_is_usual(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    url = load(monkeypatch, DATABASE_URL=address).database_url
+    assert url is not None
+    assert url.get_secret_value() == address
+
+
+@pytest.mark.parametrize("address", ["file://var/uploads", "file:///srv/a", "s3://bucket/prefix"])
+def test_avatars_may_be_in_a_folder_or_a_bucket(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    assert load(monkeypatch, AVATAR_STORE=address).avatar_store == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://host/users"),
+        ("DATABASE_URL", "host/users"),
+        ("DATABASE_CONNECTIONS", "0"),
+        ("AVATAR_STORE", "/srv/avatars"),
+        ("AVATAR_STORE", "http://host/avatars"),
+        ("AVATAR_MAX_BYTES", "1023"),
+        ("ENCRYPTED_DATA_MAX_AGE", "0"),
+        ("INTERNAL_TOKEN", "x" * 31),
+        ("WECHAT_APPS", '{"appid": "wx1", "secret": "s"}'),
+        ("WECHAT_APPS", '["wx1"]'),
+        ("WECHAT_APPS", '[{"appid": "wx1"}]'),
+        ("WECHAT_APPS", '[{"appid": "wx1", "secret": ""}]'),
+        ("WECHAT_APPS", '[{"appid": "wx1", "secret": "s", "platform": "p"}]'),
+    ],
+)
+def test_a_value_out_of_shape_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(monkeypatch, **{name: value})
+    assert str(refusal.value).startswith(f"{name}: ")
+
+
+def test_what_is_no_json_is_named_like_any_other_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="WECHAT_APPS"):
+        load(monkeypatch, WECHAT_APPS="canary")
+
+
+def test_several_mini_programs_come_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = '[{"appid": "wx2", "secret": "canary2"}, {"appid": "wx3", "secret": "canary3"}]'
+    alone = load(monkeypatch, WECHAT_APPS=listed)
+    assert {appid: app.secret for appid, app in alone.apps.items()} == {
+        "wx2": "canary2",
+        "wx3": "canary3",
+    }
+    assert not {"WECHAT_APPID", "WECHAT_SECRET"} & set(alone.missing)
+    together = load(monkeypatch, WECHAT_APPID="wx1", WECHAT_SECRET="canary1")
+    assert set(together.apps) == {"wx1", "wx2", "wx3"}
+    assert "canary" not in repr(together) + repr(together.apps)
 
 
 def test_a_key_ring_is_a_list_of_any_long_strings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +209,34 @@ def test_a_dotenv_file_serves_and_the_environment_wins(
 
 
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, **COMPLETE)
+    settings = load(monkeypatch, **COMPLETE, INTERNAL_TOKEN="token-canary" * 3)
     assert "canary" not in repr(settings)
     with pytest.raises(Exception, match="frozen"):
         settings.port = 1  # type: ignore[misc] # that is the point
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"DATABASE_URL": "postgresqlx://h/d"}, "DATABASE_URL"),
+        ({"AVATAR_STORE": "s3://"}, "AVATAR_STORE"),
+        (
+            {"WECHAT_APPS": '[{"appid": "a", "secret": "s"}, {"appid": "a", "secret": "t"}]'},
+            "WECHAT_APPS",
+        ),
+        (
+            {
+                **COMPLETE,
+                "ENVIRONMENT": "production",
+                "WECHAT_APPS": '[{"appid": "a", "secret": "s"}]',
+                "WECHAT_SECRET": "",
+            },
+            "WECHAT_APPID, WECHAT_SECRET",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_refused_now(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        load(monkeypatch, **variables)
