@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
@@ -115,6 +116,7 @@ def deafen_helpers() -> None:
     A SIGTERM to the process group would end it before the main process is done with it. The mask
     is inherited; the main process takes it off, and then gets what came meanwhile.
     """
+    resource_tracker.ensure_running()  # starting it takes the mask off, so let it be started before
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
