@@ -87,10 +87,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
+        phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"), outage)
         phones = PhoneNumbers(
             apps=settings.apps,
             wechat=wechat,
-            codes=RedisPhoneCodes(markers, _keyring(settings, "phone-code")),
+            codes=phone_codes,
             users=users,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
@@ -102,6 +103,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             avatars=avatars,
             sessions=sessions,
             wechat=wechat,
+            phone_codes=phone_codes,
             check_nicknames=settings.check_nicknames,
         )
         login = Login(

@@ -169,6 +169,10 @@ class Login:
         opened = await self._sessions.open(
             identity, appid=app.appid, device=device, user_id=user.id
         )
+        if not arrival.is_new and await self._sessions.is_gone(user.id):
+            # Deleted between the look at the row and the session: a new login finds them gone.
+            await self._sessions.close(opened.session_id)
+            raise LoginCodeUsed
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
             opened.session_id.handle,

@@ -73,9 +73,11 @@ def configure(settings: Settings) -> None:
             }
         },
         "root": {"level": settings.log_level, "handlers": ["stderr"]},
-        # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's.
+        # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's,
+        # and that of the SQLite driver, which prints what is written.
         "loggers": {
-            name: {"level": "WARNING"} for name in ("sanic.root", "sanic.server", "alembic")
+            name: {"level": "WARNING"}
+            for name in ("sanic.root", "sanic.server", "alembic", "aiosqlite")
         },
     }
     logging.config.dictConfig(config)

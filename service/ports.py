@@ -64,6 +64,14 @@ class SessionStore(Protocol):
         """Delete whatever is kept under `handle`, without a trace."""
         ...
 
+    async def mark_gone(self, user_id: str) -> None:
+        """Note that a user is being deleted, for logins that are under way."""
+        ...
+
+    async def is_gone(self, user_id: str) -> bool:
+        """Whether the user was deleted a moment ago."""
+        ...
+
     async def recall(self, handle: str, digest: str) -> SessionId | None:
         """The id of a session by its digest; None when it does not live any more."""
         ...
@@ -180,6 +188,10 @@ class PhoneCodes(Protocol):
 
     async def release(self, claim: CodeClaim) -> None:
         """Give back a code that brought no number. Never raises."""
+        ...
+
+    async def forget(self, appid: str, openid: str) -> None:
+        """Forget the number that a user's code brought."""
         ...
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from service.models import Session, User, WeChatApp
-    from service.ports import AvatarStore, SessionStore, UserStore, WeChat
+    from service.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
 
 UPLOADS: Final = "/uploads/"
 _PICTURES_AT_ONCE: Final = 2
@@ -36,6 +36,7 @@ class Profiles:
         avatars: AvatarStore,
         sessions: SessionStore,
         wechat: WeChat,
+        phone_codes: PhoneCodes,
         check_nicknames: bool,
     ) -> None:
         """`check_nicknames`: have WeChat's content check pass them first."""
@@ -45,6 +46,7 @@ class Profiles:
         self._avatars = avatars
         self._sessions = sessions
         self._wechat = wechat
+        self._phone_codes = phone_codes
         self._check_nicknames = check_nicknames
         self._studio = asyncio.Semaphore(_PICTURES_AT_ONCE)
 
@@ -116,11 +118,19 @@ class Profiles:
         own = {session.handle}
         for one in await self._users.identities(user.id):
             own.update(handle_of(one.appid, one.openid, device) for device in self._devices)
-        for handle in own - {session.handle}:
-            await self._sessions.erase(handle)
+            await self._phone_codes.forget(one.appid, one.openid)
+        await self._sessions.mark_gone(user.id)
+        others = own - {session.handle}
+        await self._erase(others)
         await self._remove_picture(user)
         await self._users.delete(user.id)
-        await self._sessions.erase(session.handle)
+        # Once more: a login may have come in between. Later ones heed the mark.
+        await self._erase(others)
+        await self._erase({session.handle})
+
+    async def _erase(self, handles: set[str]) -> None:
+        for handle in handles:
+            await self._sessions.erase(handle)
 
     async def _remove_picture(self, user: User) -> None:
         name = user.avatar.removeprefix(UPLOADS)

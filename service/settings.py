@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     wechat_api_base: _CommaSeparated = Field(
         WECHAT_HOSTS, description="WeChat's hosts in order of preference, comma-separated"
     )
-    wechat_timeout_ms: int = Field(3000, ge=100, le=20000, description="one exchange, all in all")
+    wechat_timeout_ms: int = Field(3000, ge=100, le=4000, description="one exchange, all in all")
     wechat_concurrency: int = Field(
         128, ge=1, le=10000, description="exchanges under way per worker; more are answered 503"
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import obstore
@@ -13,11 +16,17 @@ from obstore.store import LocalStore, S3Store
 from service.errors import UserStoreUnavailable
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from collections.abc import Awaitable
+
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
     from service.stores.outage import OutageLog
 
-_TIMEOUT: Final = "5s"
+_PATIENCE_SECONDS: Final = 5.0
+_S3_OPTIONS: Final[ClientConfig] = {"allow_http": True, "timeout": "4s", "connect_timeout": "2s"}
+_S3_RETRIES: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(seconds=4)}
+
+T = TypeVar("T")
 
 
 def open_files(address: str) -> ObjectStore:
@@ -30,8 +39,12 @@ def open_files(address: str) -> ObjectStore:
         folder = Path(url.netloc + url.path)
         folder.mkdir(parents=True, exist_ok=True)
         return LocalStore(folder.absolute())
-    options = {"allow_http": True, "timeout": _TIMEOUT, "connect_timeout": _TIMEOUT}
-    return S3Store(url.netloc, prefix=url.path.strip("/") or None, client_options=options)  # type: ignore[arg-type] # its stubs lag
+    return S3Store(
+        url.netloc,
+        prefix=url.path.strip("/") or None,
+        client_options=_S3_OPTIONS,
+        retry_config=_S3_RETRIES,
+    )
 
 
 class AvatarFiles:
@@ -43,29 +56,31 @@ class AvatarFiles:
 
     async def put(self, name: str, picture: bytes) -> None:
         """Keep a picture; raises UserStoreUnavailable."""
-        try:
-            await obstore.put_async(self._files, name, picture)
-        except Exception as fault:
-            self._outage.failed("put", fault)
-            raise UserStoreUnavailable from fault
+        await self._in_time("put", obstore.put_async(self._files, name, picture))
 
     async def get(self, name: str) -> bytes | None:
         """The picture, None if there is none; raises UserStoreUnavailable."""
+        return await self._in_time("get", self._read(name))
+
+    async def delete(self, name: str) -> None:
+        """Remove a picture, if it is there; raises UserStoreUnavailable."""
+        await self._in_time("delete", self._remove(name))
+
+    async def _read(self, name: str) -> bytes | None:
         try:
             found = await obstore.get_async(self._files, name)
             return bytes(await found.bytes_async())
         except (FileNotFoundError, NotFoundError):
             return None
-        except Exception as fault:
-            self._outage.failed("get", fault)
-            raise UserStoreUnavailable from fault
 
-    async def delete(self, name: str) -> None:
-        """Remove a picture, if it is there; raises UserStoreUnavailable."""
-        try:
+    async def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError, NotFoundError):
             await obstore.delete_async(self._files, name)
-        except (FileNotFoundError, NotFoundError):
-            return
+
+    async def _in_time(self, what: str, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await call
         except Exception as fault:
-            self._outage.failed("delete", fault)
+            self._outage.failed(what, fault)
             raise UserStoreUnavailable from fault

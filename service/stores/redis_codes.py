@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from service.stores.scripts import Scripts
 
 KEY_PREFIX: Final = "minigate:code:"
+NUMBER_PREFIX: Final = "minigate:number:"
 CODE_LIFE_MS: Final = 300_000
 """WeChat forgets a code after five minutes; then so may we."""
 REPLAY_MS: Final = 60_000
@@ -165,12 +166,17 @@ class RedisPhoneCodes:
     """The PhoneCodes port; the client is known by its openid.
 
     What WeChat answered is kept as long as the code would have lived, because
-    each answer costs the operator money.
+    each answer costs the operator money: sealed, beside a digest of the code,
+    under a key of the user's, so that it can be forgotten with the user.
     """
 
-    def __init__(self, markers: CodeMarkers, keyring: Keyring) -> None:
+    def __init__(
+        self, redis: Redis, markers: CodeMarkers, keyring: Keyring, outage: OutageLog
+    ) -> None:
+        self._redis = redis
         self._markers = markers
         self._keyring = keyring
+        self._outage = outage
 
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
         """Win the code, or the number that it stood for when the same user sent it before.
@@ -178,18 +184,23 @@ class RedisPhoneCodes:
         Raises PhoneCodeInvalid when it is another user's or was refused, and
         SessionStoreUnavailable.
         """
-        claim = await self._markers.claim("phone", appid, code, client=openid)
+        claim = await self._markers.claim("phone", appid, code, client=f"{appid}\0{openid}")
         if isinstance(claim, CodeClaim):
             return claim
-        number = self._keyring.open(claim.get("s", ""), owner=_digest(openid)) if claim else None
+        number = await self._number(_digest("phone", appid, code), claim["c"]) if claim else None
         if number is None:
             raise PhoneCodeInvalid
-        return Phone(number.decode())
+        return Phone(number)
 
     async def succeed(self, claim: CodeClaim, phone: Phone) -> None:
         """Keep the number for a repeat of the request."""
-        sealed = self._keyring.seal(phone.number.encode(), owner=claim.client)
-        await self._markers.note(claim, {"s": sealed})
+        code = claim.key.removeprefix(KEY_PREFIX)
+        sealed = self._keyring.seal(phone.number.encode(), owner=code)
+        try:
+            await self._redis.set(NUMBER_PREFIX + claim.client, f"{code} {sealed}", px=CODE_LIFE_MS)
+        except Exception as fault:
+            self._outage.failed("keep", fault)
+        await self._markers.note(claim, {})
 
     async def fail(self, claim: CodeClaim) -> None:
         """Keep that WeChat refused the code."""
@@ -198,6 +209,23 @@ class RedisPhoneCodes:
     async def release(self, claim: CodeClaim) -> None:
         """Give the code back."""
         await self._markers.release(claim)
+
+    async def forget(self, appid: str, openid: str) -> None:
+        """Forget the number that a user's code brought; raises SessionStoreUnavailable."""
+        await self._on_redis(self._redis.delete(NUMBER_PREFIX + _digest(appid, openid)))
+
+    async def _number(self, code: str, client: str) -> str | None:
+        kept = await self._on_redis(self._redis.get(NUMBER_PREFIX + client))
+        of_code, _, sealed = kept.decode().partition(" ") if kept else ("", "", "")
+        number = self._keyring.open(sealed, owner=code) if of_code == code else None
+        return number.decode() if number else None
+
+    async def _on_redis(self, call: Any) -> Any:
+        try:
+            return await call
+        except Exception as fault:
+            self._outage.failed("phone code", fault)
+            raise SessionStoreUnavailable from fault
 
 
 def _digest(*parts: str) -> str:

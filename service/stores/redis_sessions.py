@@ -6,6 +6,7 @@ validation is one read; every command touches one key.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.errors import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from service.stores.outage import OutageLog
 
 KEY_PREFIX: Final = "minigate:session:"
+
+_GONE_PREFIX: Final = "minigate:gone:"
+_GONE_MS: Final = 30_000
 
 _LOGIN = Script("login")
 _REKEY = Script("rekey")
@@ -131,6 +135,21 @@ class RedisSessions:
             self._outage.failed("erase", fault)
             raise SessionStoreUnavailable from fault
 
+    async def mark_gone(self, user_id: str) -> None:
+        """Let no login that began before this leave a session of a user who is being deleted.
+
+        The mark says nothing of the user and lives as long as a login may take.
+        """
+        try:
+            await self._redis.set(_gone_key(user_id), b"1", px=_GONE_MS)
+        except Exception as fault:
+            self._outage.failed("mark", fault)
+            raise SessionStoreUnavailable from fault
+
+    async def is_gone(self, user_id: str) -> bool:
+        """Whether the user was deleted a moment ago."""
+        return (await self._reader.read(_gone_key(user_id))).value is not None
+
     async def ping(self) -> None:
         """Prove that Redis answers; raises SessionStoreUnavailable."""
         await self._scripts.synchronise()
@@ -201,3 +220,7 @@ class RedisSessions:
         except NotOurRecord as fault:
             # Somebody else's reply, or a damaged record: no verdict on the session.
             raise SessionStoreUnavailable from fault
+
+
+def _gone_key(user_id: str) -> str:
+    return _GONE_PREFIX + hashlib.sha256(user_id.encode()).hexdigest()[:32]

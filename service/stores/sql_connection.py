@@ -22,6 +22,7 @@ _SQLITE_PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers do not wait for the writer
     "PRAGMA synchronous=NORMAL",  # safe with WAL however the process ends
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # who is deleted is overwritten
     "PRAGMA busy_timeout=1500",
 )
 WRITE: Final = "minigate_write"

@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -21,6 +21,8 @@ from service.stores.scripts import Script
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis.asyncio import Redis
 
     from service.models import WeChatApp
@@ -40,6 +42,10 @@ _OVERLAP_SECONDS: Final = 300
 _SHORTEST_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 9.0
+_RENEWAL_PAUSE_SECONDS: Final = 5.0
+"""After a failed one, while the old token is still good."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,9 @@ class AccessTokens:
         self._http = http
         self._keyring = keyring
         self._outage = outage
-        self._queues: dict[str, asyncio.Lock] = {}
+        self._fetches: dict[str, asyncio.Task[AccessToken]] = {}
         self._renewals: dict[str, asyncio.Task[None]] = {}
+        self._renew_after: dict[str, float] = {}
 
     async def get(self, app: WeChatApp) -> AccessToken:
         """A token that is good now.
@@ -90,12 +97,10 @@ class AccessTokens:
         """
         token = await self._read(app)
         if token is None:
-            async with self._queues.setdefault(app.appid, asyncio.Lock()):
-                return await self._fetched(app)
-        if not token.fresh and app.appid not in self._renewals:
-            renewal = asyncio.create_task(self._renew(app))
-            self._renewals[app.appid] = renewal
-            renewal.add_done_callback(lambda _: self._renewals.pop(app.appid, None))
+            # One fetch for all who wait in this worker, and its failure is theirs too.
+            return await asyncio.shield(self._once(self._fetches, app, self._fetched))
+        if not token.fresh and time.monotonic() > self._renew_after.get(app.appid, 0):
+            self._once(self._renewals, app, self._renew)
         return token
 
     async def discard(self, app: WeChatApp, token: AccessToken) -> None:
@@ -106,8 +111,20 @@ class AccessTokens:
         )
 
     async def aclose(self) -> None:
-        """Wait for renewals under way."""
-        await asyncio.gather(*self._renewals.values(), return_exceptions=True)
+        """Wait for what is under way."""
+        under_way = [*self._renewals.values(), *self._fetches.values()]
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    @staticmethod
+    def _once(
+        tasks: dict[str, asyncio.Task[T]], app: WeChatApp, act: Callable[[WeChatApp], Any]
+    ) -> asyncio.Task[T]:
+        """The task that acts for the app: the one under way, else a new one."""
+        task = tasks.get(app.appid)
+        if task is None:
+            task = tasks[app.appid] = asyncio.create_task(act(app))
+            task.add_done_callback(lambda _: tasks.pop(app.appid, None))
+        return task
 
     async def _fetched(self, app: WeChatApp) -> AccessToken:
         """The token that some worker, maybe this one, fetches now."""
@@ -123,6 +140,7 @@ class AccessTokens:
         try:
             await self._fetch_alone(app, unless_fresh=True)
         except ServiceError as error:
+            self._renew_after[app.appid] = time.monotonic() + _RENEWAL_PAUSE_SECONDS
             self._outage.failed("renewal of the access_token", error)
 
     async def _fetch_alone(

@@ -39,7 +39,8 @@ class Stores:
         return RedisLoginCodes(self._markers(**overrides))
 
     def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
-        return RedisPhoneCodes(self._markers(**overrides), Keyring([SECRET_KEY], purpose="phone"))
+        keyring = Keyring([SECRET_KEY], purpose="phone")
+        return RedisPhoneCodes(self.redis, self._markers(**overrides), keyring, OutageLog("redis"))
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""

@@ -44,7 +44,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it again on the same data."""
-        (Path(self._folder) / "postmaster.pid").unlink(missing_ok=True)
+        for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            (Path(self._folder) / left).unlink(missing_ok=True)
         self._server.ensure_postgres_running()
 
     def stop(self) -> None:
