@@ -9,6 +9,7 @@ from functools import partial
 from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
+from service import watchdog
 from service.app import create_app
 from service.listening import PortTaken, refuse_taken_port
 from service.settings import ConfigError, Settings, load_settings
@@ -52,6 +53,7 @@ def serve(settings: Settings) -> None:
         settings.web_concurrency,
         "production" if settings.production else "development",
     )
+    watchdog.deafen_helpers()
     Sanic.serve(primary=app, app_loader=loader)
 
 

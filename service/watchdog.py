@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
@@ -109,11 +110,22 @@ def install(app: Sanic[Any, Any]) -> None:
     app.before_server_start(lambda _: attach_to_parent())
 
 
+def deafen_helpers() -> None:
+    """Before `Sanic.serve`: have the helper process of its shared state ignore SIGTERM.
+
+    A SIGTERM to the process group would end it before the main process is done with it. The mask
+    is inherited; the main process takes it off, and then gets what came meanwhile.
+    """
+    resource_tracker.ensure_running()  # starting it takes the mask off, so let it be started before
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
 def _supervise(app: Sanic[Any, Any]) -> None:
     # Sanic offers no place to name another class of manager, and has bound the handlers already.
     app.manager.__class__ = Supervisor
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, app.manager.shutdown_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def attach_to_parent() -> None:

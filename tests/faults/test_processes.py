@@ -200,8 +200,9 @@ async def test_workers_that_are_killed_are_replaced(
     print(f"back after {took[1]:.2f} s of one, {took[2]:.2f} s of both")  # noqa: T201 # figures
 
 
+@pytest.mark.parametrize("group", [False, True], ids=["main process", "process group"])
 async def test_sigterm_lets_logins_under_way_finish(
-    redis: RedisServer, simulator: Simulator, tmp_path: Path
+    redis: RedisServer, simulator: Simulator, tmp_path: Path, *, group: bool
 ) -> None:
     environment = complete_environment(redis=redis.url, wechat=simulator.url, WEB_CONCURRENCY="2")
     async with ServiceProcess(environment, home=tmp_path) as service:
@@ -213,7 +214,10 @@ async def test_sigterm_lets_logins_under_way_finish(
         while await simulator.exchanges() < 50:
             await asyncio.sleep(0.01)
         began = time.monotonic()
-        service.signal(signal.SIGTERM)
+        if group:
+            service.interrupt(gently=True)
+        else:
+            service.signal(signal.SIGTERM)
         sessions = await asyncio.gather(*logins)
         assert len(set(sessions)) == 50
         assert await service.ended(within=10) == 0

@@ -176,10 +176,10 @@ class ServiceProcess:
         assert pid is None or pid in {one.pid for one in self._seen}, "not one of ours"
         os.kill(pid or self.pid, number)
 
-    def interrupt(self) -> None:
-        """Do what Ctrl-C in a terminal does: SIGINT to the whole process group."""
+    def interrupt(self, *, gently: bool = False) -> None:
+        """Do what Ctrl-C in a terminal does to the process group; gently: what honcho does."""
         self.look()
-        os.killpg(self.pid, signal.SIGINT)
+        os.killpg(self.pid, signal.SIGTERM if gently else signal.SIGINT)
 
     async def ended(self, *, within: float) -> int:
         """Wait for the main process; returns its exit code, negative for a signal."""
