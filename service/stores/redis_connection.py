@@ -6,13 +6,13 @@ redis-py 8.1 needs three things said:
   that a connection out of the pool has no unread bytes, and a stray reply would
   be handed to the next caller (redis/redis-py#4252).
 * time-outs and an asyncio `Retry`, on the pool: a client from a URL has none.
-* a bounded, blocking pool with a short wait: more connections than a dozen
-  only add latency, and hosted plans count them.
+* a bounded, blocking pool, waited for no longer than for a reply: more
+  connections than a dozen only add latency, and hosted plans count them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -21,8 +21,6 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 if TYPE_CHECKING:
     from service.settings import Settings
-
-_POOL_WAIT_SECONDS: Final = 0.25
 
 
 def connect(settings: Settings) -> Redis:
@@ -38,7 +36,7 @@ def connect(settings: Settings) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=settings.redis_max_connections,
-        timeout=_POOL_WAIT_SECONDS,
+        timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), 1),

@@ -90,6 +90,12 @@ class NaiveSessions:
     async def recall(self, handle: str, digest: str) -> SessionId | None:
         raise NotImplementedError
 
+    async def mark_gone(self, user_id: str) -> None:
+        raise NotImplementedError
+
+    async def is_gone(self, user_id: str) -> bool:  # noqa: ARG002 # nobody deletes an account
+        return False
+
     async def ping(self) -> None:
         await self._redis.ping()
 
