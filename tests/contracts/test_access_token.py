@@ -151,6 +151,7 @@ async def test_without_the_lock_every_worker_would_ask(
         return await self._fetch(app)
 
     monkeypatch.setattr(AccessTokens, "_fetch_alone", at_once)
+    await scene.simulator.fault("latency", median_ms=200, tail_ms=200, endpoint=FETCH)
     await ask_all(scene.workers(4))
     assert await scene.fetches() > 1
 
