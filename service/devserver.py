@@ -47,6 +47,11 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
     """
     with ExitStack() as stack:
         filled: dict[str, object] = {}
+        redis, redis_pid = "as REDIS_URL says", None
+        if settings.redis_url is None:
+            server = stack.enter_context(_redis())
+            filled["redis_url"] = SecretStr(server.url)
+            redis, redis_pid = f"embedded {server.kind}, forgets all when it stops", server.pid
         wechat = (
             settings.wechat_api_base[0]
             if settings.apps
@@ -54,15 +59,11 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
         )
         if not settings.apps:
             secret = secrets.token_hex(16)
-            stack.enter_context(_simulator(settings, secret))
+            # After Redis, and so ended before it: it lets a Redis go on that it has stopped.
+            stack.enter_context(_simulator(settings, secret, redis_pid))
             filled["wechat_appid"] = _SIMULATED_APPID
             filled["wechat_secret"] = SecretStr(secret)
             filled["wechat_api_base"] = (_simulator_url(settings),)
-        redis = "as REDIS_URL says"
-        if settings.redis_url is None:
-            server = stack.enter_context(_redis())
-            filled["redis_url"] = SecretStr(server.url)
-            redis = f"embedded {server.kind}, forgets all when it stops"
         database = "as DATABASE_URL says"
         if settings.database_url is None:
             VAR.mkdir(exist_ok=True)
@@ -107,13 +108,14 @@ def _redis() -> Iterator[EmbeddedRedis]:
 
 
 @contextmanager
-def _simulator(settings: Settings, secret: str) -> Iterator[None]:
+def _simulator(settings: Settings, secret: str, redis_pid: int | None) -> Iterator[None]:
     refuse_taken_port("127.0.0.1", settings.simulator_port, variable="SIMULATOR_PORT")
     apps = [{"appid": _SIMULATED_APPID, "secret": secret}]
     environment = {
         **os.environ,
         "SIMULATOR_PORT": str(settings.simulator_port),
         "SIMULATOR_APPS": orjson.dumps(apps).decode(),
+        "SIMULATOR_REDIS_PID": "" if redis_pid is None else str(redis_pid),
     }
     # A session of its own: Ctrl-C reaches the service first, which then stops this.
     process = subprocess.Popen(  # our own module
@@ -161,6 +163,8 @@ def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
     return f"""
+  Try it in a browser:  {service}/
+
   MiniGate is ready.  Ctrl-C stops it.
 
   service  {service}

@@ -1,20 +1,35 @@
-"""A protected business route, to have something to call; not there in production."""
+"""The demo page and a protected business route to call; none of it is there in production."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from sanic import Blueprint
+from sanic.response import HTTPResponse
 
-from service.answers import success
+from service.answers import headers_for, success
+from service.errors import NotFound
 
 if TYPE_CHECKING:
-    from sanic.response import HTTPResponse
+    from collections.abc import Callable, Coroutine
 
     from service.context import AppRequest
+    from service.settings import Settings
 
 demo = Blueprint("demo")
 
+_ROOT: Final = Path(__file__).parents[2]
+_PAGE: Final = _ROOT / "service" / "demo_page"
+_CLIENT: Final = _ROOT / "miniprogram" / "minigate" / "index.js"
+_KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _PRODUCTS = (
     {"id": 1, "name": "明前龙井 50g", "priceFen": 12800},
     {"id": 2, "name": "青花盖碗", "priceFen": 8600},
@@ -26,3 +41,72 @@ _PRODUCTS = (
 async def list_products(request: AppRequest) -> HTTPResponse:
     """What a shop would show to a logged-in user. Prices in fen."""
     return success(request, {"products": _PRODUCTS})
+
+
+@demo.get("/demo/config.json", ctx_public=True)
+async def show_config(request: AppRequest) -> HTTPResponse:
+    """What the page has to know; `simulatorUrl` is null where WeChat is the real one."""
+    settings = request.app.ctx.settings
+    return success(
+        request,
+        {
+            "simulatorUrl": _simulator_url(settings),
+            "appid": next(iter(settings.apps), None),
+            "loginCoalesceMs": settings.login_coalesce_ms,
+        },
+    )
+
+
+def _show(path: Path) -> Callable[[AppRequest], Coroutine[Any, Any, HTTPResponse]]:
+    async def show_file(request: AppRequest) -> HTTPResponse:
+        return _answer(request, path)
+
+    return show_file
+
+
+# The mini-program's own client, byte for byte.
+for _path, _file in (("/", _PAGE / "index.html"), ("/demo/minigate.js", _CLIENT)):
+    demo.add_route(
+        _show(_file), _path, methods=("GET", "HEAD"), name=_file.parent.name, ctx_public=True
+    )
+
+
+@demo.get("/demo/<name:str>", ctx_public=True)
+async def show_asset(request: AppRequest, name: str) -> HTTPResponse:
+    """A part of the page."""
+    # Only what is there: no name of a request ever becomes a path.
+    asset = next((file for file in _PAGE.iterdir() if file.name == name), None)
+    if asset is None or asset.suffix not in _KINDS:
+        raise NotFound
+    return _answer(request, asset)
+
+
+def _answer(request: AppRequest, path: Path) -> HTTPResponse:
+    """The file as it is now, so that a change shows with the next reload."""
+    if not path.is_file():
+        raise NotFound
+    headers = {
+        **headers_for(request),
+        "Content-Security-Policy": _policy(request.app.ctx.settings),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    return HTTPResponse(path.read_bytes(), 200, headers, _KINDS[path.suffix])
+
+
+def _simulator_url(settings: Settings) -> str | None:
+    """The simulator's address: a WeChat that is asked by plain HTTP on this machine is none."""
+    address = urlsplit(settings.wechat_api_base[0])
+    is_simulator = address.scheme == "http" and address.hostname in _LOOPBACK
+    return settings.wechat_api_base[0] if is_simulator else None
+
+
+def _policy(settings: Settings) -> str:
+    """Nothing but our own files, and the simulator under whichever name this machine has."""
+    url = _simulator_url(settings)
+    simulator = f" http://*:{urlsplit(url).port or 80}" if url else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        f" connect-src 'self'{simulator};"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

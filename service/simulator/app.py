@@ -13,7 +13,7 @@ from sanic.config import Config
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from service.simulator import cgi_bin, control, handset, sns, wxa
+from service.simulator import cgi_bin, control, cors, handset, redis_plug, sns, wxa
 from service.simulator.bodies import BadBodyError
 from service.simulator.checksession import PATH as CHECKSESSION
 from service.simulator.checksession import RESET_PATH as RESETUSERSESSIONKEY
@@ -23,6 +23,7 @@ from service.simulator.getuserphonenumber import PATH as GETUSERPHONENUMBER
 from service.simulator.jscode2session import PATH as JSCODE2SESSION
 from service.simulator.msg_sec_check import PATH as MSG_SEC_CHECK
 from service.simulator.plain_token import PATH as TOKEN
+from service.simulator.plug import Plug
 from service.simulator.stable_token import PATH as STABLE_TOKEN
 from service.simulator.stats import Stats
 from service.simulator.world import App, World
@@ -57,6 +58,8 @@ _CONTROL = (
     (control.clear_faults, "/sim/faults", "DELETE"),
     (control.show_stats, "/sim/stats", "GET"),
     (control.reset_stats, "/sim/stats", "DELETE"),
+    (redis_plug.turn, "/sim/redis", "POST"),
+    (redis_plug.show, "/sim/redis", "GET"),
 )
 
 # Names of apps are global to the process, and tests make many simulators in one.
@@ -90,7 +93,10 @@ def create_app(
         f"simulator-{next(_numbers)}",
         config=_config(),
         ctx=SimulatorContext(
-            world=world, board=FaultBoard(rng=world.rng), stats=Stats(endpoints=control.ENDPOINTS)
+            world=world,
+            board=FaultBoard(rng=world.rng),
+            stats=Stats(endpoints=control.ENDPOINTS),
+            plug=Plug(settings.redis_pid),
         ),
         dumps=orjson.dumps,
         loads=orjson.loads,
@@ -102,6 +108,10 @@ def create_app(
         _add_route(app, handler, path, "GET", "POST")
     for handler, path, method in _CONTROL:
         _add_route(app, handler, path, method)
+    for path in {path for _, path, _ in _CONTROL if path != "/"}:
+        _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
+    app.register_middleware(cors.allow_pages, "response")
+    app.before_server_stop(redis_plug.restore)
 
     app.error_handler.add(BadBodyError, _bad_body)
     app.error_handler.add(SanicException, _refused)
@@ -114,9 +124,10 @@ def _add_route(
     handler: Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]],
     path: str,
     *methods: str,
+    name: str | None = None,
 ) -> None:
     # Told no format of errors, the framework reads the handler's source to guess one.
-    app.add_route(handler, path, methods=methods, error_format="json")
+    app.add_route(handler, path, methods=methods, name=name, error_format="json")
 
 
 def _config() -> Config:

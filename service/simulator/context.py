@@ -11,6 +11,7 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.simulator.faults.board import FaultBoard
+    from service.simulator.plug import Plug
     from service.simulator.stats import Stats
     from service.simulator.world import World
 
@@ -22,6 +23,7 @@ class SimulatorContext:
     world: World
     board: FaultBoard
     stats: Stats
+    plug: Plug
 
 
 SimulatorApp: TypeAlias = Sanic[Config, SimulatorContext]

@@ -46,6 +46,10 @@ Make WeChat misbehave, see what is switched on and what could be, make it behave
   curl {base}/sim/faults
   curl -X DELETE {base}/sim/faults
 
+Unplug the embedded Redis of `make run`, and plug it in again:
+  curl -d '{{"plugged": false}}' {base}/sim/redis
+  curl -d '{{"plugged": true}}' {base}/sim/redis
+
 See how often it was called and with what outcome, and start counting afresh:
   curl {base}/sim/stats
   curl -X DELETE {base}/sim/stats

@@ -59,6 +59,8 @@ class SimulatorSettings(BaseSettings):
     """How long the former token goes on, and how long before its end the stable one is replaced."""
     token_daily_quota: Annotated[int, Field(ge=1)] = 2000
     """Calls of /cgi-bin/token an app may make in a day."""
+    redis_pid: Annotated[int, Field(ge=2)] | None = None
+    """Process of the embedded Redis, which /sim/redis then stops and lets go on."""
     environment: Annotated[str, Field(validation_alias="ENVIRONMENT")] = "development"
     dyno: Annotated[str, Field(validation_alias="DYNO")] = ""
 

@@ -116,7 +116,7 @@ def test_the_front_page_can_be_pasted_from(one_app: Client) -> None:
     page = answer.body.decode()
     assert answer.status == 200
     assert f"http://sim.test:99{PATH}?appid={DEFAULT_APPID}&secret={DEFAULT_SECRET}" in page
-    for route in ("login", "phone", "profile", "session_key", "faults", "stats"):
+    for route in ("login", "phone", "profile", "session_key", "faults", "redis", "stats"):
         assert f"http://sim.test:99/sim/{route}" in page
     assert "http://sim.test:99/cgi-bin/stable_token" in page
 

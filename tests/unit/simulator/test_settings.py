@@ -33,6 +33,7 @@ def test_the_defaults_suffice() -> None:
     assert settings.minute_quota == 100
     assert (settings.token_life_seconds, settings.token_overlap_seconds) == (7200, 300)
     assert settings.token_daily_quota == 2000
+    assert settings.redis_pid is None
 
 
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +50,7 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
         "TOKEN_LIFE_SECONDS": "20",
         "TOKEN_OVERLAP_SECONDS": "10",
         "TOKEN_DAILY_QUOTA": "8",
+        "REDIS_PID": "4711",
     }
     assert {name.lower() for name in values} == set(FIELDS)
     for name, value in values.items():
@@ -61,7 +63,7 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
     assert settings.session_key_rotation == 0.25
     assert settings.session_key_life_seconds == 90
     assert (settings.token_life_seconds, settings.token_overlap_seconds) == (20, 10)
-    assert settings.token_daily_quota == 8
+    assert (settings.token_daily_quota, settings.redis_pid) == (8, 4711)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,9 @@ def test_other_environments_are_not(monkeypatch: pytest.MonkeyPatch, name: str, 
         ("token_life_seconds", 599),
         ("token_overlap_seconds", 3601),
         ("token_daily_quota", 0),
+        ("redis_pid", -1),  # kill() would take these for everybody
+        ("redis_pid", 0),
+        ("redis_pid", 1),
         ("apps", []),
         ("apps", [{"appid": "", "secret": CANARY}]),
         ("apps", [{"appid": "wxa", "secret": ""}]),

@@ -1,0 +1,143 @@
+/** What breaks on the way or behind the service must not cost a session, nor a second exchange. */
+'use strict'
+
+const assert = require('node:assert/strict')
+const { after, test } = require('node:test')
+
+const { Phone } = require('./support/phone.js')
+const { pause, redisProgram, startRedis } = require('./support/service.js')
+const { PRODUCTS, outcomes, stage, times } = require('./support/stage.js')
+const { startGateway } = require('./support/wire.js')
+
+const set = stage(
+  {},
+  {
+    async prepare(made) {
+      if (!redisProgram()) return {}
+      made.redis = await startRedis()
+      made.toRedis = await startGateway(made.redis.port)
+      return { REDIS_URL: `redis://127.0.0.1:${made.toRedis.port}/0` }
+    },
+  }
+)
+after(async () => {
+  if (set.toRedis) await set.toRedis.stop()
+  if (set.redis) await set.redis.stop()
+})
+
+const phoneOf = (user) => new Phone(set.simulator, user)
+
+test('a lost answer to a login costs neither a session nor a second exchange', async () => {
+  const phone = phoneOf('lost')
+  const gate = phone.launch(set.wire.url)
+  const before = await set.simulator.exchanges()
+  set.wire.fault('/login', { cut: true })
+  assert.deepEqual(await outcomes(times(10, () => gate.request(PRODUCTS))), times(10, () => 200))
+  assert.equal((await set.simulator.exchanges()) - before, 1)
+  assert.equal(phone.logins, 1)
+  const [first, second] = set.wire.to('/login')
+  assert.equal(first.status, 200)
+  assert.equal(first.headers['idempotency-key'], second.headers['idempotency-key'])
+  assert.match(first.headers['idempotency-key'], /^[\x21-\x7e]{20,128}$/)
+  assert.deepEqual(gate.heard, ['offline:offline', 'login'])
+})
+
+test('without a network a call rejects, and the next one works', async () => {
+  const phone = phoneOf('tunnel')
+  const gate = phone.launch(set.wire.url)
+  await gate.login()
+  set.wire.fault(PRODUCTS.url, { cut: true })
+  assert.deepEqual(await outcomes([gate.request(PRODUCTS)]), ['offline'])
+  assert.equal(set.wire.to(PRODUCTS.url).length, 1, 'what is no login may not be safe to repeat')
+  assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+  assert.equal(phone.logins, 1)
+})
+
+test('wx.login that fails is told apart', async () => {
+  const phone = phoneOf('no-code')
+  phone.wx.login = ({ fail }) => setTimeout(() => fail({ errMsg: 'login:fail timeout' }))
+  const gate = phone.launch(set.wire.url)
+  const reason = await gate.request(PRODUCTS).catch((error) => error)
+  assert.deepEqual([reason.error, reason.message], ['wx_login_failed', 'login:fail timeout'])
+  assert.equal(set.wire.requests.length, 0)
+})
+
+test('while Redis is down calls wait for it, and the session is still there', async (t) => {
+  if (!set.redis) return t.skip('no redis-server to cut off')
+  const phone = phoneOf('redis')
+  const gate = phone.launch(set.wire.url)
+  await gate.login()
+  const { id } = phone.kept
+  set.toRedis.close()
+  const started = Date.now()
+  const calls = outcomes(times(10, () => gate.request(PRODUCTS)))
+  const fresh = phoneOf('redis-fresh')
+  const login = outcomes([fresh.launch(set.wire.url).request(PRODUCTS)])
+  await pause(700)
+  set.toRedis.open()
+  assert.deepEqual(await calls, times(10, () => 200))
+  assert.deepEqual(await login, [200])
+  assert.ok(Date.now() - started >= 1000, 'Retry-After: 1 was not waited for')
+  const answers = set.wire.to(PRODUCTS.url).map(({ status }) => status)
+  assert.ok(answers.includes(503) && !answers.includes(401), answers.join())
+  assert.deepEqual([phone.kept.id, phone.logins, gate.stopped], [id, 1, null])
+})
+
+test('if Redis stays away, the 503 is handed over in the end', async (t) => {
+  if (!set.redis) return t.skip('no redis-server to cut off')
+  const phone = phoneOf('away')
+  const gate = phone.launch(set.wire.url)
+  await gate.login()
+  set.wire.forget()
+  set.toRedis.close()
+  try {
+    assert.deepEqual(await outcomes(times(3, () => gate.request(PRODUCTS))), [503, 503, 503])
+    assert.equal(set.wire.requests.length, 9)
+    assert.deepEqual(await outcomes([gate.session()]), ['session_store_unavailable'])
+    const [fresh] = await outcomes([phoneOf('away-fresh').launch(set.wire.url).request(PRODUCTS)])
+    assert.equal(fresh, 'session_store_unavailable')
+    assert.ok(set.wire.to('/login').length <= 3)
+  } finally {
+    set.toRedis.open()
+  }
+  await pause(1200)
+  assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+  assert.equal(phone.logins, 1)
+})
+
+test('Retry-After: waited for with jitter, left to the caller when long', async (t) => {
+  const busy = (seconds) => ({ answer: { status: 429, headers: { 'Retry-After': seconds }, body: '{}' } })
+  const gate = phoneOf('busy').launch(set.wire.url, { longestWaitMs: 2000 })
+  await gate.login()
+  const { setTimeout } = globalThis
+  const asked = []
+  t.mock.method(globalThis, 'setTimeout', (done, ms, ...rest) => {
+    asked.push(ms)
+    return setTimeout(done, ms, ...rest)
+  })
+  const started = Date.now()
+  set.wire.fault(PRODUCTS.url, busy('1'), 6)
+  assert.deepEqual(await outcomes(times(6, () => gate.request(PRODUCTS))), times(6, () => 200))
+  assert.ok(Date.now() - started >= 990)
+  const jittered = new Set(asked.filter((ms) => ms > 1000 && ms < 1500))
+  assert.equal(jittered.size, 6, `not all different: ${asked.join()}`)
+  set.wire.forget()
+  set.wire.fault(PRODUCTS.url, busy('60'))
+  assert.equal((await gate.request(PRODUCTS)).statusCode, 429)
+  set.wire.fault(PRODUCTS.url, { answer: { status: 503, headers: {}, body: '' } })
+  assert.equal((await gate.request({ url: PRODUCTS.url, method: 'POST' })).statusCode, 503)
+  assert.equal(set.wire.requests.length, 2, 'nobody asked for a repeat')
+})
+
+test('a login refused for a minute is not tried again within it', async () => {
+  await set.simulator.fault('errcode', { errcode: 45011, times: 1 })
+  const phone = phoneOf('minute')
+  const gate = phone.launch(set.wire.url)
+  const reason = await gate.request(PRODUCTS).catch((error) => error)
+  assert.deepEqual([reason.error, reason.retryAfterMs], ['wechat_rate_limited', 60000])
+  await pause(1500)
+  assert.deepEqual(await outcomes([gate.request(PRODUCTS)]), ['wechat_rate_limited'])
+  assert.equal(phone.logins, 1)
+  await gate.login() // the user may try
+  assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+})

@@ -1,0 +1,36 @@
+"""What a web page on another port may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.simulator.harness import target
+
+if TYPE_CHECKING:
+    from tests.unit.simulator.harness import Client
+
+ORIGIN = {"origin": "http://127.0.0.1:8000"}
+
+
+@pytest.mark.parametrize(
+    "path", ["login", "phone", "profile", "session_key", "faults", "stats", "redis"]
+)
+def test_a_browser_that_asks_first_is_told_yes(client: Client, path: str) -> None:
+    answer = client.call("options", f"/sim/{path}", headers=ORIGIN)
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
+    assert answer.headers["access-control-allow-headers"] == "content-type"
+
+
+@pytest.mark.parametrize("path", ["/sim/stats", "/sim/login", "/sim/nowhere"])
+def test_a_page_may_read_every_answer_errors_too(client: Client, path: str) -> None:
+    answer = client.get(path, headers=ORIGIN)
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/", target()])
+def test_no_page_reads_what_is_wechats(client: Client, path: str) -> None:
+    assert "access-control-allow-origin" not in client.get(path, headers=ORIGIN).headers
