@@ -19,6 +19,7 @@ _SECRET = re.compile(
     r"(?P<session>[A-Za-z0-9_-]{22}\.)[A-Za-z0-9_-]{43}"
     r"|(?P<query>\b(?:secret|js_code|code|session_key|access_token)=)[^&\s'\"]+"
     r"|(?P<json>[\"'](?:secret|js_code|code|session_key|access_token|sessionid)[\"']:\s*[\"'])[^\"']+"
+    r"|(?P<header>(?i:\bx-wx-(?:code|encrypted-data|iv))['\"]?[\s:=,]{1,3}(?:b?['\"])?)[\w+/=-]+"
     r"|(?P<url>\b[a-z+]+://[^/\s@]*:)[^/\s@]+(?=@)"
 )
 _HIDDEN: Final = "***"

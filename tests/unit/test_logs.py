@@ -21,6 +21,13 @@ SESSION = SessionId.new("H" * 22)
         ("redis://user:canary@host:6379/0", "redis://user:***@host:6379/0"),
         ("rediss://:canary@host", "rediss://:***@host"),
         (f"sessionid {SESSION.text} seen", f"sessionid {'H' * 22}.*** seen"),
+        ("X-WX-Code: 0canary+/=, Host: h", "X-WX-Code: ***, Host: h"),
+        (
+            "<Header('x-wx-code': '0canary', 'x-wx-iv': 'canary==')>",
+            "<Header('x-wx-code': '***', 'x-wx-iv': '***')>",
+        ),
+        ("[(b'x-wx-encrypted-data', b'canary')]", "[(b'x-wx-encrypted-data', b'***')]"),
+        (f"X-WX-Skey: {SESSION.text}", f"X-WX-Skey: {'H' * 22}.***"),
         ("login handle=abc device=default", "login handle=abc device=default"),
     ],
 )
