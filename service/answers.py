@@ -35,17 +35,20 @@ def failure(
     error: ServiceError,
     *,
     status: int | None = None,
+    code: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HTTPResponse:
     """The answer for `error`, as problem+json where the client asks for that.
 
-    `status` overrides the error's own. A dead session's status follows
+    `status` and `code` override the error's own. A dead session's status follows
     AUTH_ERROR_STATUS, but never towards a gateway: it would read 200 as leave to pass.
     """
     english = prefers_english(request)
     problem = _wants_problem(request)
     content = _problem(error, english=english) if problem else _envelope(error, english=english)
     content["requestId"] = request_id(request)
+    if code is not None:
+        content["code"] = code
     status = status or error.status
     answer_headers = {**headers_for(request), **(headers or {})}
     if isinstance(error, SessionError):

@@ -13,7 +13,7 @@ from sanic.exceptions import SanicException
 from service import hooks, logs, watchdog
 from service.bootstrap import open_services
 from service.context import App, AppContext
-from service.errors import ServiceError
+from service.errors import ServiceError, SessionError
 from service.routes.auth import auth
 from service.routes.demo import demo
 from service.routes.health import health
@@ -21,6 +21,7 @@ from service.routes.internal import internal
 from service.routes.uploads import uploads
 from service.routes.users import users
 from service.routes.verify import verify
+from service.routes.wafer import answer_dead_session, wafer
 from service.settings import load_settings
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.blueprint(health)
     if settings.demo:
         app.blueprint(demo)
+    if settings.wafer_compat:
+        app.blueprint(wafer)
+        app.error_handler.add(SessionError, answer_dead_session)
     return app
 
 

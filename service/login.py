@@ -19,7 +19,7 @@ from service.errors import (
     WeChatBusy,
     WeChatUnavailable,
 )
-from service.models import LoggedIn, PastLogin
+from service.models import LoggedIn, PastLogin, UserIdentity
 from service.nickname import ANONYMOUS, BadNickname, clean
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ class Login:
             arrival.is_new,
             opened.shared,
         )
-        return LoggedIn(opened.session_id, opened.expires_in, user, arrival.is_new)
+        who = UserIdentity(app.appid, identity.openid, identity.unionid)
+        return LoggedIn(opened.session_id, opened.expires_in, user, arrival.is_new, who)
 
     async def _arrive(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest

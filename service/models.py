@@ -216,6 +216,8 @@ class LoggedIn:
     """Whole seconds."""
     user: User
     is_new: bool
+    identity: UserIdentity | None = None
+    """Who WeChat says that is; None where an earlier answer is repeated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,9 @@ class Settings(BaseSettings):
     auth_error_status: Annotated[Literal[401, 200], BeforeValidator(int)] = Field(
         401, description="200 for old clients that read bodies only; /verify always says 401"
     )
+    wafer_compat: bool = Field(
+        False, description="serve mini-programs on wafer2-client-sdk: /weapp/login, X-WX-Skey"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="what is logged at the least"
     )
@@ -256,6 +259,8 @@ class Settings(BaseSettings):
             and self.port == self.simulator_port,
             "WECHAT_API_BASE: is of no use without WECHAT_APPID": not self.apps
             and self.wechat_api_base != WECHAT_HOSTS,
+            "AUTH_ERROR_STATUS: must be 401 with WAFER_COMPAT": self.wafer_compat
+            and self.auth_error_status != 401,  # noqa: PLR2004 # what its clients log in again on
             "WECHAT_API_BASE: must be https:// in production": self.production
             and any(base.startswith("http://") for base in self.wechat_api_base),
         }

@@ -111,7 +111,7 @@ async def _logged_in(
     answer: LoggedIn = await request.app.ctx.services.login.log_in(
         LoginRequest(
             code=login_code,
-            appid=body.appid or request.headers.getone("x-wx-appid", None) or _referrer(request),
+            appid=body.appid or appid_of(request),
             device=body.device,
             idempotency_key=_idempotency_key(request),
             phone_code=phone_code,
@@ -128,8 +128,11 @@ async def _logged_in(
     }
 
 
-def _referrer(request: AppRequest) -> str | None:
-    """The mini-program that WeChat names in the Referer, which its clients cannot set."""
+def appid_of(request: AppRequest) -> str | None:
+    """The mini-program in `X-WX-Appid`, or in the Referer, which WeChat sets and no client can."""
+    named: str | None = request.headers.getone("x-wx-appid", None)
+    if named:
+        return named
     match = _REFERER.match(request.headers.getone("referer", ""))
     return match[1] if match else None
 

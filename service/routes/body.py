@@ -50,6 +50,16 @@ def read_query(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
         raise _first_fault(invalid) from None
 
 
+def read_headers(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
+    """The same from the headers that `kind` names by its aliases; an empty one counts as absent."""
+    names = [field.alias or name for name, field in kind.model_fields.items()]
+    given = {name: request.headers.getone(name, "") for name in names}
+    try:
+        return kind.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as invalid:
+        raise _first_fault(invalid) from None
+
+
 def _first_fault(invalid: ValidationError) -> InvalidRequest:
     fault = invalid.errors(include_input=False, include_context=False, include_url=False)[0]
     return InvalidRequest(".".join(str(part) for part in fault["loc"]) or "body", fault["msg"])

@@ -107,6 +107,7 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
             "WECHAT_API_BASE",
         ),
         ({"WECHAT_API_BASE": "https://stand-in"}, "WECHAT_API_BASE"),
+        ({"WAFER_COMPAT": "1", "AUTH_ERROR_STATUS": "200"}, "AUTH_ERROR_STATUS"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
