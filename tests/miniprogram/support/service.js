@@ -63,8 +63,8 @@ class Simulator {
     return (await json(this.url + '/sim/phone', phone ? { user, phone } : { user })).code
   }
 
-  profile(user, nickName) {
-    return json(this.url + '/sim/profile', { user, nickName })
+  profile(user, nickName, more) {
+    return json(this.url + '/sim/profile', Object.assign({ user, nickName }, more))
   }
 
   fault(kind, params) {
