@@ -117,6 +117,11 @@ async def test_a_profile_comes_along(old: Api, simulator: Simulator) -> None:
     assert again.data["userinfo"] == answer.data["userinfo"]
 
 
+async def test_an_empty_header_counts_as_none(old: Api, simulator: Simulator) -> None:
+    empty = {"X-WX-Encrypted-Data": "", "X-WX-IV": "", "X-WX-Appid": ""}
+    assert (await log_in(old, await simulator.code(), **empty)).status == 200
+
+
 async def test_the_unionid_has_wafers_name(
     old: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,10 +134,12 @@ test('a login that is refused for good ends after one attempt per request', asyn
 test('a session that dies again at once is told once, by the name of its error', async () => {
   const phone = phoneOf('again')
   const app = launch(phone)
-  const body = '{"code": -1, "error": "session_expired"}'
-  set.wire.fault(PRODUCTS.url, { answer: { status: 401, headers: {}, body } }, 10)
+  const skey = 'B'.repeat(22) + '.' + 'A'.repeat(43)
+  const body = JSON.stringify({ code: 0, data: { skey, userinfo: {} } })
+  set.wire.fault(LOGIN, { answer: { status: 200, headers: {}, body } }, 10)
   await assert.rejects(app.request(products()), { type: 'session_expired', message: '登录态已过期' })
   assert.equal(phone.logins, 1)
+  assert.deepEqual(statuses(PRODUCTS.url), [401, 401])
 })
 
 test('an outage of Redis costs no session and no login', { skip: !redisProgram() }, async () => {
