@@ -6,6 +6,8 @@ const MOST = 40
 /** An id: shown are its beginning, which is the user's own, and the end of its secret. */
 const short = (id) => `${id.slice(0, 4)}…${id.slice(-4)}`
 
+const took = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`)
+
 export class Requests {
   constructor(section) {
     this.list = section.querySelector('ol')
@@ -63,7 +65,7 @@ function line(entry) {
   const call = part('call', '')
   call.append(part('method', entry.method), ' ', part('path', entry.path.replace(/[^/]{24,}/g, short)))
   wire.append(call)
-  if (!open) wire.append(part('status', entry.status || '–'), part('ms', `${entry.ms} ms`))
+  if (!open) wire.append(part('status', entry.status || '–'), part('took', took(entry.ms)))
   const id = entry.gained || entry.sessionid
   if (id) wire.append(part('id', `${entry.gained ? gained() : carried()} ${short(id)}`))
   return item(kind, part('asked', asked(entry)), part('outcome', outcome(entry)), wire)

@@ -80,6 +80,7 @@ describe('the demo page', () => {
       ['POST', '/login', '200'],
     ])
     assert.deepEqual(seen.refused, [])
+    assert.equal(seen.sessionids.size, 1, 'the watch for session ids sees them')
     await page.reload()
     await a.isIn()
     await a.act('logout')
