@@ -60,8 +60,7 @@ describe('the demo page', () => {
   }
 
   it('is announced by make run', () => {
-    const banner = service.log.join('').split('\n').filter((line) => line.startsWith('  '))
-    assert.match(banner[0], new RegExp(`http://127\\.0\\.0\\.1:${service.port}/$`))
+    assert.match(service.log.join(''), new RegExp(`browser: +http://127\\.0\\.0\\.1:${service.port}/$`, 'm'))
   })
 
   it('logs two phones in as two people', async () => {
