@@ -112,7 +112,7 @@ const en = {
   noNumber: 'No phone number',
   until: (time) => `Session lasts until ${time}`,
   profileAway: 'Logged in (profile not available now)',
-  products: 'See the products',
+  products: 'See products',
   shelf: 'What only logged-in users may see appears here.',
   logout: 'Log out',
   requests: 'What this phone did',
