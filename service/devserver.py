@@ -163,9 +163,9 @@ def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
     return f"""
-  Try it in a browser:  {service}/
-
   MiniGate is ready.  Ctrl-C stops it.
+
+  Try it in a browser:  {service}/
 
   service  {service}
   WeChat   {wechat}

@@ -5,6 +5,7 @@ import { Phone } from './phone.js'
 
 export function makePhone(letter, place, options) {
   const root = document.getElementById('phone').content.cloneNode(true).firstElementChild
+  root.id = `phone-${letter}`
   translate(root)
   place.append(root)
   const phone = new Phone(letter, root, options)

@@ -1,6 +1,7 @@
 /** The page: two phones side by side, and the switches. */
 
 import { makePhone } from './handset.js'
+import { Jump } from './jump.js'
 import { choose, language, onLanguage, t } from './language.js'
 import { Simulator } from './simulator.js'
 import { Switches } from './switches.js'
@@ -34,13 +35,15 @@ async function start() {
     return lack('simulatorAway', simulator.url, `http://127.0.0.1${port}/`)
   }
 
-  find('.phones').hidden = find('.panel').hidden = false
+  find('.phones').hidden = find('.side').hidden = false
+  const jump = new Jump(find('.jump'))
   const place = find('.phones')
   const phones = ['A', 'B'].map((letter) => makePhone(letter, place, { simulator, appid: config.appid }))
   const other = (phone) => phones.find((one) => one !== phone)
   const seconds = config.loginCoalesceMs / 1000
 
   for (const phone of phones) {
+    phone.addEventListener('change', () => jump.showPhone(phone))
     phone.addEventListener('login', ({ detail }) => {
       const second = other(phone)
       if (!second.gate.loggedIn || second.account !== phone.account) return
@@ -54,7 +57,12 @@ async function start() {
     setTimeout(() => phones.forEach((phone) => phone.change({ said: ['shared', seconds] })))
   }
 
-  onLanguage(() => phones.forEach((phone) => phone.relabel()))
+  const relabel = () => {
+    phones.forEach((phone) => phone.relabel())
+    find('.explained').textContent = seconds ? t('coalesced', seconds) : t('strict')
+  }
+  onLanguage(relabel)
+  relabel()
   find('[data-act=together]').addEventListener('click', async () => {
     phones[1].signIn(phones[0].account)
     await Promise.all(phones.map((phone) => phone.work))
@@ -66,7 +74,8 @@ async function start() {
   })
   const onPlugged = () =>
     phones.forEach((phone) => phone.gate.loggedIn && phone.check(phone.state.error ? ['recovered'] : undefined))
-  await new Switches(find('.panel'), { simulator, loginCoalesceMs: config.loginCoalesceMs, onPlugged }).read()
+  const onShown = (broken) => jump.showPanel(broken)
+  await new Switches(find('.panel'), { simulator, onPlugged, onShown }).read()
 }
 
 for (const button of document.querySelectorAll('[data-language]')) {

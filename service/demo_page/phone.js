@@ -17,7 +17,7 @@ export class Phone extends EventTarget {
     this.header = {} // the client reads it anew for each request
     this.own = storageOf(letter)
     this.screen = new Screen(root)
-    this.requests = new Requests(root.querySelector('.requests'), location.origin)
+    this.requests = new Requests(root.querySelector('.requests'))
     this.launch(this.own.get('user') || (letter === 'A' ? 'alice' : 'bob'))
   }
 
@@ -34,7 +34,7 @@ export class Phone extends EventTarget {
     this.gate = gate
     gate.on('login', (answer) => gate === this.gate && this.loggedIn(answer))
     for (const event of ['replaced', 'kicked', 'banned']) {
-      gate.on(event, (error) => gate === this.gate && this.change({ stop: error }))
+      gate.on(event, (error) => gate === this.gate && this.stopped(event, error))
     }
     this.relabel()
     if (gate.loggedIn || (gate.stopped && gate.stopped !== 'logged_out')) this.check()
@@ -46,12 +46,25 @@ export class Phone extends EventTarget {
     this.root.setAttribute('aria-label', t('phoneName', this.letter))
     this.requests.paint()
     this.change({})
+    if (this.state.products) this.showProducts() // their names come from the service
   }
 
   change(news) {
     Object.assign(this.state, news)
     if (this.state.stop || !this.gate.loggedIn) Object.assign(this.state, { user: null, until: null, products: null, renaming: false })
+    if (this.state.stop) this.state.said = null // of the session that has ended
     this.screen.show(this)
+    this.dispatchEvent(new Event('change'))
+  }
+
+  /** How it stands with the user here: `in`, `out`, or `stopped` until the user acts. */
+  get standing() {
+    return this.state.stop ? 'stopped' : this.gate.loggedIn ? 'in' : 'out'
+  }
+
+  stopped(event, error) {
+    this.requests.note(event)
+    this.change({ stop: error })
   }
 
   watch(sent) {

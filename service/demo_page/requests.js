@@ -1,16 +1,17 @@
-/** The list of the requests that a phone made, the newest first. */
+/** The list of what a phone did, the newest first: its requests, and what its client told it. */
 
-import { t } from './language.js'
+import { asked, carried, gained, happened, outcome } from './narration.js'
 
 const MOST = 40
 /** An id: shown are its beginning, which is the user's own, and the end of its secret. */
 const short = (id) => `${id.slice(0, 4)}…${id.slice(-4)}`
 
+const took = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`)
+
 export class Requests {
-  constructor(section, origin) {
+  constructor(section) {
     this.list = section.querySelector('ol')
     this.none = section.querySelector('.none')
-    this.origin = origin
     this.entries = []
     this.paint()
   }
@@ -18,22 +19,28 @@ export class Requests {
   /** Begin an entry; what it returns ends it. */
   add({ method, url, sessionid }) {
     const began = performance.now()
-    const at = new URL(url)
-    const entry = { method, path: at.pathname, ours: at.origin === this.origin, sessionid, status: null }
-    this.entries = [entry, ...this.entries].slice(0, MOST)
-    this.paint()
+    const entry = { method, path: new URL(url).pathname, sessionid, status: null }
+    this.put(entry)
     return (status, text) => {
-      entry.status = status
-      entry.ms = Math.round(performance.now() - began)
-      Object.assign(entry, told(text))
+      Object.assign(entry, { status, ms: Math.round(performance.now() - began) }, told(text))
       this.paint()
     }
+  }
+
+  /** Note that the client raised this event. */
+  note(event) {
+    this.put({ event })
+  }
+
+  put(entry) {
+    this.entries = [entry, ...this.entries].slice(0, MOST)
+    this.paint()
   }
 
   paint() {
     this.none.hidden = this.entries.length > 0
     this.list.hidden = !this.entries.length
-    this.list.replaceChildren(...this.entries.map(line))
+    this.list.replaceChildren(...this.entries.map((entry) => (entry.event ? eventLine(entry) : line(entry))))
   }
 }
 
@@ -47,22 +54,28 @@ function told(text) {
   }
 }
 
+function eventLine({ event }) {
+  return item('event', part('asked', happened(event)))
+}
+
 function line(entry) {
-  const item = document.createElement('li')
-  const status = entry.status === null ? '…' : entry.status || t('noAnswer')
-  const kind = entry.status === null ? 'open' : entry.status >= 200 && entry.status < 400 ? 'good' : 'bad'
-  const path = entry.path.replace(/[^/]{24,}/g, short)
-  item.append(part('method', entry.method), part('path', path), part(`status ${kind}`, status))
-  item.append(part('ms', entry.status === null ? '' : `${entry.ms} ms`))
-  const notes = [
-    entry.ours ? '' : t('toWeChat'),
-    entry.error || '',
-    entry.sessionid ? `sessionid ${short(entry.sessionid)}` : '',
-    entry.gained ? `→ sessionid ${short(entry.gained)}` : '',
-  ]
-  const note = notes.filter(Boolean).join(' · ')
-  if (note) item.append(part('note', note))
-  return item
+  const open = entry.status === null
+  const kind = open ? 'open' : entry.status >= 200 && entry.status < 400 ? 'good' : 'bad'
+  const wire = part('wire', '')
+  const call = part('call', '')
+  call.append(part('method', entry.method), ' ', part('path', entry.path.replace(/[^/]{24,}/g, short)))
+  wire.append(call)
+  if (!open) wire.append(part('status', entry.status || '–'), part('took', took(entry.ms)))
+  const id = entry.gained || entry.sessionid
+  if (id) wire.append(part('id', `${entry.gained ? gained() : carried()} ${short(id)}`))
+  return item(kind, part('asked', asked(entry)), part('outcome', outcome(entry)), wire)
+}
+
+function item(kind, ...parts) {
+  const made = document.createElement('li')
+  made.className = kind
+  made.append(...parts)
+  return made
 }
 
 function part(name, text) {

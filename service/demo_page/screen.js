@@ -17,6 +17,7 @@ export class Screen {
     this.find('.screen').setAttribute('aria-busy', String(Boolean(busy)))
     for (const button of this.root.querySelectorAll('.content button')) button.setAttribute('aria-disabled', String(Boolean(busy)))
     this.find('.avatar input').disabled = Boolean(busy)
+    this.showStanding(phone.standing, stop)
     this.showTold(stop)
     this.showNotice(phone.state)
     this.find('.welcome').hidden = inside || Boolean(stop)
@@ -25,11 +26,19 @@ export class Screen {
     this.find('[data-act=products]').hidden = Boolean(stop)
     if (inside) this.showMe(phone.state)
     this.showGoods(phone.state.products)
+    this.find('.shelf').hidden = !inside || Boolean(stop || phone.state.products)
+  }
+
+  showStanding(standing, stop) {
+    const replaced = stop && stop.error === 'session_replaced'
+    const words = { in: 'standingIn', out: 'standingOut', stopped: replaced ? 'standingReplaced' : 'standingStopped' }
+    this.find('.standing').className = `standing ${standing}`
+    this.find('.standing .dot').className = `dot ${standing}`
+    this.find('.standing span').textContent = t(words[standing])
   }
 
   showTold(stop) {
     const told = this.find('.told')
-    const fresh = told.hidden && stop
     told.hidden = !stop
     if (!stop) return
     const [what, next] = explain(stop, language())
@@ -37,7 +46,6 @@ export class Screen {
     this.find('.told-what').textContent = what
     this.find('.told-when').textContent = at ? t('toldWhen', timeOf(new Date(at * 1000))) : ''
     this.find('.told-hint').textContent = stop.error === 'session_replaced' ? t('replacedHint') : next
-    if (fresh) told.scrollIntoView({ block: 'nearest' })
   }
 
   showNotice({ busy, slow, retrying, error, said }) {
@@ -77,13 +85,21 @@ export class Screen {
     goods.hidden = !products
     const lines = (products || []).map((product) => {
       const item = document.createElement('li')
-      const name = document.createElement('span')
-      const price = document.createElement('span')
-      name.textContent = product.name
-      price.textContent = PRICE.format(product.priceFen / 100)
-      item.append(name, price)
+      item.append(
+        piece('picture', product.name[0]),
+        piece('product', product.name),
+        piece('price', PRICE.format(product.priceFen / 100))
+      )
+      item.firstChild.setAttribute('aria-hidden', 'true')
       return item
     })
     goods.replaceChildren(...lines)
   }
+}
+
+function piece(name, text) {
+  const span = document.createElement('span')
+  span.className = name
+  span.textContent = text
+  return span
 }

@@ -11,9 +11,9 @@ const FAULTS = {
 const SEEN = { normal: 'seenNormal', slow: 'seenSlow', broken: 'seenBroken', busy: 'seenBusy' }
 
 export class Switches {
-  /** `onPlugged` hears when Redis is back. */
-  constructor(root, { simulator, loginCoalesceMs, onPlugged }) {
-    Object.assign(this, { root, simulator, loginCoalesceMs, onPlugged })
+  /** `onPlugged` hears when Redis is back, `onShown` whether anything is made to fail. */
+  constructor(root, { simulator, onPlugged, onShown }) {
+    Object.assign(this, { root, simulator, onPlugged, onShown })
     this.find = (selector) => root.querySelector(selector)
     this.state = { wechat: 'normal', plugged: true, failed: false } // `plugged` is null without a plug
     for (const radio of root.querySelectorAll('[name=wechat]')) {
@@ -62,7 +62,6 @@ export class Switches {
 
   show() {
     const { wechat, plugged, failed } = this.state
-    const seconds = this.loginCoalesceMs / 1000
     this.find(`[name=wechat][value=${wechat}]`).checked = true
     this.find('.wechat .seen').textContent = t(SEEN[wechat])
     const button = this.find('[role=switch]')
@@ -71,8 +70,8 @@ export class Switches {
     this.find('.state').textContent = t(plugged === false ? 'unplugged' : 'plugged')
     const seen = plugged === null ? 'noPlug' : plugged ? 'seenPlugged' : 'seenUnplugged'
     this.find('.redis .seen').textContent = t(seen)
-    this.find('.explained').textContent = seconds ? t('coalesced', seconds) : t('strict')
     this.find('.panel-fault').hidden = !failed
     this.find('.panel-fault').textContent = failed ? t('controlFailed') : ''
+    this.onShown(wechat !== 'normal' || plugged === false)
   }
 }

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sanic import Blueprint
 from sanic.response import HTTPResponse
 
-from service.answers import headers_for, success
+from service.answers import headers_for, prefers_english, success
 from service.errors import NotFound
 
 if TYPE_CHECKING:
@@ -30,17 +30,22 @@ _KINDS: Final = {
     ".svg": "image/svg+xml",
 }
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_PRODUCTS = (
-    {"id": 1, "name": "明前龙井 50g", "priceFen": 12800},
-    {"id": 2, "name": "青花盖碗", "priceFen": 8600},
-    {"id": 3, "name": "竹制茶则", "priceFen": 1900},
+_PRODUCTS: Final = (
+    (1, "明前龙井 50g", "Longjing green tea, 50 g", 12800),
+    (2, "青花盖碗", "Blue-and-white gaiwan", 8600),
+    (3, "竹制茶则", "Bamboo tea scoop", 1900),
 )
 
 
 @demo.get("/wx/products/list")
 async def list_products(request: AppRequest) -> HTTPResponse:
     """What a shop would show to a logged-in user. Prices in fen."""
-    return success(request, {"products": _PRODUCTS})
+    english = prefers_english(request)
+    products = [
+        {"id": number, "name": en if english else zh, "priceFen": fen}
+        for number, zh, en, fen in _PRODUCTS
+    ]
+    return success(request, {"products": products})
 
 
 @demo.get("/demo/config.json", ctx_public=True)

@@ -110,6 +110,7 @@ def create_app(
         _add_route(app, handler, path, method)
     for path in {path for _, path, _ in _CONTROL if path != "/"}:
         _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
+    app.register_middleware(cors.refuse_strangers, "request")
     app.register_middleware(cors.allow_pages, "response")
     app.before_server_stop(redis_plug.restore)
 

@@ -1,23 +1,38 @@
-"""Leave for web pages to call the /sim/ routes from another port."""
+"""Leave for web pages of this machine to call the /sim/ routes from another port."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from sanic.response import empty
+from sanic.response import empty, json
 
 if TYPE_CHECKING:
     from sanic.response import BaseHTTPResponse, HTTPResponse
 
     from service.simulator.context import SimulatorRequest
 
-_PREFIX = "/sim/"
+_PREFIX: Final = "/sim/"
+_STRANGER: Final = "a web page may call this only from the host that the simulator is on"
+
+
+async def refuse_strangers(request: SimulatorRequest) -> HTTPResponse | None:
+    """Turn away pages from elsewhere.
+
+    A browser sends them without asking first, and hides only the answer: any
+    site that a developer visits could pull the plug.
+    """
+    if not request.path.startswith(_PREFIX) or _origin(request) is None or _is_ours(request):
+        return None
+    return json({"error": _STRANGER}, status=403)
 
 
 async def allow_pages(request: SimulatorRequest, response: BaseHTTPResponse) -> None:
-    """Let any page read the answer, errors included: nobody here is real."""
-    if request.path.startswith(_PREFIX):
-        response.headers["Access-Control-Allow-Origin"] = "*"
+    """Let a page of the same host read the answer, errors included."""
+    origin = _origin(request)
+    if origin is not None and request.path.startswith(_PREFIX) and _is_ours(request):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
 
 
 async def preflight(_: SimulatorRequest) -> HTTPResponse:
@@ -29,3 +44,17 @@ async def preflight(_: SimulatorRequest) -> HTTPResponse:
             "Access-Control-Max-Age": "600",
         }
     )
+
+
+def _origin(request: SimulatorRequest) -> str | None:
+    return request.headers.getone("origin", None)
+
+
+def _is_ours(request: SimulatorRequest) -> bool:
+    """Whether the page came from the name or address that it calls, at whatever port."""
+    try:
+        page = urlsplit(_origin(request) or "").hostname
+        called = urlsplit(f"//{request.headers.getone('host', '')}").hostname
+    except ValueError:  # no URL at all
+        return False
+    return page is not None and page == called

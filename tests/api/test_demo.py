@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.app import create_app
 from tests.support.running import running_service
 from tests.support.settings import APPID
 
@@ -31,7 +30,7 @@ async def text_of(api: Api, path: str) -> str:
 
 async def test_the_page_names_only_files_that_are_there(api: Api) -> None:
     page = await text_of(api, "/")
-    named = re.findall(r'(?:src|href)="([^"]*)"', page)
+    named = re.findall(r'(?:src|href)="([^"#]+)"', page)
     assert len(named) >= 5
     for path in named:
         assert path.startswith("/demo/")
@@ -71,10 +70,10 @@ async def test_nothing_but_our_own_files_and_the_simulator_may_be_loaded(
 
 @pytest.mark.parametrize("name", ASSETS)
 def test_no_part_of_it_reaches_for_another_host(name: str) -> None:
-    # The one of the SVG is a name, not an address; the others are filled in.
+    # That of an SVG is a name, not an address; the others are filled in.
     urls = set(re.findall(r"https?://[^\s'\"`]*", (PAGE / name).read_text()))
-    assert (
-        all(url.startswith(("http://127.0.0.1", "http://${")) for url in urls) or name == "icon.svg"
+    assert name.endswith(".svg") or all(
+        url.startswith(("http://127.0.0.1", "http://${")) for url in urls
     )
 
 
@@ -100,11 +99,25 @@ async def test_with_another_wechat_there_is_no_simulator(
         assert "connect-src 'self';" in policy
 
 
+@pytest.mark.parametrize(
+    ("language", "name"), [("zh-CN", "明前龙井 50g"), ("en", "Longjing green tea, 50 g")]
+)
+async def test_the_products_have_names_in_both_languages(
+    api: Api, simulator: Simulator, language: str, name: str
+) -> None:
+    login = await api.login(await simulator.code())
+    headers = {"sessionid": login.data["sessionid"], "Accept-Language": language}
+    products = (await api.ask("GET", "/wx/products/list", headers=headers)).data["products"]
+    assert products[0] == {"id": 1, "name": name, "priceFen": 12800}
+    assert len(products) == 3
+
+
 @pytest.mark.parametrize("production", [{"environment": "production"}, {"dyno": "web.1"}])
-def test_production_has_none_of_it(
+async def test_production_has_none_of_it(
     settings: Callable[..., Settings], production: dict[str, str]
 ) -> None:
-    app = create_app(settings=settings(**production), name=f"minigate-{next(iter(production))}")
-    paths = {f"/{route.path}" for route in app.router.routes}
-    assert "/login" in paths
-    assert not {path for path in paths if path == "/" or path.startswith(("/demo", "/wx/products"))}
+    async with running_service(settings(**production)) as api:
+        assert (await api.ask("GET", "/livez")).status == 200
+        for path in ("/", "/demo/config.json", "/demo/page.js", "/wx/products/list"):
+            answer = await api.ask("GET", path)
+            assert (answer.status, answer.code) == (404, 40400), path

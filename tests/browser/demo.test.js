@@ -31,9 +31,16 @@ describe('the demo page', () => {
     await a.root.waitFor()
   })
   afterEach(async () => {
+    const shown = await page.evaluate(() => document.documentElement.outerHTML)
     await page.evaluate(() => localStorage.clear())
     await page.close()
     assert.deepEqual(seen.faults, [])
+    for (const sessionid of seen.sessionids) {
+      const [, secret] = sessionid.split('.')
+      assert.ok(secret.length > 40)
+      assert.deepEqual(seen.urls.filter((url) => url.includes(secret)), [], 'no session id in a URL')
+      assert.ok(!shown.includes(secret.slice(0, 12)) && !shown.includes(secret.slice(-12)), 'no session id on the page')
+    }
   })
 
   async function control(method, path, body) {
@@ -53,12 +60,12 @@ describe('the demo page', () => {
   }
 
   it('is announced by make run', () => {
-    const banner = service.log.join('').split('\n').filter((line) => line.startsWith('  '))
-    assert.match(banner[0], new RegExp(`http://127\\.0\\.0\\.1:${service.port}/$`))
+    assert.match(service.log.join(''), new RegExp(`browser: +http://127\\.0\\.0\\.1:${service.port}/$`, 'm'))
   })
 
   it('logs two phones in as two people', async () => {
     await shoot(page, 'idle')
+    assert.deepEqual([await a.requests(), await b.requests()], [[], []], 'no login before anybody acts')
     await a.act('login')
     await b.act('login')
     assert.notEqual(await a.isIn(), await b.isIn())
@@ -72,6 +79,7 @@ describe('the demo page', () => {
       ['POST', '/login', '200'],
     ])
     assert.deepEqual(seen.refused, [])
+    assert.equal(seen.sessionids.size, 1, 'the watch for session ids sees them')
     await page.reload()
     await a.isIn()
     await a.act('logout')
@@ -90,6 +98,10 @@ describe('the demo page', () => {
     await a.says('您的账号已在其他设备登录', a.told)
     assert.match(await a.root.locator('.told-when').innerText(), /\d\d:\d\d:\d\d/)
     await b.says('欢迎回来')
+    await a.notes('会话已被取代')
+    await a.notes('客户端事件 replaced')
+    assert.equal(await a.notice.innerText(), '')
+    await a.root.locator('.standing', { hasText: '被顶下线' }).waitFor()
     await shoot(page, 'first-replaced')
     const sent = [await a.requests(), await b.requests()]
     await pause(2500)
@@ -98,6 +110,9 @@ describe('the demo page', () => {
     await b.goods.first().waitFor()
     await page.reload()
     await a.says('您的账号已在其他设备登录', a.told)
+    await b.isIn()
+    assert.equal(await a.root.locator('[data-act=products]').isVisible(), false)
+    assert.deepEqual(await a.requests(), [], 'stays logged out')
     await pause(COALESCED_MS)
     await a.act('here')
     await a.isIn()
@@ -203,12 +218,15 @@ describe('the demo page', () => {
     await b.act('login')
     await a.says('会话服务暂不可用')
     await b.says('会话服务暂不可用')
-    await shoot(page, 'redis-unplugged')
+    await a.notes('Redis 没有应答')
+    await a.root.locator('.standing', { hasText: '已登录' }).waitFor()
+    await shoot(page, 'redis-down')
     assert.equal(await plug.getAttribute('aria-checked'), 'false')
     await plug.click()
     await a.says('您一直保持登录')
     await a.act('products')
     await a.goods.first().waitFor()
+    assert.equal((await a.requests()).filter(([, path]) => path === '/login').length, 1, 'the same session')
     await b.act('login')
     await b.isIn()
     assert.deepEqual([...new Set(seen.refused)], [503])
@@ -224,6 +242,8 @@ describe('the demo page', () => {
     await pause(COALESCED_MS)
     await b.act('login')
     await a.says('Your account has logged in on another device', a.told)
+    await b.act('products')
+    await b.goods.first().waitFor()
     await shoot(page, 'english')
     const words = (await page.locator('main').innerText()).replaceAll(/用户\w+/g, '') // their nicknames
     assert.doesNotMatch(words, /[\u4e00-\u9fff]/)
@@ -250,6 +270,19 @@ describe('the demo page', () => {
     await page.locator('.redis [aria-checked=true]').waitFor(PATIENCE)
   })
 
+  it('leads from phone to phone where there is room for one only', async () => {
+    await page.setViewportSize(SIZES[390])
+    const link = page.locator('.jump [href="#phone-B"]')
+    await b.act('login')
+    await b.isIn()
+    await link.locator('.dot.in').waitFor()
+    await page.evaluate(() => scrollTo(0, 0))
+    await link.click()
+    await page.waitForFunction(() => document.querySelector('#phone-B').getBoundingClientRect().top < 100)
+    await page.setViewportSize(SIZES[1280])
+    assert.equal(await link.isVisible(), false)
+  })
+
   it('works under the name localhost as well', async () => {
     const other = await openPage(browser.context, `http://localhost:${service.port}/`)
     const phone = new PhoneOnPage(other.page, 0)
@@ -262,7 +295,7 @@ describe('the demo page', () => {
   it('says so where the simulator cannot be reached', async () => {
     const away = await browser.context.newPage()
     await away.route(`${service.simulatorUrl}/**`, (route) => route.abort())
-    await away.setViewportSize(SIZES.narrow)
+    await away.setViewportSize(SIZES[390])
     await away.goto(service.url)
     await away.locator('.missing', { hasText: '连不上微信模拟器' }).waitFor()
     assert.equal(await away.locator('.phone').count(), 0)

@@ -1,10 +1,12 @@
 /** A Chromium that goes nowhere but to this machine, and pages in it that are watched. */
 'use strict'
 
+const assert = require('node:assert/strict')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { chromium } = require('playwright-core')
+const { lookFaults } = require('./look.js')
 const { ROOT } = require('./service.js')
 
 const SHOTS = path.join(ROOT, 'build/e2e')
@@ -19,7 +21,7 @@ const FLAGS = [
   // No name but loopback's leads anywhere.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ]
-const SIZES = { wide: { width: 1280, height: 900 }, narrow: { width: 390, height: 844 } }
+const SIZES = { 1280: { width: 1280, height: 900 }, 390: { width: 390, height: 844 } }
 /** What the browser itself says of an answer that is no 2xx; the page has no part in it. */
 const REFUSED = /^Failed to load resource: the server responded with a status of (\d+)/
 
@@ -27,7 +29,7 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 async function openBrowser(locale) {
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'minigate-chromium-'))
   const executablePath = process.env.CHROMIUM || '/usr/bin/chromium'
-  const options = { executablePath, args: FLAGS, locale, viewport: SIZES.wide, timezoneId: 'Asia/Shanghai' }
+  const options = { executablePath, args: FLAGS, locale, viewport: SIZES[1280], timezoneId: 'Asia/Shanghai' }
   const context = await chromium.launchPersistentContext(profile, options)
   const close = async () => {
     await context.close()
@@ -36,10 +38,13 @@ async function openBrowser(locale) {
   return { context, close }
 }
 
-/** The demo page, and what went wrong on it: `faults` should stay empty, `refused` are statuses. */
+/**
+ * The demo page, and what went wrong on it: `faults` should stay empty, `refused` are statuses.
+ * `urls` is where it went, `sessionids` what it was given there.
+ */
 async function openPage(context, url) {
   const page = await context.newPage()
-  const seen = { page, faults: [], refused: [] }
+  const seen = { page, faults: [], refused: [], urls: [], sessionids: new Set() }
   page.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type())) return
     const refused = REFUSED.exec(message.text())
@@ -48,6 +53,9 @@ async function openPage(context, url) {
   })
   page.on('pageerror', (fault) => seen.faults.push(String(fault)))
   page.on('request', (request) => {
+    seen.urls.push(request.url())
+    const { sessionid } = request.headers()
+    if (sessionid) seen.sessionids.add(sessionid)
     const { hostname } = new URL(request.url())
     if (!['127.0.0.1', 'localhost'].includes(hostname)) seen.faults.push(`asked ${request.url()}`)
   })
@@ -55,16 +63,15 @@ async function openPage(context, url) {
   return seen
 }
 
-/** Both sizes, the whole page, for somebody to look at; fails where something sticks out. */
+/** Both sizes, the whole page, for somebody to look at; fails where something sticks out or is hard to read. */
 async function shoot(page, name) {
   fs.mkdirSync(SHOTS, { recursive: true })
   for (const [size, viewport] of Object.entries(SIZES)) {
     await page.setViewportSize(viewport)
-    const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-    if (excess > 0) throw new Error(`${name}: ${excess} px too wide at ${viewport.width} px`)
+    assert.deepEqual(await page.evaluate(lookFaults), [], `${name} at ${size} px`)
     await page.screenshot({ path: path.join(SHOTS, `${name}-${size}.png`), fullPage: true })
   }
-  await page.setViewportSize(SIZES.wide)
+  await page.setViewportSize(SIZES[1280])
 }
 
 module.exports = { SIZES, openBrowser, openPage, shoot }

@@ -24,8 +24,13 @@ class PhoneOnPage {
   /** Wait for words on the screen. */
   async says(text, place = this.notice) {
     await place.filter({ hasText: text }).waitFor(PATIENCE)
-    const shown = await this.root.locator('.screen').innerText()
+    const shown = await this.root.innerText()
     assert.doesNotMatch(shown, /[{}]|undefined|null|\bNaN\b/, 'no raw data where words belong')
+  }
+
+  /** Wait for words in the list of what the phone did. */
+  async notes(text) {
+    await this.root.locator('.requests li').filter({ hasText: text }).first().waitFor(PATIENCE)
   }
 
   async isIn() {
@@ -35,7 +40,7 @@ class PhoneOnPage {
 
   /** [method, path, status] of each request, the oldest first. */
   async requests() {
-    const lines = await this.root.locator('.requests li').all()
+    const lines = await this.root.locator('.requests li:not(.event)').all()
     const read = (line) => Promise.all(['.method', '.path', '.status'].map((part) => line.locator(part).innerText()))
     return (await Promise.all(lines.map(read))).reverse()
   }

@@ -20,15 +20,41 @@ ORIGIN = {"origin": "http://127.0.0.1:8000"}
 def test_a_browser_that_asks_first_is_told_yes(client: Client, path: str) -> None:
     answer = client.call("options", f"/sim/{path}", headers=ORIGIN)
     assert (answer.status, answer.body) == (204, b"")
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-origin"] == ORIGIN["origin"]
     assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
     assert answer.headers["access-control-allow-headers"] == "content-type"
 
 
 @pytest.mark.parametrize("path", ["/sim/stats", "/sim/login", "/sim/nowhere"])
-def test_a_page_may_read_every_answer_errors_too(client: Client, path: str) -> None:
+def test_a_page_of_this_host_may_read_every_answer_errors_too(client: Client, path: str) -> None:
     answer = client.get(path, headers=ORIGIN)
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-origin"] == ORIGIN["origin"]
+    assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.com",
+        "http://127.0.0.1.example.com:8000",
+        "http://localhost:8000",  # the client calls 127.0.0.1
+        "http://[::1",
+        "null",
+        "",
+    ],
+)
+def test_a_page_from_elsewhere_changes_nothing(client: Client, origin: str) -> None:
+    body = b'{"kind": "html_502"}'
+    answer = client.call("post", "/sim/faults", content=body, headers={"origin": origin})
+    assert answer.status == 403
+    assert "access-control-allow-origin" not in answer.headers
+    assert client.get("/sim/faults").json()["active"] == []
+
+
+def test_what_is_no_page_may_do_everything(client: Client) -> None:
+    answer = client.post("/sim/faults", {"kind": "html_502"})
+    assert answer.status == 200
+    assert "access-control-allow-origin" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/", target()])
