@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock clean
+.PHONY: help setup run test e2e check format lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,14 @@ run: $(STAMP) ## start the service, with stand-ins for what is not configured
 
 test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 	$(BIN)/pytest $(T)
+
+e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
+	tests/browser/chromium.sh
+	for suite in miniprogram browser; do npm --prefix tests/$$suite ci --no-audit --no-fund || exit; done
+	npm --prefix tests/miniprogram run types
+	npm --prefix tests/miniprogram run size
+	npm --prefix tests/miniprogram test
+	npm --prefix tests/browser test
 
 check: $(STAMP) ## lint, formatting, types, Procfile
 	$(BIN)/ruff check .
