@@ -49,7 +49,9 @@ function run(name, source, suite, pattern) {
   return new Promise((done) => child.on('close', (status) => done({ status, printed: printed.join('') })))
 }
 
-test('mutants', { concurrency: 3 }, async (t) => {
+const skip = process.env.E2E_LONG !== '1' && 'takes minutes: E2E_LONG=1 runs them'
+
+test('mutants', { concurrency: 3, skip }, async (t) => {
   const suites = [...new Set(MUTANTS.map(([, , suite]) => suite))]
   const controls = suites.map((suite) =>
     t.test(`control: ${suite}.test.js passes with a copy that is whole`, async () => {
