@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import random
 import secrets
+import shutil
+import sys
 import time
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
@@ -46,6 +49,15 @@ if TYPE_CHECKING:
 pytestmark = LINUX_ONLY
 
 UNAVAILABLE: Final = (503, 50300)
+
+
+@pytest.fixture(autouse=True)
+def users(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is there, for every service that a test starts: logins need one."""
+    shutil.copy(empty_database, tmp_path / "users.db")
+    database = f"sqlite:///{tmp_path / 'users.db'}"
+    complete = functools.partial(make_settings, database_url=database)
+    monkeypatch.setattr(sys.modules[__name__], "make_settings", complete)
 
 
 @pytest.fixture
