@@ -55,6 +55,11 @@ class SessionRecord:
         raise NotOurRecord
 
     @property
+    def handle(self) -> str:
+        """Whose it is."""
+        return str(self.fields["h"])
+
+    @property
     def ended(self) -> str | None:
         """Why an operator ended the session; None while it lives."""
         return self.fields.get("end")

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from service.errors import SessionStoreUnavailable
+from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
+from service.stores.primaries import OnePrimary
+from service.stores.primary import Primary
 from service.stores.scripts import Script, Scripts
 
 
@@ -22,13 +25,16 @@ class ScriptedRedis:
     async def time(self) -> tuple[int, int]:
         return int(time.time()), 0
 
-    async def evalsha(self, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any) -> Any:
+    async def execute_command(
+        self, _evalsha: str, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any
+    ) -> Any:
         self.deadlines.append(deadline)
         return self.replies.pop(0)
 
 
 def scripts(redis: ScriptedRedis) -> Scripts:
-    return Scripts(redis, budget=0.2, outage=OutageLog("redis"))  # type: ignore[arg-type] # enough of one
+    primary = Primary(redis)  # type: ignore[arg-type] # enough of one
+    return Scripts(Keyspace(OnePrimary(primary), budget=0.2), outage=OutageLog("redis"))
 
 
 def now_ms() -> int:
