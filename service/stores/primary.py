@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Command = tuple[str | bytes | int, ...]
 
 _SLOTS: Final = 16384
-_CONFIRMATION_MS: Final = 1000
+_MARK_MS: Final = 1
+"""How long a key lives that is only written to be waited for."""
 _MARGIN_SECONDS: Final = 0.02
 
 
@@ -78,7 +79,7 @@ class Primary:
             prefix: list[Command] = [("ASKING",)] if asking else []
             reply = (await _exchange(connection, [*prefix, command]))[-1]
             _raise_if_error(reply)
-            mark = ("SET", f"{{{key}}}:confirm", "", "PX", _CONFIRMATION_MS)
+            mark = ("SET", f"{{{key}}}:confirm", "", "PX", _MARK_MS)
             _raise_if_error((await _exchange(connection, [*prefix, mark]))[-1])
             await self._wait(connection, replicas, give_up)
             return reply

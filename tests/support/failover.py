@@ -101,7 +101,9 @@ class Load:
         self.revived = 0
         """Replaced sessions that were let in."""
         self.lost = 0
-        """Sessions that ended though nobody ended them."""
+        """Sessions of those who stay that were refused."""
+        self.undone = 0
+        """Sessions of those who move that were refused though their login was answered 200."""
         self._last_refusal = {"check": 0.0, "login": 0.0}
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,6 +121,10 @@ class Load:
     async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         await asyncio.gather(*self._tasks)
+
+    @property
+    def damage(self) -> str:
+        return f"lost {self.lost}, undone {self.undone}, revived {self.revived}"
 
     def window(self, kind: str, *, since: float) -> float:
         """Seconds until the last 503 after `since`."""
@@ -173,7 +179,7 @@ class Load:
         if mover.current:
             came, shown = await verify(self._api, mover.current)
             self._judge(came, shown, mover)
-            self.lost += came in _DEAD and not mover.uncertain
+            self.undone += came in _DEAD and not mover.uncertain
         for former in {*mover.replaced[-1:], *random.sample(mover.replaced, bool(mover.replaced))}:
             came, shown = await verify(self._api, former)
             self._judge(came, shown, mover)

@@ -66,12 +66,6 @@ class RedisProcess:
         """What ROLE says: its part, and in the case of a primary its replicas."""
         return list(self.client.execute_command("ROLE"))
 
-    @property
-    def clients(self) -> int:
-        """Connections of clients, without those of replicas, sentinels and this test."""
-        names = [str(one.get("lib-name")) for one in self.client.client_list(_type="normal")]
-        return sum("redis-py" not in name for name in names) - 1
-
     def start(self) -> None:
         self._home.mkdir(exist_ok=True)
         place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home)]
@@ -142,7 +136,8 @@ class RedisServers:
 
     def replicas_of(self, primary: RedisProcess) -> list[RedisProcess]:
         """Those whose link to it is up, by its own account."""
-        ports = {int(replica[1]) for replica in primary.role[2]}
+        part, *rest = primary.role
+        ports = {int(replica[1]) for replica in rest[1]} if part == b"master" else set()
         return [node for node in self.nodes if node.port in ports]
 
 
