@@ -1,4 +1,8 @@
-"""`python -m service`: the service, and in development whatever it lacks."""
+"""`python -m service`: the service, and in development whatever it lacks.
+
+What takes long to import is imported where it is needed: who has made a mistake
+in the settings is told at once.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,6 @@ import logging
 import sys
 from functools import partial
 
-from sanic import Sanic
-from sanic.worker.loader import AppLoader
-
-from service import logs, watchdog
-from service.app import create_app
-from service.bootstrap import migrate
 from service.listening import PortTaken, refuse_taken_port
 from service.settings import ConfigError, Settings, load_settings
 
@@ -47,6 +45,12 @@ def main(arguments: list[str]) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve on HOST:PORT with WEB_CONCURRENCY workers until SIGTERM or SIGINT."""
+    from sanic import Sanic  # noqa: PLC0415
+    from sanic.worker.loader import AppLoader  # noqa: PLC0415
+
+    from service import watchdog  # noqa: PLC0415
+    from service.app import create_app  # noqa: PLC0415
+
     loader = AppLoader(factory=partial(create_app, settings=settings))
     app = loader.load()
     app.prepare(
@@ -82,6 +86,9 @@ def _serve_with_stand_ins(settings: Settings) -> None:
 def _migrate(settings: Settings) -> int:
     if settings.database_url is None or not settings.secret_keys:
         return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
+    from service import logs  # noqa: PLC0415
+    from service.bootstrap import migrate  # noqa: PLC0415
+
     logs.configure(settings)
     try:
         sealed_anew, lost = asyncio.run(migrate(settings))

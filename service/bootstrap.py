@@ -28,10 +28,9 @@ from service.wechat.http import WeChatHttp, open_http
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from service.ports import AvatarStore, SessionStore
     from service.settings import Settings
+    from service.stores.sql_connection import SqlDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(sessions.aclose)
         markers = CodeMarkers(redis, settings, scripts, outage)
 
-        engine = _open_database(settings)
-        stack.push_async_callback(engine.dispose)
-        users = SqlUsers(engine, _keyring(settings, "phone"), OutageLog("sql"))
+        database = _open_database(settings)
+        stack.push_async_callback(database.aclose)
+        users = SqlUsers(database, _keyring(settings, "phone"), OutageLog("sql"))
         avatars = AvatarFiles(open_files(settings.avatar_store), OutageLog("avatars"))
 
         session = await stack.enter_async_context(open_http(settings))
@@ -138,16 +137,16 @@ async def migrate(settings: Settings) -> tuple[int, int]:
     """
     from service.stores.migrate import upgrade  # noqa: PLC0415 # 9 MB that no worker needs
 
-    engine = _open_database(settings)
+    database = _open_database(settings)
     try:
-        await upgrade(engine)
-        users = SqlUsers(engine, _keyring(settings, "phone"), OutageLog("sql"))
+        await upgrade(database)
+        users = SqlUsers(database, _keyring(settings, "phone"), OutageLog("sql"))
         return await users.reseal()
     finally:
-        await engine.dispose()
+        await database.aclose()
 
 
-def _open_database(settings: Settings) -> AsyncEngine:
+def _open_database(settings: Settings) -> SqlDatabase:
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set")
     return connect_sql(

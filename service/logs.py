@@ -73,11 +73,9 @@ def configure(settings: Settings) -> None:
             }
         },
         "root": {"level": settings.log_level, "handlers": ["stderr"]},
-        # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's,
-        # and that of the SQLite driver, which prints what is written.
+        # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's.
         "loggers": {
-            name: {"level": "WARNING"}
-            for name in ("sanic.root", "sanic.server", "alembic", "aiosqlite")
+            name: {"level": "WARNING"} for name in ("sanic.root", "sanic.server", "alembic")
         },
     }
     logging.config.dictConfig(config)

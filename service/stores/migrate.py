@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Final
 from alembic import command
 from alembic.config import Config
 
-from service.stores.sql_connection import WRITE
-
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from service.stores.sql_connection import SqlDatabase
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
-async def upgrade(engine: AsyncEngine) -> None:
+async def upgrade(database: SqlDatabase) -> None:
     """Run the migrations that are missing; in one transaction, so all or none."""
-    async with engine.execution_options(**{WRITE: True}).begin() as connection:
-        await connection.run_sync(_upgrade)
+    await database.write(_upgrade)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -6,14 +6,14 @@ redis-py 8.1 needs three things said:
   that a connection out of the pool has no unread bytes, and a stray reply would
   be handed to the next caller (redis/redis-py#4252).
 * time-outs and an asyncio `Retry`, on the pool: a client from a URL has none.
-* a bounded, blocking pool with a short wait: more connections than a dozen
-  only add latency, and hosted plans count them.
+* a bounded, blocking pool, waited for no longer than for a reply: more
+  connections than a dozen only add latency, and hosted plans count them.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.stores.outage import OutageLog
     from service.stores.primaries import Primaries
-
-_POOL_WAIT_SECONDS: Final = 0.25
 
 
 def open_keyspace(settings: Settings, outage: OutageLog) -> Keyspace:
@@ -89,7 +87,7 @@ def _habits(settings: Settings) -> dict[str, Any]:
     timeout = settings.redis_timeout_ms / 1000
     return {
         "max_connections": settings.redis_max_connections,
-        "timeout": _POOL_WAIT_SECONDS,
+        "timeout": timeout,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), 1),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, event, select, text
 
 from service.errors import PhoneTaken, UserStoreUnavailable
 from service.models import Phone, UserIdentity, WeChatIdentity
@@ -17,16 +18,16 @@ from service.stores.migrate import upgrade
 from service.stores.outage import OutageLog
 from service.stores.sql_connection import connect_sql
 from service.stores.sql_schema import identities, metadata, phones, unions, users
-from service.stores.sql_users import DEFAULT_AVATAR, SqlUsers
+from service.stores.sql_users import SqlUsers
+from service.stores.user_rows import DEFAULT_AVATAR
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from service.models import Arrival
+    from service.stores.sql_connection import SqlDatabase
     from tests.support.postgres import Postgres
 
 PHONE = Phone("+86 13800000001")
@@ -35,34 +36,46 @@ OTHER_APP = "wxother"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
     if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path / 'users.db'}"
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        address = server.database()
-    engine = connect_sql(address, pool_size=5)
-    await upgrade(engine)
-    yield engine
-    await engine.dispose()
+        return f"sqlite:///{tmp_path / 'users.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()
 
 
 @pytest.fixture
-def store(engine: AsyncEngine) -> SqlUsers:
-    return make_store(engine)
+async def database(address: str) -> AsyncIterator[SqlDatabase]:
+    """A database with all tables."""
+    async with opened(address) as database:
+        await upgrade(database)
+        yield database
 
 
-def make_store(engine: AsyncEngine, *ring: str) -> SqlUsers:
-    return SqlUsers(engine, Keyring(ring or (SECRET_KEY,), purpose="phone"), OutageLog("sql"))
+@asynccontextmanager
+async def opened(address: str) -> AsyncIterator[SqlDatabase]:
+    database = connect_sql(address, pool_size=5)
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+@pytest.fixture
+def store(database: SqlDatabase) -> SqlUsers:
+    return make_store(database)
+
+
+def make_store(database: SqlDatabase, *ring: str) -> SqlUsers:
+    return SqlUsers(database, Keyring(ring or (SECRET_KEY,), purpose="phone"), OutageLog("sql"))
 
 
 def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
     return WeChatIdentity(openid, secrets.token_bytes(16), unionid)
 
 
-async def count(engine: AsyncEngine, table: Any) -> int:
-    async with engine.connect() as db:
-        return len((await db.execute(select(table))).all())
+async def count(database: SqlDatabase, table: Any) -> int:
+    return len(await database.read(lambda db: db.execute(select(table)).all()))
 
 
 async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: SqlUsers) -> None:
@@ -78,15 +91,17 @@ async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: S
 
 
 async def test_a_hundred_users_arriving_twenty_times_at_once_are_a_hundred_rows(
-    engine: AsyncEngine,
+    address: str, database: SqlDatabase
 ) -> None:
-    workers = [make_store(engine) for _ in range(4)]
     answers: list[Arrival] = []
-    for start in range(0, 100, 5):
-        answers += await asyncio.gather(
-            *(workers[i % 4].arrive(APPID, identity(f"o{start + i % 5}")) for i in range(100))
-        )
-    assert await count(engine, users) == await count(engine, identities) == 100
+    async with AsyncExitStack() as stack:
+        # As in four workers, none of which knows of the others.
+        workers = [make_store(await stack.enter_async_context(opened(address))) for _ in range(4)]
+        for start in range(0, 100, 5):
+            answers += await asyncio.gather(
+                *(workers[i % 4].arrive(APPID, identity(f"o{start + i % 5}")) for i in range(100))
+            )
+    assert await count(database, users) == await count(database, identities) == 100
     assert sum(answer.is_new for answer in answers) == 100
     assert len({answer.user.id for answer in answers}) == 100
 
@@ -105,7 +120,7 @@ async def test_a_unionid_joins_one_person_across_apps(store: SqlUsers) -> None:
 
 
 async def test_two_apps_first_logins_of_one_person_at_once_are_one_user(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     for person in range(10):
         arrivals = await asyncio.gather(
@@ -115,7 +130,7 @@ async def test_two_apps_first_logins_of_one_person_at_once_are_one_user(
             )
         )
         assert len({one.user.id for one in arrivals}) == 1
-    assert await count(engine, users) == 10
+    assert await count(database, users) == 10
 
 
 async def test_a_unionid_that_appears_later_is_kept(store: SqlUsers) -> None:
@@ -135,40 +150,35 @@ async def test_two_known_users_are_never_merged_by_a_unionid(store: SqlUsers) ->
     assert (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user == there.user
 
 
-async def test_a_known_arrival_reads_once_and_writes_nothing(
-    engine: AsyncEngine, store: SqlUsers
-) -> None:
+async def test_a_known_arrival_reads_once_and_writes_nothing(store: SqlUsers) -> None:
     await store.arrive(APPID, identity("oAlice", "uAlice"))
-    seen = await statements(engine, store.arrive(APPID, identity("oAlice", "uAlice")))
+    seen = await statements(store.arrive(APPID, identity("oAlice", "uAlice")))
     assert len(seen) == 1
     assert seen[0].startswith("SELECT")
 
 
-async def statements(engine: AsyncEngine, action: Any) -> list[str]:
-    from sqlalchemy import event  # noqa: PLC0415
-
+async def statements(action: Awaitable[object]) -> list[str]:
     seen: list[str] = []
 
     def note(_c: object, _cur: object, statement: str, *_rest: object) -> None:
         seen.append(statement)
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     await action
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    event.remove(Engine, "before_cursor_execute", note)
     return seen
 
 
 async def test_the_lookup_of_a_known_user_uses_indexes(
-    engine: AsyncEngine, store: SqlUsers
+    address: str, database: SqlDatabase, store: SqlUsers
 ) -> None:
     await store.arrive(APPID, identity())
-    if engine.dialect.name == "sqlite":
-        question = (
-            "EXPLAIN QUERY PLAN SELECT * FROM identities JOIN users ON users.id = user_id"
-            " WHERE appid = 'a' AND openid = 'b'"
-        )
-        async with engine.connect() as db:
-            plan = str((await db.execute(text(question))).all())
+    question = text(
+        "EXPLAIN QUERY PLAN SELECT * FROM identities JOIN users ON users.id = user_id"
+        " WHERE appid = 'a' AND openid = 'b'"
+    )
+    if address.startswith("sqlite"):
+        plan = str(await database.read(lambda db: db.execute(question).all()))
         assert "SCAN" not in plan
         assert plan.count("SEARCH") == 2
 
@@ -207,7 +217,7 @@ async def test_a_phone_joins_the_same_person_in_another_app(store: SqlUsers) -> 
 
 
 async def test_a_phone_of_another_account_of_the_app_is_taken(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     owner = await store.arrive_with_phone(APPID, identity("oOwner"), PHONE)
     with pytest.raises(PhoneTaken):  # a stranger
@@ -221,8 +231,8 @@ async def test_a_phone_of_another_account_of_the_app_is_taken(
             await attempt
     assert (await store.get(owner.user.id) or known.user).phone == PHONE
     assert (await store.get(known.user.id) or owner.user).phone is None
-    assert await count(engine, users) == 2
-    assert await count(engine, phones) == 1
+    assert await count(database, users) == 2
+    assert await count(database, phones) == 1
 
 
 async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUsers) -> None:
@@ -233,7 +243,7 @@ async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUs
 
 
 async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     a = (await store.arrive(APPID, identity("oA"))).user.id
     b = (await store.arrive(APPID, identity("oB"))).user.id
@@ -250,18 +260,18 @@ async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner
     refused = [one for one in results if isinstance(one, BaseException)]
     assert len(refused) == 25
     assert all(isinstance(one, PhoneTaken) for one in refused)
-    assert await count(engine, users) == 2
+    assert await count(database, users) == 2
 
 
 async def test_strangers_linking_one_phone_at_once_make_one_user(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     results = await asyncio.gather(
         *(store.arrive_with_phone(APPID, identity(f"o{i}"), PHONE) for i in range(20)),
         return_exceptions=True,
     )
     assert sum(isinstance(one, PhoneTaken) for one in results) == 19
-    assert await count(engine, users) == await count(engine, identities) == 1
+    assert await count(database, users) == await count(database, identities) == 1
 
 
 async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
@@ -275,30 +285,30 @@ async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
 
 
 async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     user = (await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)).user
     assert await store.delete(user.id)
     assert not await store.delete(user.id)
     assert await store.get(user.id) is None
     for table in metadata.sorted_tables:
-        assert await count(engine, table) == 0
+        assert await count(database, table) == 0
     back = await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)
     assert back.is_new
     assert back.user.id != user.id
 
 
-async def test_no_phone_number_lies_open(engine: AsyncEngine, store: SqlUsers) -> None:
+async def test_no_phone_number_lies_open(database: SqlDatabase, store: SqlUsers) -> None:
     await store.arrive_with_phone(APPID, identity(), PHONE)
-    async with engine.connect() as db:
-        rows = [str((await db.execute(select(table))).all()) for table in metadata.sorted_tables]
-    assert "13800000001" not in " ".join(rows)
+    for table in metadata.sorted_tables:
+        rows = await database.read(lambda db, table=table: db.execute(select(table)).all())  # type: ignore[misc]
+        assert "13800000001" not in str(rows)
     assert (await store.arrive(APPID, identity())).user.phone == PHONE
 
 
-async def test_a_number_is_found_and_unique_while_keys_rotate(engine: AsyncEngine) -> None:
+async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatabase) -> None:
     new_key = "another secret of the operator, long enough"
-    old, both = make_store(engine), make_store(engine, new_key, SECRET_KEY)
+    old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
     owner = (await old.arrive_with_phone(APPID, identity("oOwner"), PHONE)).user
     with pytest.raises(PhoneTaken):
         await both.arrive_with_phone(APPID, identity("oOther"), PHONE)
@@ -307,45 +317,59 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(engine: AsyncEngin
 
     assert await both.reseal() == (0, 0)  # the login resealed it
     await old.bind_phone(owner.id, OTHER_PHONE)
-    assert await make_store(engine, new_key).reseal() == (0, 1)
+    assert await make_store(database, new_key).reseal() == (0, 1)
     assert [await both.reseal() for _ in range(2)] == [(1, 0), (0, 0)]
-    new = make_store(engine, new_key)
+    new = make_store(database, new_key)
     assert (await new.get(owner.id) or there.user).phone == OTHER_PHONE
     with pytest.raises(PhoneTaken):
         await new.arrive_with_phone(APPID, identity("oOther"), OTHER_PHONE)
 
 
 async def test_a_user_whose_key_is_gone_has_no_phone_and_still_arrives(
-    engine: AsyncEngine, store: SqlUsers
+    database: SqlDatabase, store: SqlUsers
 ) -> None:
     user = (await store.arrive_with_phone(APPID, identity(), PHONE)).user
-    arrival = await make_store(engine, "n" * 32).arrive(APPID, identity())
+    arrival = await make_store(database, "n" * 32).arrive(APPID, identity())
     assert (arrival.user.id, arrival.user.phone) == (user.id, None)
 
 
 async def test_a_database_that_is_away_says_so_in_time() -> None:
-    for address in ("postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"):
-        engine = connect_sql(address, pool_size=2)
-        store = make_store(engine)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        with pytest.raises(UserStoreUnavailable):
-            await store.arrive(APPID, identity())
-        assert loop.time() - began < 2
-        await engine.dispose()
-    # The driver's thread for a connection that failed reports to this loop once more.
-    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
-        await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    for away in ("postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"):
+        async with opened(away) as nothing:
+            began = loop.time()
+            with pytest.raises(UserStoreUnavailable):
+                await make_store(nothing).arrive(APPID, identity())
+            assert loop.time() - began < 2
 
 
-async def test_the_migrations_make_the_tables_that_the_code_describes(engine: AsyncEngine) -> None:
+async def test_a_file_that_somebody_has_locked_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    async with opened(f"sqlite:///{path}") as database:
+        await upgrade(database)
+        store = make_store(database)
+        known = await store.arrive(APPID, identity())
+    async with opened(f"sqlite:///{path}") as database:
+        store = make_store(database)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        waiting = asyncio.create_task(store.arrive(APPID, identity()))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        other.close()
+        assert (await waiting).user == known.user
+
+
+async def test_the_migrations_make_the_tables_that_the_code_describes(
+    database: SqlDatabase,
+) -> None:
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415
     from alembic.migration import MigrationContext  # noqa: PLC0415
 
-    async with engine.connect() as db:
-        differences = await db.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
-        )
+    differences = await database.read(
+        lambda db: compare_metadata(MigrationContext.configure(db), metadata)
+    )
     assert differences == []
-    await upgrade(engine)  # again: nothing to do
-    assert await count(engine, unions) == 0
+    await upgrade(database)  # again: nothing to do
+    assert await count(database, unions) == 0

@@ -160,7 +160,8 @@ async def test_a_wechat_that_hangs_is_given_up_in_time(simulator: Simulator) -> 
         began = loop.time()
         with pytest.raises(WeChatUnavailable):
             await wechat.code2session(APP, await simulator.code())
-        assert 0.3 <= loop.time() - began < 1
+        # uvloop's clock counts whole milliseconds.
+        assert 0.299 < loop.time() - began < 1
     await simulator.heal()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import service.__main__ as entry
+import service.app
 from service import bootstrap
+from service.__main__ import main
 from service.app import create_app
 from tests.faults.naive_sessions import NaiveSessions
 
@@ -22,5 +23,5 @@ def create_naive_app(*, settings: Settings) -> App:
 
 
 if __name__ == "__main__":
-    with patch.object(entry, "create_app", create_naive_app):
-        entry.main([])
+    with patch.object(service.app, "create_app", create_naive_app):
+        main([])

@@ -29,7 +29,8 @@ from service.simulator.identities import openid_of
 from service.stores.redis_sessions import KEY_PREFIX
 from service.stores.sql_connection import connect_sql
 from service.stores.sql_schema import identities, users
-from service.stores.sql_users import DEFAULT_AVATAR, SqlUsers, _new_id
+from service.stores.sql_users import SqlUsers, _new_id
+from service.stores.user_rows import DEFAULT_AVATAR, by_openid
 from service.wechat.access_token import LOCK_PREFIX
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (
@@ -46,6 +47,8 @@ from tests.support.settings import APPID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection as SqlConnection
 
     from service.models import WeChatIdentity
     from service.settings import Settings
@@ -113,12 +116,11 @@ def start_again(database: Postgres) -> None:
 
 
 async def rows(address: str, table: Any) -> list[Any]:
-    engine = connect_sql(address, pool_size=1)
+    database = connect_sql(address, pool_size=1)
     try:
-        async with engine.connect() as db:
-            return list((await db.execute(select(table))).all())
+        return list(await database.read(lambda db: db.execute(select(table)).all()))
     finally:
-        await engine.dispose()
+        await database.aclose()
 
 
 @dataclass
@@ -290,7 +292,7 @@ class Hasty(SqlUsers):
         self._late: set[asyncio.Task[None]] = set()
 
     async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
-        known = await self._read(lambda db: self._by_openid(db, appid, identity.openid))
+        known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known:
             return await super().arrive(appid, identity)
         user_id = _new_id()
@@ -301,9 +303,10 @@ class Hasty(SqlUsers):
         return Arrival(user, is_new=True)
 
     async def _later(self, appid: str, identity: WeChatIdentity, user_id: str) -> None:
-        async def write(db: Any) -> None:
-            if await self._claim_identity(db, appid, identity, user_id) == user_id:
-                await self._insert_user(db, user_id)
+        def write(db: SqlConnection) -> None:
+            rows = self._rows(db)
+            if rows.claim_identity(appid, identity, user_id) == user_id:
+                rows.insert_user(user_id)
 
         await self._write(write)
 
@@ -458,7 +461,11 @@ async def four_workers(
 ) -> AsyncIterator[tuple[ServiceProcess, dict[int, list[Connection]]]]:
     """A service of four workers, and fifty connections to each."""
     environment = complete_environment(
-        redis=redis_server.url, wechat=simulator.url, DATABASE_URL=address, WEB_CONCURRENCY="4"
+        redis=redis_server.url,
+        wechat=simulator.url,
+        DATABASE_URL=address,
+        WEB_CONCURRENCY="4",
+        REDIS_TIMEOUT_MS="2000",  # four workers on two cores wait for the cores above all
     )
     async with ServiceProcess(environment, home=home) as service:
         await service.ready()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 OK: Final = (200, 0)
 CODE_INVALID: Final = (400, 40001)
 CODE_USED: Final = (400, 40002)
+PHONE_CODE_INVALID: Final = (400, 40003)
 BLOCKED: Final = (403, 40301)
 LIMITED: Final = (429, 42901)
 UNAVAILABLE: Final = (502, 50200)
@@ -113,11 +114,44 @@ EXPECTED: Final[dict[str, list[Case]]] = {
         )
     ],
 }
-CASES: Final = [
-    pytest.param(kind, params, expected, id=f"{kind}-{number}")
-    for kind, cases in EXPECTED.items()
-    for number, (params, expected) in enumerate(cases)
-]
+PHONE_CODE: Final = "/wxa/business/getuserphonenumber"
+TOKEN: Final = "/cgi-bin/stable_token"
+PHONE_EXPECTED: Final[dict[str, list[Case]]] = {
+    "token_superseded": [({"times": 1}, OK), ({}, MISCONFIGURED)],
+    "not_entitled": [({}, MISCONFIGURED)],
+    "wrong_secret": [({}, OK), ({"errcode": 40125}, OK)],  # for those who bring a wrong one
+    "country_code_number": [({}, OK)],
+    "latency": [({"endpoint": PHONE_CODE, "median_ms": 100, "tail_ms": 200}, OK)],
+    **{
+        kind: [({"endpoint": PHONE_CODE}, UNAVAILABLE), ({"endpoint": TOKEN}, UNAVAILABLE)]
+        for kind in ("hang", "reset", "html_502", "redirect", "huge_body", "truncated_json")
+    },
+    "missing_field": [
+        ({"endpoint": PHONE_CODE, "field": "phone_info"}, UNAVAILABLE),
+        ({"endpoint": TOKEN, "field": "access_token"}, UNAVAILABLE),
+        ({"endpoint": TOKEN, "field": "expires_in"}, UNAVAILABLE),
+    ],
+    "wrong_type": [
+        ({"endpoint": PHONE_CODE, "field": "phone_info", "value": "x"}, UNAVAILABLE),
+        ({"endpoint": TOKEN, "field": "access_token", "value": 7}, UNAVAILABLE),
+        ({"endpoint": TOKEN, "field": "expires_in", "value": "x"}, UNAVAILABLE),
+    ],
+    "errcode": [
+        ({"endpoint": PHONE_CODE, "errcode": 40029}, PHONE_CODE_INVALID),
+        ({"endpoint": PHONE_CODE, "errcode": 40013}, MISCONFIGURED),
+        ({"endpoint": PHONE_CODE, "errcode": -1, "times": 1}, OK),
+        ({"endpoint": TOKEN, "errcode": 40164}, MISCONFIGURED),
+        ({"endpoint": TOKEN, "errcode": -1}, UNAVAILABLE),
+    ],
+}
+
+
+def numbered(expected: dict[str, list[Case]]) -> list[Any]:
+    return [
+        pytest.param(kind, params, answer, id=f"{kind}-{number}")
+        for kind, cases in expected.items()
+        for number, (params, answer) in enumerate(cases)
+    ]
 
 
 @dataclass
@@ -138,6 +172,13 @@ class Watched:
         answer = await self.api.login(code)
         self._keep(answer)
         return answer
+
+    async def login_by_phone(self) -> Answer:
+        login_code = self.world.log_in(user="alice", appid=APPID)
+        phone = await self.simulator.phone()
+        return await self.api.ask(
+            "POST", "/login/phone", json={"code": phone["code"], "loginCode": login_code}
+        )
 
     async def ask(self, method: str, path: str, sessionid: str) -> Answer:
         answer = await self.api.ask(method, path, headers={"sessionid": sessionid})
@@ -243,10 +284,10 @@ async def watched(
 async def test_every_fault_there_is_has_an_expectation(simulator: Simulator) -> None:
     async with simulator.http.get(f"{simulator.url}/sim/faults") as reply:
         catalogue = await reply.json()
-    assert {one["kind"] for one in catalogue["kinds"]} == set(EXPECTED)
+    assert {one["kind"] for one in catalogue["kinds"]} == {*EXPECTED, *PHONE_EXPECTED}
 
 
-@pytest.mark.parametrize(("kind", "params", "expected"), CASES)
+@pytest.mark.parametrize(("kind", "params", "expected"), numbered(EXPECTED))
 async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     settings: Callable[..., Settings],
     capfd: pytest.CaptureFixture[str],
@@ -278,6 +319,24 @@ async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     assert service.leaks(output) == []
 
 
+@pytest.mark.parametrize(("kind", "params", "expected"), numbered(PHONE_EXPECTED))
+async def test_a_fault_during_a_phone_login_is_answered_as_documented(
+    settings: Callable[..., Settings],
+    kind: str,
+    params: dict[str, Any],
+    expected: tuple[int, int],
+) -> None:
+    async with watched(settings) as service:
+        await service.simulator.fault(kind, **params)
+        began = time.monotonic()
+        answer = await service.login_by_phone()
+        took = time.monotonic() - began
+        assert (answer.status, answer.code) == expected
+        assert took < 10  # two calls of WeChat's, one after the other
+        await service.simulator.heal()
+        assert (await service.login_by_phone()).status == 200
+
+
 async def test_the_search_for_secrets_finds_one_in_any_form(
     settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,7 +360,7 @@ async def test_the_search_for_secrets_finds_one_in_any_form(
 class Leaky:
     """A driver whose errors quote the address, as many of aiohttp's do."""
 
-    def get(self, url: str, *, params: dict[str, str], **_: object) -> None:
+    def request(self, _method: str, url: str, *, params: dict[str, str], **_: object) -> None:
         raise RuntimeError(f"{url}?{urlencode(params)}")
 
 
@@ -311,7 +370,7 @@ async def test_an_error_that_quotes_the_address_is_not_passed_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with watched(settings) as service:
-        monkeypatch.setattr(service.api.app.ctx.services.login._wechat, "_http", Leaky())
+        monkeypatch.setattr(service.api.app.ctx.services.login._wechat._http, "_http", Leaky())
         assert (await service.login()).code == 50200
         monkeypatch.undo()
     assert service.leaks("".join(capfd.readouterr())) == []

@@ -11,7 +11,8 @@ from service.stores.sql_connection import driver_url
 @pytest.mark.parametrize(
     ("given", "driven", "arguments"),
     [
-        ("sqlite:///var/x.db", "sqlite+aiosqlite:///var/x.db", {}),
+        ("sqlite:///var/x.db", "sqlite:///var/x.db", {}),
+        ("sqlite+aiosqlite:////var/x.db", "sqlite:////var/x.db", {}),
         ("postgres://u:p@h:5/d", "postgresql+asyncpg://u:p@h:5/d", {}),
         ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d", {"ssl": "require"}),
         (

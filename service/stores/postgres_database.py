@@ -1,0 +1,53 @@
+"""PostgreSQL by asyncpg."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import create_async_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection, Insert, Table
+    from sqlalchemy.engine import URL
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 1.0
+STATEMENT_SECONDS: Final = 1.5
+
+
+class PostgresDatabase:
+    """The SqlDatabase port. No statement takes longer than STATEMENT_SECONDS."""
+
+    def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
+        """`arguments`: what asyncpg is told besides, such as `ssl`."""
+        self._engine = create_async_engine(
+            url,
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": STATEMENT_SECONDS,
+                **arguments,
+            },
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=1,
+        )
+        # A lone statement needs no BEGIN and COMMIT around it: two round trips less.
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def upsert(self, table: Table) -> Insert:  # noqa: D102 # the port says
+        return postgresql.insert(table)
+
+    async def read(self, question: Callable[[Connection], T]) -> T:  # noqa: D102
+        async with self._reader.connect() as db:
+            return await db.run_sync(question)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:  # noqa: D102
+        async with self._engine.begin() as db:
+            return await db.run_sync(change)
+
+    async def aclose(self) -> None:  # noqa: D102
+        await self._engine.dispose()

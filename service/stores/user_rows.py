@@ -1,0 +1,151 @@
+"""The rows of users: what a change of SqlUsers is made of, within its transaction.
+
+Every find-or-create is an upsert that returns the owner that stands, so that of
+many first logins at once one makes the user and all others get that user. The
+locks of a transaction are taken in one order: phones, unions, identities.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
+
+from service.errors import PhoneTaken
+from service.stores.sql_schema import identities, phones, unions, users
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Insert, Row
+
+    from service.models import Phone, WeChatIdentity
+    from service.stores.keyring import Keyring
+
+DEFAULT_AVATAR: Final = "/uploads/default-avatar.png"
+_NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+# Made once: SQLAlchemy recognises a statement it has compiled by its object, and
+# this one is asked at every login.
+_BY_OPENID: Final = (
+    select(users, identities.c.unionid)
+    .select_from(identities.join(users))
+    .where(
+        identities.c.appid == bindparam("appid"),
+        identities.c.openid == bindparam("openid"),
+    )
+)
+_BY_ID: Final = select(users).where(users.c.id == bindparam("user_id"))
+
+
+def by_openid(db: Connection, appid: str, openid: str) -> Row[Any] | None:
+    """The user's row, with the unionid known of this openid."""
+    return db.execute(_BY_OPENID, {"appid": appid, "openid": openid}).first()
+
+
+def by_id(db: Connection, user_id: str) -> Row[Any] | None:
+    """The user's row."""
+    return db.execute(_BY_ID, {"user_id": user_id}).first()
+
+
+class UserRows:
+    """The steps of one transaction; `upsert` makes the dialect's INSERT."""
+
+    def __init__(self, db: Connection, keyring: Keyring, upsert: Callable[[Table], Insert]) -> None:
+        self._db = db
+        self._keyring = keyring
+        self._upsert = upsert
+
+    def known(self, appid: str, identity: WeChatIdentity) -> str | None:
+        """The id of the user of this openid, else of this unionid."""
+        row = by_openid(self._db, appid, identity.openid)
+        if row is not None:
+            return str(row.id)
+        if identity.unionid is None:
+            return None
+        owner = select(unions.c.user_id).where(unions.c.unionid == identity.unionid)
+        return self._db.execute(owner).scalar_one_or_none()
+
+    def has_identity(self, user_id: str, appid: str) -> bool:
+        """Whether this mini-program knows the user already."""
+        statement = select(identities.c.openid).where(
+            identities.c.user_id == user_id, identities.c.appid == appid
+        )
+        return self._db.execute(statement).first() is not None
+
+    def claim_union(self, unionid: str | None, owner: str) -> str:
+        """Whose this unionid is, after claiming it for `owner`; without one, the owner."""
+        if unionid is None:
+            return owner
+        return self._claim(unions, ["unionid"], {"unionid": unionid}, owner)
+
+    def claim_identity(self, appid: str, identity: WeChatIdentity, owner: str) -> str:
+        """Whose this identity is, after claiming it for `owner`; keeps a unionid that appeared."""
+        row = {"appid": appid, "openid": identity.openid, "unionid": identity.unionid}
+        settled = self._claim(identities, ["appid", "openid"], row, owner)
+        if identity.unionid is not None:
+            self._db.execute(
+                update(identities)
+                .where(identities.c.appid == appid, identities.c.openid == identity.openid)
+                .values(unionid=identity.unionid)
+            )
+            if settled != owner:
+                # The openid counts more than the unionid. A union claimed a moment
+                # ago for nobody goes to its user; one of another user stays theirs.
+                self._db.execute(
+                    update(unions)
+                    .where(unions.c.unionid == identity.unionid, unions.c.user_id == owner)
+                    .where(~exists().where(users.c.id == owner))
+                    .values(user_id=settled)
+                )
+        return settled
+
+    def claim_phone(self, owner: str, phone: Phone) -> None:
+        """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
+        # Sorted: two processes whose rings differ in order must not wait for each other.
+        for fingerprint in sorted(self._keyring.fingerprints(phone.number)):
+            settled = self._claim(phones, ["fingerprint"], {"fingerprint": fingerprint}, owner)
+            if settled != owner:
+                raise PhoneTaken(owner=settled)
+
+    def pass_phone_claims(self, former: str, owner: str) -> None:
+        """What was claimed for one goes to the other."""
+        self._db.execute(update(phones).where(phones.c.user_id == former).values(user_id=owner))
+
+    def set_phone(self, user_id: str, phone: Phone) -> None:
+        """Keep this number, sealed, and give up any other."""
+        fingerprints = self._keyring.fingerprints(phone.number)
+        self._db.execute(
+            delete(phones).where(
+                phones.c.user_id == user_id, phones.c.fingerprint.not_in(fingerprints)
+            )
+        )
+        sealed = self._keyring.seal(phone.number.encode(), owner=user_id)
+        self._db.execute(
+            update(users)
+            .where(users.c.id == user_id)
+            .values(phone=sealed, updated_at=int(time.time()))
+        )
+
+    def insert_user(self, user_id: str) -> None:
+        """Make the row, with a random nickname and the default avatar."""
+        now = int(time.time())
+        letters = "".join(secrets.choice(_NICKNAME_LETTERS) for _ in range(6))
+        self._db.execute(
+            insert(users).values(
+                id=user_id,
+                nickname=f"用户{letters}",
+                avatar=DEFAULT_AVATAR,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+
+    def _claim(self, table: Table, key: list[str], row: dict[str, Any], owner: str) -> str:
+        """Insert unless the key is taken; whose it is then. Waits for others who claim it."""
+        statement: Any = self._upsert(table).values(**row, user_id=owner)
+        unchanged = {key[0]: statement.excluded[key[0]]}
+        claimed = statement.on_conflict_do_update(index_elements=key, set_=unchanged)
+        return str(self._db.execute(claimed.returning(table.c.user_id)).scalar_one())
