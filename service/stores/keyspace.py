@@ -88,7 +88,8 @@ class Keyspace:
 
     async def _bring(self, key: str, *command: str | bytes | int, confirm: bool = False) -> Any:
         if not (confirm and self.replicas):
-            return await self.at(key, lambda one, asking: one.execute(*command, asking=asking))
+            async with asyncio.timeout(self.budget):
+                return await self.at(key, lambda one, asking: one.execute(*command, asking=asking))
         how: Any = {
             "key": key,
             "replicas": self.replicas,

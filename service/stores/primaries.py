@@ -69,4 +69,4 @@ class OnePrimary:
 
     async def aclose(self) -> None:
         """Close its connections."""
-        await self._primary.redis.aclose()
+        await self._primary.aclose()

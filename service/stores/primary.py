@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.stores.command_lane import CommandLane
 from service.stores.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
-Command = tuple[str | bytes | int, ...]
+    from service.stores.command_lane import Command
 
 _SLOTS: Final = 16384
 _MARK_MS: Final = 1
@@ -39,6 +40,7 @@ class Primary:
         self.redis = redis
         self.in_cluster = in_cluster
         self.clock = ServerClock()
+        self._lane = CommandLane(redis)
 
     async def synchronise(self) -> None:
         """Ask for the time. As all that follows, lets the driver's errors out."""
@@ -59,11 +61,16 @@ class Primary:
     async def execute(self, *command: str | bytes | int, asking: bool = False) -> Any:
         """One command; `asking` for a key that is just moving here from another node."""
         if not asking:
-            return await self.redis.execute_command(*command)  # type: ignore[no-untyped-call] # the driver's
+            return await self._lane.execute(command)
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.execute_command("ASKING")
         pipeline.execute_command(*command)
         return (await pipeline.execute())[1]
+
+    async def aclose(self) -> None:
+        """Let what is under way end, then close every connection."""
+        await self._lane.aclose()
+        await self.redis.aclose()
 
     async def confirmed(
         self, *command: str | bytes | int, key: str, replicas: int, give_up: float, asking: bool

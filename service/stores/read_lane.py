@@ -98,6 +98,10 @@ class ReadLane:
             self._outage.failed("read", fault)
             for readers in batch.values():
                 _refuse(readers)
+            # Whoever waits for the next batch has waited for this one: no one waits for two.
+            waiting, self._waiting = self._waiting, {}
+            for readers in waiting.values():
+                _refuse(readers)
             return
         ttls = found[len(batch) :] or [None] * len(batch)
         for (key, readers), value, ttl in zip(batch.items(), found, ttls, strict=False):

@@ -40,4 +40,4 @@ class Retirement:
     async def _close(self, primaries: list[Primary]) -> None:
         for primary in primaries:
             del self._due[primary]
-            await primary.redis.aclose()
+            await primary.aclose()

@@ -103,9 +103,10 @@ class Scripts:
 
     async def repeatable(self, script: Script, key: str, *args: str | bytes | int) -> Any:
         """Run a script that needs no fence; returns its reply and lets the driver's errors out."""
-        return await self._redis.at(
-            key, lambda primary, asking: self._send(primary, script, key, args, asking=asking)
-        )
+        async with asyncio.timeout(self._budget):
+            return await self._redis.at(
+                key, lambda primary, asking: self._send(primary, script, key, args, asking=asking)
+            )
 
     async def _send(
         self,
