@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -67,10 +66,6 @@ class SessionId:
         half of it loses nothing while it keeps the record small.
         """
         return _base64url(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
-
-    def matches(self, digest: str) -> bool:
-        """Whether `digest` is of this id's secret; takes the same time either way."""
-        return hmac.compare_digest(self.digest, digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ serves as well as a single Redis.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.errors import (
@@ -91,7 +92,7 @@ class RedisSessions:
             raise SessionExpired
         record = self._read(reading.value, session_id.handle)
         digest = session_id.digest
-        if not session_id.matches(record.digest):
+        if not hmac.compare_digest(digest, record.digest):
             if record.replaced(digest):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
             raise SessionExpired
