@@ -28,10 +28,8 @@ class Response(HTTPResponse):
         headers = self.headers
         if has_message_body(self.status):  # type: ignore[no-untyped-call] # Sanic's
             headers.setdefault("content-type", self.content_type)
-        plain = []
-        for name, value in headers.items():
-            text = value if value.__class__ is str else f"{value}"
+        texts = [(name, f"{value}") for name, value in headers.items()]
+        for _, text in texts:
             if not (text.isascii() and text.isprintable()):
                 return super().processed_headers
-            plain.append((name.encode("ascii"), text.encode("ascii")))
-        return iter(plain)
+        return iter([(name.encode(), text.encode()) for name, text in texts])

@@ -24,12 +24,14 @@ async def show_caller(request: AppRequest) -> Response:
     them then overwrites whatever a client made up.
     """
     session = request.ctx.session
-    headers = headers_for(request)
-    headers["X-Auth-Request-User"] = session.user_id
-    headers["X-Auth-Openid"] = session.openid
-    headers["X-Auth-Appid"] = session.appid
-    headers["X-Auth-Unionid"] = session.unionid or ""
-    headers["X-Session-Expires-In"] = str(session.expires_in)
+    headers = {
+        "X-Auth-Request-User": session.user_id,
+        "X-Auth-Openid": session.openid,
+        "X-Auth-Appid": session.appid,
+        "X-Auth-Unionid": session.unionid or "",
+        "X-Session-Expires-In": str(session.expires_in),
+        **headers_for(request),
+    }
     return Response(b"", 200, headers, "text/plain")
 
 

@@ -83,11 +83,13 @@ class RedisSessions:
                 continue
             shared, keys = opened
             if await self._keep_newer_key(record, shared, keys, identity.session_key):
-                return OpenedSession(shared, await self._seconds_left(record), shared=True)
+                left = self._seconds_left(record, await self._now_ms(handle))
+                return OpenedSession(shared, left, shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
         """The live session of this id, or the SessionError that says why there is none."""
-        reading = await self._reader.read(KEY_PREFIX + session_id.handle)
+        key = KEY_PREFIX + session_id.handle
+        reading = await self._reader.read(key)
         if reading.value is None:
             raise SessionExpired
         record = self._read(reading.value, session_id.handle)
@@ -101,7 +103,8 @@ class RedisSessions:
         if record.ended:
             raise SessionKicked(at=record.ended_at)
         if reading.ttl_ms is None:
-            return record.session(expires_in=await self._seconds_left(record))
+            now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+            return record.session(expires_in=self._seconds_left(record, now_ms))
         left_ms = await self._renewed(session_id, record, reading.ttl_ms)
         return record.session(expires_in=max(left_ms, 0) // 1000)
 
@@ -224,8 +227,8 @@ class RedisSessions:
     async def _now_ms(self, handle: str) -> int:
         return await self._scripts.now_ms(KEY_PREFIX + handle)
 
-    async def _seconds_left(self, record: SessionRecord) -> int:
-        left_ms = record.expires_at - await self._now_ms(record.handle)
+    def _seconds_left(self, record: SessionRecord, now_ms: int) -> int:
+        left_ms = record.expires_at - now_ms
         # A sliding session may live longer, but not without being used again.
         return max(min(left_ms, self._ttl_ms), 0) // 1000
 

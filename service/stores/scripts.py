@@ -53,10 +53,13 @@ class Scripts:
 
         Raises SessionStoreUnavailable.
         """
+        known = self.known_now_ms(key)
+        return (await self._synchronised(key)).clock.now_ms() if known is None else known
+
+    def known_now_ms(self, key: str) -> int | None:
+        """The same where it need not be asked for."""
         primary = self._redis.primaries.of(key)
-        if primary is None or not primary.clock.known:
-            primary = await self._synchronised(key)
-        return primary.clock.now_ms()
+        return primary.clock.now_ms() if primary and primary.clock.known else None
 
     async def run(
         self,
