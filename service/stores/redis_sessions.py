@@ -25,6 +25,8 @@ from service.stores.scripts import Script, Scripts
 from service.stores.session_record import NotOurRecord, SessionRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from service.models import Session, SessionKeys, WeChatIdentity
     from service.settings import Settings
     from service.stores.keyspace import Keyspace
@@ -220,8 +222,8 @@ class RedisSessions:
         key = KEY_PREFIX + handle
         return await self._scripts.run(script, key, *args, confirms=confirms, lasting=lasting)
 
-    async def _now_ms(self, handle: str) -> int:
-        return await self._scripts.now_ms(KEY_PREFIX + handle)
+    def _now_ms(self, handle: str) -> Awaitable[int]:
+        return self._scripts.now_ms(KEY_PREFIX + handle)
 
     async def _seconds_left(self, record: SessionRecord) -> int:
         left_ms = record.expires_at - await self._now_ms(record.handle)
