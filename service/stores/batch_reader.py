@@ -20,6 +20,7 @@ class BatchReader:
 
     def __init__(self, redis: Keyspace, *, with_ttl: bool, outage: OutageLog) -> None:
         self._redis = redis
+        self._of = redis.primaries.of
         self._with_ttl = with_ttl
         self._outage = outage
         self._lanes: dict[Primary, ReadLane] = {}
@@ -27,7 +28,7 @@ class BatchReader:
 
     async def read(self, key: str) -> Reading:
         """Raises SessionStoreUnavailable when Redis does not answer in time."""
-        primary = self._redis.primaries.of(key) or await self._find(key)
+        primary = self._of(key) or await self._find(key)
         lane = self._lanes.get(primary) or self._open(primary)
         return await lane.read(key)
 

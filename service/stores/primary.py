@@ -15,7 +15,7 @@ from service.stores.command_lane import CommandLane
 from service.stores.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
@@ -91,18 +91,22 @@ class Primary:
             await self._wait(connection, replicas, give_up)
             return reply
 
-    async def read(self, keys: Sequence[str], *, with_ttl: bool) -> list[Any]:
-        """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs."""
+    def read(self, keys: Sequence[str], *, with_ttl: bool) -> Awaitable[Any]:
+        """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs.
+
+        Nobody has looked yet whether the reply is a list of as many.
+        """
         if self.in_cluster:
-            return await self._read_apart(keys, with_ttl=with_ttl)
-        if not with_ttl:
-            return _as_many(await self.redis.mget(keys), keys)
+            return self._read_apart(keys, with_ttl=with_ttl)
+        return self._read_with_ttl(keys) if with_ttl else self.redis.mget(keys)
+
+    async def _read_with_ttl(self, keys: Sequence[str]) -> Any:
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.mget(keys)
         for key in keys:
             pipeline.pttl(key)
         values, *ttls = await pipeline.execute()
-        return [*_as_many(values, keys), *ttls]
+        return [*values, *ttls]
 
     async def _read_apart(self, keys: Sequence[str], *, with_ttl: bool) -> list[Any]:
         """One GET per key, for no two are likely to be in one slot, in one write.
@@ -167,10 +171,3 @@ async def _reply(connection: AbstractConnection) -> Any:
 def _raise_if_error(reply: object) -> None:
     if isinstance(reply, Exception):
         raise reply
-
-
-def _as_many(values: object, keys: Sequence[str]) -> list[Any]:
-    """The reply to MGET, if it can be one: a list of as many values as there were keys."""
-    if not isinstance(values, list) or len(values) != len(keys):
-        raise RedisConnectionError("not a reply to MGET")
-    return values

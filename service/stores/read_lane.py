@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from service.errors import SessionStoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
@@ -50,6 +50,7 @@ class ReadLane:
         self._redis = redis
         self._primary = primary
         self._with_ttl = with_ttl
+        self._width = 2 if with_ttl else 1
         self._outage = outage
         self._tasks = tasks
         self._waiting: dict[str, Readers] = {}
@@ -77,15 +78,17 @@ class ReadLane:
             self._waiting = {}
         self._under_way += 1
         # A task of its own: no request that goes away can cancel the others' read.
-        self._start(self._fetch(batch)).add_done_callback(self._done)
+        self._start(self._fetch(batch), self._done)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(
+        self, work: Coroutine[Any, Any, None], done: Callable[[asyncio.Task[None]], None]
+    ) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        task.add_done_callback(done)
 
-    def _done(self, _: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self._under_way -= 1
         if self._waiting and not self._scheduled:
             self._send()
@@ -93,6 +96,8 @@ class ReadLane:
     async def _fetch(self, batch: dict[str, Readers]) -> None:
         try:
             found = await self._primary.read(list(batch), with_ttl=self._with_ttl)
+            if not isinstance(found, list) or len(found) != len(batch) * self._width:
+                raise SessionStoreUnavailable  # the reply to something else
         except Exception as fault:
             self._redis.primaries.failed(self._primary, fault)
             self._outage.failed("read", fault)
@@ -105,11 +110,14 @@ class ReadLane:
             return
         ttls = found[len(batch) :] or [None] * len(batch)
         for (key, readers), value, ttl in zip(batch.items(), found, ttls, strict=False):
-            errors = [one for one in (value, ttl) if isinstance(one, Exception)]
-            if errors:
-                self._start(self._elsewhere(key, readers, errors[0]))
-            else:
-                _answer(readers, Reading(value, ttl))
+            if isinstance(value, Exception) or isinstance(ttl, Exception):
+                error = value if isinstance(value, Exception) else ttl
+                self._start(self._elsewhere(key, readers, error), self._tasks.discard)
+                continue
+            reading = Reading(value, ttl)
+            for future in readers:  # as `_answer`, but this is what every request comes by
+                if not future.done():
+                    future.set_result(reading)
 
     async def _elsewhere(self, key: str, readers: Readers, fault: Exception) -> None:
         """Follow the redirection of one key; the others of its batch do not wait for it."""

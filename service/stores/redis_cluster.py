@@ -1,9 +1,9 @@
 """The primaries of a Redis Cluster, by slot.
 
-The driver has a cluster client too. Not used: it answers a burst with "too many
-connections" where its pools should wait, repeats a command as often and as long
-as it sees fit, lets AttributeErrors out while a node fails, and closes the
-connections of every node, busy or not, when it looks for a new layout.
+The driver has a cluster client too. Not used: a burst ends with "too many
+connections" where its pools should wait, CLUSTERDOWN and every fifth MOVED
+close the connections of all nodes, busy or not, and a command and its WAIT
+cannot be kept on one connection.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class ClusterPrimaries:
         self._slots: list[Primary | None] = [None] * _SLOTS
         self._layout: _Layout | None = None
         self._patched = False
+        self._astray = True
+        """Nobody who was known has answered."""
         self._primaries: dict[Node, Primary] = {}
         self._serving: tuple[Primary, ...] = ()
         self._scouts: dict[Node, Redis] = {}
@@ -123,8 +125,8 @@ class ClusterPrimaries:
         advisers = self._advisers()
         questions = [self._ask(node) for node in advisers]
         layouts = await most_of(questions, seconds=self._patience)
+        self._astray = not layouts
         if not layouts:
-            self._layout = None  # ask the seeds next time
             raise NoPrimary
         newest = max(layouts, key=lambda layout: (layout.epoch, layout.healthy))
         outvoted = 2 * len(layouts) <= len(advisers)
@@ -137,9 +139,9 @@ class ClusterPrimaries:
 
     def _advisers(self) -> Sequence[Node]:
         """Whom to ask: the same ones while they are there, so that connections are kept."""
-        if self._layout is None:
-            return self._seeds
-        known = self._layout.nodes
+        known = self._layout.nodes if self._layout else ()
+        if self._astray:
+            return tuple(dict.fromkeys((*self._seeds, *known)))
         kept = [node for node in self._scouts if node in known][:_ADVISERS]
         others = [node for node in known if node not in kept]
         return kept + self._taste.sample(others, min(_ADVISERS - len(kept), len(others)))

@@ -26,6 +26,8 @@ from service.stores.scripts import Script, Scripts
 from service.stores.session_record import NotOurRecord, SessionRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from service.models import Session, SessionKeys, WeChatIdentity
     from service.settings import Settings
     from service.stores.keyspace import Keyspace
@@ -224,8 +226,8 @@ class RedisSessions:
         key = KEY_PREFIX + handle
         return await self._scripts.run(script, key, *args, confirms=confirms, lasting=lasting)
 
-    async def _now_ms(self, handle: str) -> int:
-        return await self._scripts.now_ms(KEY_PREFIX + handle)
+    def _now_ms(self, handle: str) -> Awaitable[int]:
+        return self._scripts.now_ms(KEY_PREFIX + handle)
 
     def _seconds_left(self, record: SessionRecord, now_ms: int) -> int:
         left_ms = record.expires_at - now_ms

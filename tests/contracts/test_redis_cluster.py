@@ -13,6 +13,7 @@ from redis.crc import key_slot
 from service.errors import SessionReplaced, SessionStoreUnavailable
 from service.models import WeChatIdentity
 from service.stores.outage import OutageLog
+from service.stores.primary import NotConfirmed, Primary
 from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import KEY_PREFIX, RedisSessions
 from service.stores.scripts import Scripts
@@ -74,6 +75,36 @@ async def test_it_could_not_by_one_mget(
     reads = (sessions.validate(one) for one in known.values())
     found = await asyncio.gather(*reads, return_exceptions=True)
     assert {type(one) for one in found} == {SessionStoreUnavailable}
+
+
+async def logouts_unheard(cluster: RedisCluster, sessions: RedisSessions) -> list[object]:
+    """How two logouts of one session end while its replica is frozen, though still linked."""
+    mine = await log_in(sessions, "o7")
+    [replica] = cluster.replicas_of(cluster.owner(KEY_PREFIX + mine.handle))
+    replica.freeze()
+    try:
+        calls = (sessions.close(mine) for _ in range(2))
+        return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+    finally:
+        replica.thaw()
+        await cluster.whole()
+
+
+@pytest.mark.parametrize("sessions", ["fixed"], indirect=True)
+async def test_a_logout_is_done_when_a_replica_has_it_and_so_is_its_repeat(
+    redis_cluster: RedisCluster, sessions: RedisSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions._scripts, "_budget", 0.3)
+    unheard = await logouts_unheard(redis_cluster, sessions)
+    assert [type(one) for one in unheard] == [SessionStoreUnavailable] * 2
+
+    async def on_another(self: Primary, _own: object, replicas: int, _give_up: float) -> None:
+        if await self.execute("WAIT", replicas, 100) < replicas:
+            raise NotConfirmed
+
+    # To see that this shows it: another connection wrote nothing, so it has nothing to wait for.
+    monkeypatch.setattr(Primary, "_wait", on_another)
+    assert (await logouts_unheard(redis_cluster, sessions))[0] is True
 
 
 @contextmanager

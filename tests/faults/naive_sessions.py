@@ -83,6 +83,12 @@ class NaiveSessions:
     async def erase(self, handle: str) -> None:
         raise NotImplementedError
 
+    async def mark_gone(self, user_id: str) -> None:
+        raise NotImplementedError
+
+    async def is_gone(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
+        return False
+
     def keys(self, session: Session) -> SessionKeys | None:
         raise NotImplementedError
 

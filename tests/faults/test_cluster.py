@@ -216,8 +216,8 @@ async def test_a_frozen_primary_holds_up_nobody_elses_checks(
         assert longest < 0.3
         await cluster.whole()
         # The same with one lane for all, to see that this shows it.
-        primaries = api.app.ctx.services.sessions._redis.primaries
-        together = Together(primaries, primaries.of)
-        monkeypatch.setattr(primaries, "of", lambda _key: together)
+        reader = api.app.ctx.services.sessions._reader
+        together = Together(reader._redis.primaries, reader._of)
+        monkeypatch.setattr(reader, "_of", lambda _key: together)
         longest, _ = await slowest_of_the_others(cluster, api, load.steady)
     assert longest > 0.3
