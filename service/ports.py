@@ -80,8 +80,8 @@ class SessionStore(Protocol):
         """WeChat's keys of a session; None when they cannot be opened any more."""
         ...
 
-    async def ping(self) -> None:
-        """Return when the store answers."""
+    async def ping(self) -> bool:
+        """Whether all of the store is well; at least some of it answers."""
         ...
 
 

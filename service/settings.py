@@ -19,9 +19,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.models import WeChatApp
+from service.redis_address import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", *CLUSTER_SCHEMES, *SENTINEL_SCHEMES)
 _DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://", re.ASCII)
 _AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
 _SECRET_KEY_LENGTH: Final = 32
@@ -64,12 +65,12 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("redis_tls_url", "redis_url"),
-        description="redis://, rediss:// or unix://; REDIS_TLS_URL goes first",
+        description="one server, a cluster or sentinels; REDIS_TLS_URL goes first",
     )
     redis_tls_verify: Literal["required", "none"] = Field(
         "required", description="none accepts the self-signed certificates of hosted Redis"
     )
-    redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker")
+    redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker and primary")
     redis_timeout_ms: int = Field(400, ge=20, le=5000, description="per attempt; reads have two")
 
     database_url: SecretStr | None = Field(
@@ -121,6 +122,12 @@ class Settings(BaseSettings):
     )
     session_max_age: int = Field(
         7 * 86400, ge=1, le=365 * 86400, description="seconds no sliding session outlives"
+    )
+    session_confirm_replicas: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="replicas that must have a login, logout or kick before it counts",
     )
     login_coalesce_ms: int = Field(
         3000, ge=0, le=60000, description="logins of one user this close share a session; 0: never"
@@ -183,6 +190,8 @@ class Settings(BaseSettings):
     def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(_REDIS_SCHEMES):
             raise ValueError(f"must begin with one of {' '.join(_REDIS_SCHEMES)}")
+        if value:
+            RedisAddress.parse(value.get_secret_value())  # says what is wrong
         return value
 
     @field_validator("database_url")

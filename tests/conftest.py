@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from sanic import Sanic
 from service.bootstrap import migrate
 from service.embedded_redis import embedded_redis
 from tests.support.postgres import Postgres, running_postgres
+from tests.support.redis_cluster import RedisCluster
 from tests.support.running import Api, Simulator, running_service, running_simulator
 from tests.support.settings import make_settings
 
@@ -38,6 +40,17 @@ def redis_server() -> Iterator[EmbeddedRedis]:
     with embedded_redis() as server:
         assert server.kind != "fakeredis", "no redis-server here: make setup installs one"
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """One real cluster for the whole run."""
+    # Servers end with the thread that started them; this one has no event loop yet.
+    with ThreadPoolExecutor(1) as keeper:
+        cluster = RedisCluster()
+        keeper.submit(lambda: asyncio.run(cluster.start())).result()
+        yield cluster
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")

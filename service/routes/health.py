@@ -26,16 +26,20 @@ async def live(request: AppRequest) -> HTTPResponse:
 
 
 async def ready(request: AppRequest) -> HTTPResponse:
-    """200 when sessions can be served; 503 while Redis is away or the worker is stopping."""
+    """200 when sessions can be served; 503 while Redis is away or the worker is stopping.
+
+    Where only a part of a cluster is away the other users are served: every
+    worker is as good as this one, and none should be taken out for it.
+    """
     context = request.app.ctx
     if not context.ready:
         raise SessionStoreUnavailable
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await context.services.sessions.ping()
+            whole = await context.services.sessions.ping()
     except TimeoutError:
         raise SessionStoreUnavailable from None
-    return success(request, {"status": "ready"})
+    return success(request, {"status": "ready" if whole else "degraded"})
 
 
 for _route, _path in ((live, "/livez"), (ready, "/readyz")):

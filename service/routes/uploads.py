@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
-from sanic.response import HTTPResponse
 
 from service.errors import NotFound
+from service.response import Response
 
 if TYPE_CHECKING:
     from service.context import AppRequest
@@ -24,7 +24,7 @@ _A_DAY: Final = "public, max-age=86400"
 
 
 @uploads.get("/uploads/<name:str>", ctx_public=True)
-async def show_picture(request: AppRequest, name: str) -> HTTPResponse:
+async def show_picture(request: AppRequest, name: str) -> Response:
     """An avatar. Its name changes with its content, so it may be cached for ever."""
     if name == _DEFAULT_NAME:
         return _picture(_DEFAULT, "image/png", _A_DAY)
@@ -32,7 +32,7 @@ async def show_picture(request: AppRequest, name: str) -> HTTPResponse:
         raise NotFound
     etag = f'"{name.partition(".")[0]}"'
     if request.headers.getone("if-none-match", "") == etag:
-        return HTTPResponse(b"", 304, {"ETag": etag, "Cache-Control": _FOR_EVER})
+        return Response(b"", 304, {"ETag": etag, "Cache-Control": _FOR_EVER})
     picture = await request.app.ctx.services.avatars.get(name)
     if picture is None:
         raise NotFound
@@ -41,6 +41,6 @@ async def show_picture(request: AppRequest, name: str) -> HTTPResponse:
 
 def _picture(
     content: bytes, kind: str, caching: str, headers: dict[str, str] | None = None
-) -> HTTPResponse:
+) -> Response:
     safe = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
-    return HTTPResponse(content, 200, {**safe, **(headers or {})}, kind)
+    return Response(content, 200, {**safe, **(headers or {})}, kind)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanic import Blueprint
-from sanic.response import HTTPResponse
 
 from service.answers import headers_for
+from service.response import Response
 
 if TYPE_CHECKING:
     from service.context import AppRequest
@@ -17,20 +17,22 @@ verify = Blueprint("verify")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-async def show_caller(request: AppRequest) -> HTTPResponse:
+async def show_caller(request: AppRequest) -> Response:
     """200, no body, the caller in headers.
 
     Every header is always there, empty where unknown: a gateway that copies
     them then overwrites whatever a client made up.
     """
     session = request.ctx.session
-    headers = headers_for(request)
-    headers["X-Auth-Request-User"] = session.user_id
-    headers["X-Auth-Openid"] = session.openid
-    headers["X-Auth-Appid"] = session.appid
-    headers["X-Auth-Unionid"] = session.unionid or ""
-    headers["X-Session-Expires-In"] = str(session.expires_in)
-    return HTTPResponse(b"", 200, headers, "text/plain")
+    headers = {
+        "X-Auth-Request-User": session.user_id,
+        "X-Auth-Openid": session.openid,
+        "X-Auth-Appid": session.appid,
+        "X-Auth-Unionid": session.unionid or "",
+        "X-Session-Expires-In": str(session.expires_in),
+        **headers_for(request),
+    }
+    return Response(b"", 200, headers, "text/plain")
 
 
 # A gateway may pass on the method of the request it asks about, and has no use for a body.

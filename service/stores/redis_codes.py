@@ -26,11 +26,10 @@ from service.models import CodeClaim, PastLogin, Phone
 from service.stores.scripts import Script
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from service.models import LoggedIn
     from service.settings import Settings
     from service.stores.keyring import Keyring
+    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts
 
@@ -49,7 +48,7 @@ class CodeMarkers:
     """Claims codes and remembers what became of them."""
 
     def __init__(
-        self, redis: Redis, settings: Settings, scripts: Scripts, outage: OutageLog
+        self, redis: Keyspace, settings: Settings, scripts: Scripts, outage: OutageLog
     ) -> None:
         self._redis = redis
         self._scripts = scripts
@@ -64,7 +63,7 @@ class CodeMarkers:
         Waits for an exchange that the same client has under way; the marker
         lacks `at` if that never ended. Raises SessionStoreUnavailable.
         """
-        key = f"{KEY_PREFIX}{_digest(kind, appid, code)}"
+        key = _key(kind, appid, code)
         claim = CodeClaim(key, secrets.token_hex(8), _digest(client) if client else "")
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience
@@ -84,8 +83,8 @@ class CodeMarkers:
             return  # nobody can ask again
         marker = {"n": claim.nonce, "c": claim.client, **answer}
         try:
-            marker["at"] = await self._scripts.now_ms()
-            await self._redis.set(claim.key, orjson.dumps(marker), xx=True, keepttl=True)
+            marker["at"] = await self._scripts.now_ms(claim.key)
+            await self._redis.set(claim.key, orjson.dumps(marker), "XX", "KEEPTTL")
         except Exception as fault:
             # What was answered stands; a repeat will be told that the code is used.
             self._outage.failed("note", fault)
@@ -97,9 +96,9 @@ class CodeMarkers:
         except Exception as fault:
             self._outage.failed("release", fault)
 
-    async def age_ms(self, marker: dict[str, Any]) -> int:
+    async def age_ms(self, kind: str, appid: str, code: str, marker: dict[str, Any]) -> int:
         """How long ago the answer was noted."""
-        return await self._scripts.now_ms() - int(marker["at"])
+        return await self._scripts.now_ms(_key(kind, appid, code)) - int(marker["at"])
 
     async def _stand(self, claim: CodeClaim) -> dict[str, Any]:
         """The marker that stands after trying to set this claim's."""
@@ -132,7 +131,9 @@ class RedisLoginCodes:
         claim = await self._markers.claim("login", appid, code, client=idempotency_key)
         if isinstance(claim, CodeClaim):
             return claim
-        if claim is None or "at" not in claim or await self._markers.age_ms(claim) > REPLAY_MS:
+        if claim is None or "at" not in claim:
+            raise LoginCodeUsed
+        if await self._markers.age_ms("login", appid, code, claim) > REPLAY_MS:
             raise LoginCodeUsed
         if "e" in claim:
             raise error_classes()[claim["e"]].again(claim["data"], claim["wait"])
@@ -171,7 +172,7 @@ class RedisPhoneCodes:
     """
 
     def __init__(
-        self, redis: Redis, markers: CodeMarkers, keyring: Keyring, outage: OutageLog
+        self, redis: Keyspace, markers: CodeMarkers, keyring: Keyring, outage: OutageLog
     ) -> None:
         self._redis = redis
         self._markers = markers
@@ -197,7 +198,9 @@ class RedisPhoneCodes:
         code = claim.key.removeprefix(KEY_PREFIX)
         sealed = self._keyring.seal(phone.number.encode(), owner=code)
         try:
-            await self._redis.set(NUMBER_PREFIX + claim.client, f"{code} {sealed}", px=CODE_LIFE_MS)
+            await self._redis.set(
+                NUMBER_PREFIX + claim.client, f"{code} {sealed}", "PX", CODE_LIFE_MS
+            )
         except Exception as fault:
             self._outage.failed("keep", fault)
         await self._markers.note(claim, {})
@@ -226,6 +229,10 @@ class RedisPhoneCodes:
         except Exception as fault:
             self._outage.failed("phone code", fault)
             raise SessionStoreUnavailable from fault
+
+
+def _key(kind: str, appid: str, code: str) -> str:
+    return f"{KEY_PREFIX}{_digest(kind, appid, code)}"
 
 
 def _digest(*parts: str) -> str:

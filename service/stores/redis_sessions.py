@@ -1,12 +1,14 @@
 """Sessions in Redis: one key per user, mini-program and device class.
 
 Login is one write, so a new one replaces the old one by construction;
-validation is one read; every command touches one key.
+validation is one read; every command touches one key, so that a Redis Cluster
+serves as well as a single Redis.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.errors import (
@@ -24,10 +26,11 @@ from service.stores.scripts import Script, Scripts
 from service.stores.session_record import NotOurRecord, SessionRecord
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from collections.abc import Awaitable
 
     from service.models import Session, SessionKeys, WeChatIdentity
     from service.settings import Settings
+    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
 
 KEY_PREFIX: Final = "minigate:session:"
@@ -43,10 +46,14 @@ _RENEW = Script("renew")
 
 
 class RedisSessions:
-    """The SessionStore port over redis-py."""
+    """The SessionStore port over Redis.
+
+    Whatever ends a session (login, logout, kick, erasure) is lasting: where the
+    settings ask for it, it counts only once replicas hold it.
+    """
 
     def __init__(
-        self, redis: Redis, settings: Settings, scripts: Scripts, outage: OutageLog
+        self, redis: Keyspace, settings: Settings, scripts: Scripts, outage: OutageLog
     ) -> None:
         """`settings` gives the lifetimes, the coalescing window and the key ring."""
         self._redis = redis
@@ -78,16 +85,18 @@ class RedisSessions:
                 continue
             shared, keys = opened
             if await self._keep_newer_key(record, shared, keys, identity.session_key):
-                return OpenedSession(shared, await self._seconds_left(record), shared=True)
+                left = self._seconds_left(record, await self._now_ms(handle))
+                return OpenedSession(shared, left, shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
         """The live session of this id, or the SessionError that says why there is none."""
-        reading = await self._reader.read(KEY_PREFIX + session_id.handle)
+        key = KEY_PREFIX + session_id.handle
+        reading = await self._reader.read(key)
         if reading.value is None:
             raise SessionExpired
         record = self._read(reading.value, session_id.handle)
         digest = session_id.digest
-        if not session_id.matches(record.digest):
+        if not hmac.compare_digest(digest, record.digest):
             if record.replaced(digest):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
             raise SessionExpired
@@ -96,19 +105,20 @@ class RedisSessions:
         if record.ended:
             raise SessionKicked(at=record.ended_at)
         if reading.ttl_ms is None:
-            return record.session(expires_in=await self._seconds_left(record))
+            now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+            return record.session(expires_in=self._seconds_left(record, now_ms))
         left_ms = await self._renewed(session_id, record, reading.ttl_ms)
         return record.session(expires_in=max(left_ms, 0) // 1000)
 
     async def close(self, session_id: SessionId) -> bool:
         """Log out. False when this very session was not live any more."""
         digest = session_id.digest
-        reply = await self._run(_LOGOUT, session_id.handle, digest, confirms=digest)
+        reply = await self._run(_LOGOUT, session_id.handle, digest, confirms=digest, lasting=True)
         return bool(reply[0] == b"ended")
 
     async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
         """End whatever session lives under `handle`, and say why to its holder."""
-        reply = await self._run(_END, handle, reason, confirms=reason)
+        reply = await self._run(_END, handle, reason, confirms=reason, lasting=True)
         return bool(reply[0] == b"ended")
 
     async def recall(self, handle: str, digest: str) -> SessionId | None:
@@ -130,7 +140,7 @@ class RedisSessions:
     async def erase(self, handle: str) -> None:
         """Delete whatever is kept under `handle`, without a trace."""
         try:
-            await self._redis.delete(KEY_PREFIX + handle)
+            await self._redis.delete(KEY_PREFIX + handle, confirm=True)
         except Exception as fault:
             self._outage.failed("erase", fault)
             raise SessionStoreUnavailable from fault
@@ -141,7 +151,7 @@ class RedisSessions:
         The mark says nothing of the user and lives as long as a login may take.
         """
         try:
-            await self._redis.set(_gone_key(user_id), b"1", px=_GONE_MS)
+            await self._redis.set(_gone_key(user_id), b"1", "PX", _GONE_MS, confirm=True)
         except Exception as fault:
             self._outage.failed("mark", fault)
             raise SessionStoreUnavailable from fault
@@ -150,12 +160,15 @@ class RedisSessions:
         """Whether the user was deleted a moment ago."""
         return (await self._reader.read(_gone_key(user_id))).value is not None
 
-    async def ping(self) -> None:
-        """Prove that Redis answers; raises SessionStoreUnavailable."""
-        await self._scripts.synchronise()
+    async def ping(self) -> bool:
+        """Whether all of Redis is well; raises SessionStoreUnavailable when none of it answers."""
+        health = await self._redis.health()
+        if not health.serves:
+            raise SessionStoreUnavailable
+        return health.whole
 
     async def aclose(self) -> None:
-        """Let reads under way finish. The Redis client is the caller's."""
+        """Let reads under way finish. The keyspace is the caller's."""
         await self._reader.aclose()
 
     async def _write(
@@ -170,14 +183,13 @@ class RedisSessions:
             session_id,
             identity,
             **whose,
-            issued_at=await self._scripts.now_ms(),
+            issued_at=await self._now_ms(session_id.handle),
             life=self._life,
             keyring=self._keyring,
         )
         digest = session_id.digest
-        reply = await self._run(
-            _LOGIN, session_id.handle, record, digest, self._ttl_ms, window_ms, confirms=digest
-        )
+        ask = (record, digest, self._ttl_ms, window_ms)
+        reply = await self._run(_LOGIN, session_id.handle, *ask, confirms=digest, lasting=True)
         return self._read(reply[2], session_id.handle) if reply[0] == b"recent" else None
 
     async def _keep_newer_key(
@@ -193,7 +205,7 @@ class RedisSessions:
 
     async def _renewed(self, session_id: SessionId, record: SessionRecord, ttl_ms: int) -> int:
         """The milliseconds left, after giving a session in use more of them if due."""
-        longest = min(self._ttl_ms, record.expires_at - await self._scripts.now_ms())
+        longest = min(self._ttl_ms, record.expires_at - await self._now_ms(session_id.handle))
         if ttl_ms * 2 > self._ttl_ms or longest <= ttl_ms:
             return ttl_ms
         try:
@@ -204,12 +216,21 @@ class RedisSessions:
         return longest if reply[0] == b"renewed" else ttl_ms
 
     async def _run(
-        self, script: Script, handle: str, *args: str | bytes | int, confirms: str
+        self,
+        script: Script,
+        handle: str,
+        *args: str | bytes | int,
+        confirms: str,
+        lasting: bool = False,
     ) -> list[Any]:
-        return await self._scripts.run(script, KEY_PREFIX + handle, *args, confirms=confirms)
+        key = KEY_PREFIX + handle
+        return await self._scripts.run(script, key, *args, confirms=confirms, lasting=lasting)
 
-    async def _seconds_left(self, record: SessionRecord) -> int:
-        left_ms = record.expires_at - await self._scripts.now_ms()
+    def _now_ms(self, handle: str) -> Awaitable[int]:
+        return self._scripts.now_ms(KEY_PREFIX + handle)
+
+    def _seconds_left(self, record: SessionRecord, now_ms: int) -> int:
+        left_ms = record.expires_at - now_ms
         # A sliding session may live longer, but not without being used again.
         return max(min(left_ms, self._ttl_ms), 0) // 1000
 

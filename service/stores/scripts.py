@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import NoScriptError
 
 from service.errors import SessionStoreUnavailable
-from service.stores.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
+    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
+    from service.stores.primary import Primary
 
 _MARGIN_MS: Final = 10
 """Timers fire up to a millisecond early, servers count whole ones, clocks drift."""
@@ -42,59 +41,63 @@ class Script:
 
 
 class Scripts:
-    """Runs scripts within a time budget and keeps the server's clock."""
+    """Runs scripts within a time budget, by the clock of whichever server runs them."""
 
-    def __init__(self, redis: Redis, *, budget: float, outage: OutageLog) -> None:
-        """`budget`: seconds a call may take, retries included."""
+    def __init__(self, redis: Keyspace, *, outage: OutageLog) -> None:
         self._redis = redis
-        self._budget = budget
+        self._budget = redis.budget
         self._outage = outage
-        self.clock = ServerClock()
 
-    async def synchronise(self) -> None:
-        """Ask Redis for the time: also the cheapest proof that it answers.
+    async def now_ms(self, key: str) -> int:
+        """Milliseconds since the epoch by the clock of the key's server.
 
         Raises SessionStoreUnavailable.
         """
-        try:
-            sent = time.monotonic()
-            seconds, microseconds = await self._redis.time()
-            server_ms = int(seconds) * 1000 + int(microseconds) // 1000
-            self.clock.observe(server_ms, sent=sent, received=time.monotonic())
-        except Exception as fault:
-            self._outage.failed("TIME", fault)
-            raise SessionStoreUnavailable from fault
+        known = self.known_now_ms(key)
+        return (await self._synchronised(key)).clock.now_ms() if known is None else known
 
-    async def now_ms(self) -> int:
-        """Milliseconds since the epoch by the clock of Redis."""
-        if not self.clock.known:
-            await self.synchronise()
-        return self.clock.now_ms()
+    def known_now_ms(self, key: str) -> int | None:
+        """The same where it need not be asked for."""
+        primary = self._redis.primaries.of(key)
+        return primary.clock.now_ms() if primary and primary.clock.known else None
 
     async def run(
-        self, script: Script, key: str, *args: str | bytes | int, confirms: str
+        self,
+        script: Script,
+        key: str,
+        *args: str | bytes | int,
+        confirms: str,
+        lasting: bool = False,
     ) -> list[Any]:
         """Run `script` on `key` with a deadline as its first argument.
 
         Returns the reply: a status, the server's milliseconds, and what the
         script says. A success has to say `confirms`, or it is the reply to
-        something else and counts as none. Raises SessionStoreUnavailable when
-        it has not run, or may have run but did not answer, and from then on
-        cannot run any more.
+        something else and counts as none. With `lasting` it counts only once
+        as many replicas hold it as the settings ask for. Raises
+        SessionStoreUnavailable when it has not run, or may have run but did not
+        answer or is not held, and from then on cannot run any more.
         """
-        if not self.clock.known:
-            await self.synchronise()
         give_up = time.monotonic() + self._budget
+
+        async def attempt(primary: Primary, asking: bool) -> list[Any]:  # noqa: FBT001 # as `at` calls
+            if not primary.clock.known:
+                await primary.synchronise()
+            # By this server's clock: another one's may differ by more than the budget.
+            sent, deadline = time.monotonic(), primary.clock.now_ms(give_up) - _MARGIN_MS
+            how = {"asking": asking, "give_up": give_up if lasting else None}
+            reply = await self._send(primary, script, key, (deadline, *args), **how)  # type: ignore[arg-type] # as named
+            primary.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
+            return list(reply)
+
         try:
             async with asyncio.timeout(self._budget):
                 while True:
-                    sent, deadline = time.monotonic(), self.clock.now_ms(give_up) - _MARGIN_MS
-                    reply = await self.repeatable(script, key, deadline, *args)
-                    self.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
+                    reply = await self._redis.at(key, attempt)
                     if reply[0] in _SUCCESSES and reply[2] != confirms.encode():
                         raise SessionStoreUnavailable
                     if reply[0] != b"late":
-                        return list(reply)
+                        return reply
                     # In time by our clock: the server's was set, and is known again by now.
         except Exception as fault:
             self._outage.failed(script.name, fault)
@@ -103,7 +106,43 @@ class Scripts:
 
     async def repeatable(self, script: Script, key: str, *args: str | bytes | int) -> Any:
         """Run a script that needs no fence; returns its reply and lets the driver's errors out."""
+        async with asyncio.timeout(self._budget):
+            return await self._redis.at(
+                key, lambda primary, asking: self._send(primary, script, key, args, asking=asking)
+            )
+
+    async def _send(
+        self,
+        primary: Primary,
+        script: Script,
+        key: str,
+        args: tuple[str | bytes | int, ...],
+        *,
+        asking: bool,
+        give_up: float | None = None,
+    ) -> Any:
+        """`give_up`: by when replicas have to confirm, if they have to."""
+        replicas = self._redis.replicas if give_up is not None else 0
+
+        async def command(*words: str | bytes | int) -> Any:
+            if give_up is None or not replicas:
+                return await primary.execute(*words, asking=asking)
+            return await primary.confirmed(
+                *words, key=key, replicas=replicas, give_up=give_up, asking=asking
+            )
+
         try:
-            return await self._redis.evalsha(script.sha, 1, key, *args)
+            return await command("EVALSHA", script.sha, 1, key, *args)
         except NoScriptError:
-            return await self._redis.eval(script.text, 1, key, *args)
+            return await command("EVAL", script.text, 1, key, *args)
+
+    async def _synchronised(self, key: str) -> Primary:
+        async def attempt(primary: Primary, _asking: bool) -> Primary:  # noqa: FBT001 # as `at` calls
+            await primary.synchronise()
+            return primary
+
+        try:
+            return await self._redis.at(key, attempt)
+        except Exception as fault:
+            self._outage.failed("TIME", fault)
+            raise SessionStoreUnavailable from fault

@@ -23,10 +23,9 @@ from service.wechat import errcodes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis.asyncio import Redis
-
     from service.models import WeChatApp
     from service.stores.keyring import Keyring
+    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts
     from service.wechat.http import WeChatHttp
@@ -74,7 +73,7 @@ class AccessTokens:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Keyspace,
         scripts: Scripts,
         http: WeChatHttp,
         keyring: Keyring,
@@ -149,7 +148,7 @@ class AccessTokens:
         """Fetch, unless another worker is at it: then None."""
         lock, holder = LOCK_PREFIX + app.appid, secrets.token_hex(8)
         if not await self._on_redis(
-            "lock", self._redis.set(lock, holder, nx=True, px=int(LOCK_SECONDS * 1000))
+            "lock", self._redis.set(lock, holder, "NX", "PX", int(LOCK_SECONDS * 1000))
         ):
             return None
         try:
@@ -185,7 +184,7 @@ class AccessTokens:
             fresh_until=now + max(left - _OVERLAP_SECONDS - jitter, min(left, _SHORTEST_SECONDS)),
         )
         await self._on_redis(
-            "write", self._redis.set(KEY_PREFIX + app.appid, self._record(app, token), ex=left)
+            "write", self._redis.set(KEY_PREFIX + app.appid, self._record(app, token), "EX", left)
         )
         return token
 

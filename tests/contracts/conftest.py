@@ -1,4 +1,4 @@
-"""Every store under its contract: on fakeredis and on a real redis-server."""
+"""Every store under its contract: on fakeredis, on a real redis-server and on a real cluster."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis.asyncio
 from fakeredis import FakeAsyncRedis
 
 from service.stores.keyring import Keyring
+from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
+from service.stores.primaries import OnePrimary
+from service.stores.primary import Primary
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_connection import connect
+from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
+from tests.support.process import LINUX_ONLY
 from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from service.embedded_redis import EmbeddedRedis
+    from tests.support.redis_cluster import RedisCluster
 
 
 @dataclass
@@ -29,10 +35,12 @@ class Stores:
     """Makes stores over one Redis, each as another worker would have it."""
 
     redis: Redis
+    """To look behind them."""
+    keyspace: Keyspace
 
     def sessions(self, **overrides: object) -> RedisSessions:
         return RedisSessions(
-            self.redis, make_settings(**overrides), self._scripts(), OutageLog("redis")
+            self.keyspace, make_settings(**overrides), self.scripts(), OutageLog("redis")
         )
 
     def codes(self, **overrides: object) -> RedisLoginCodes:
@@ -40,7 +48,8 @@ class Stores:
 
     def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
         keyring = Keyring([SECRET_KEY], purpose="phone")
-        return RedisPhoneCodes(self.redis, self._markers(**overrides), keyring, OutageLog("redis"))
+        outage = OutageLog("redis")
+        return RedisPhoneCodes(self.keyspace, self._markers(**overrides), keyring, outage)
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""
@@ -53,22 +62,37 @@ class Stores:
         keys = [key async for key in self.redis.scan_iter()]
         return {key: await self.raw(key) for key in keys}
 
+    def scripts(self) -> Scripts:
+        return Scripts(self.keyspace, outage=OutageLog("redis"))
+
     def _markers(self, **overrides: object) -> CodeMarkers:
         settings = make_settings(**overrides)
-        return CodeMarkers(self.redis, settings, self._scripts(), OutageLog("redis"))
-
-    def _scripts(self) -> Scripts:
-        return Scripts(self.redis, budget=2.0, outage=OutageLog("redis"))
+        return CodeMarkers(self.keyspace, settings, self.scripts(), OutageLog("redis"))
 
 
-@pytest.fixture(params=["fakeredis", "redis-server"])
+@pytest.fixture(
+    params=["fakeredis", "redis-server", pytest.param("redis-cluster", marks=LINUX_ONLY)]
+)
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     client: Any
     if request.param == "fakeredis":
         client = FakeAsyncRedis()
-    else:
+        keyspace = Keyspace(OnePrimary(Primary(client)), budget=2.0)
+    elif request.param == "redis-server":
         server: EmbeddedRedis = request.getfixturevalue("redis_server")
-        client = connect(make_settings(redis_url=server.url, redis_timeout_ms=2000))
+        client = redis.asyncio.Redis.from_url(server.url)
+        keyspace = keyspace_at(server.url)
+    else:
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        client = redis.asyncio.RedisCluster("127.0.0.1", cluster.nodes[0].port)
+        keyspace = keyspace_at(cluster.url)
+    if request.param != "fakeredis":
         await client.flushall()
-    yield Stores(client)
+    yield Stores(client, keyspace)
+    await keyspace.aclose()
     await client.aclose()
+
+
+def keyspace_at(url: str) -> Keyspace:
+    settings = make_settings(redis_url=url, redis_timeout_ms=1000)
+    return open_keyspace(settings, OutageLog("redis"))

@@ -22,7 +22,7 @@ from service.models import WeChatApp
 from service.simulator.settings import AppEntry
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
-from service.stores.redis_connection import connect
+from service.stores.redis_connection import open_keyspace
 from service.stores.scripts import Scripts
 from service.wechat import errcodes
 from service.wechat.access_token import AccessTokens
@@ -220,6 +220,7 @@ def _dead_address() -> str:
 
 def _no_tokens(http: WeChatHttp) -> AccessTokens:
     """For calls that never ask for one: there is no Redis behind it."""
-    redis, outage = connect(make_settings()), OutageLog("redis")
-    scripts = Scripts(redis, budget=1, outage=outage)
+    outage = OutageLog("redis")
+    redis = open_keyspace(make_settings(), outage)
+    scripts = Scripts(redis, outage=outage)
     return AccessTokens(redis, scripts, http, Keyring(["k" * 32], purpose="token"), outage)

@@ -15,15 +15,14 @@ from service.errors import SessionExpired
 from service.models import OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from service.models import SessionKeys, WeChatIdentity
     from service.settings import Settings
+    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts
 
-_USER: Final = b"naive:user:"
-_SESSION: Final = b"naive:session:"
+_USER: Final = "naive:user:"
+_SESSION: Final = "naive:session:"
 
 
 class NaiveSessions:
@@ -31,7 +30,7 @@ class NaiveSessions:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Keyspace,
         settings: Settings,
         scripts: Scripts,  # noqa: ARG002 # built as the real store is
         outage: OutageLog,  # noqa: ARG002
@@ -44,18 +43,18 @@ class NaiveSessions:
     ) -> OpenedSession:
         handle = handle_of(appid, identity.openid, device)
         session_id = SessionId.new(handle)
-        former: Any = await self._redis.get(_USER + handle.encode())
+        former: Any = await self._redis.get(_USER + handle)
         if former is not None:
-            await self._redis.delete(_SESSION + former)
+            await self._redis.delete(_SESSION + former.decode())
         record = orjson.dumps(
             {"app": appid, "openid": identity.openid, "dev": device, "uid": user_id}
         )
-        await self._redis.set(_SESSION + session_id.text.encode(), record, ex=self._ttl)
-        await self._redis.set(_USER + handle.encode(), session_id.text, ex=self._ttl)
+        await self._redis.set(_SESSION + session_id.text, record, "EX", self._ttl)
+        await self._redis.set(_USER + handle, session_id.text, "EX", self._ttl)
         return OpenedSession(session_id, self._ttl)
 
     async def validate(self, session_id: SessionId) -> Session:
-        raw = await self._redis.get(_SESSION + session_id.text.encode())
+        raw = await self._redis.get(_SESSION + session_id.text)
         if raw is None:
             raise SessionExpired
         record = orjson.loads(raw)
@@ -72,10 +71,10 @@ class NaiveSessions:
         )
 
     async def close(self, session_id: SessionId) -> bool:
-        live = await self._redis.get(_SESSION + session_id.text.encode()) is not None
-        await self._redis.delete(_SESSION + session_id.text.encode())
+        live = await self._redis.get(_SESSION + session_id.text) is not None
+        await self._redis.delete(_SESSION + session_id.text)
         if live:
-            await self._redis.delete(_USER + session_id.handle.encode())
+            await self._redis.delete(_USER + session_id.handle)
         return live
 
     async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
@@ -84,20 +83,20 @@ class NaiveSessions:
     async def erase(self, handle: str) -> None:
         raise NotImplementedError
 
+    async def mark_gone(self, user_id: str) -> None:
+        raise NotImplementedError
+
+    async def is_gone(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
+        return False
+
     def keys(self, session: Session) -> SessionKeys | None:
         raise NotImplementedError
 
     async def recall(self, handle: str, digest: str) -> SessionId | None:
         raise NotImplementedError
 
-    async def mark_gone(self, user_id: str) -> None:
-        raise NotImplementedError
-
-    async def is_gone(self, user_id: str) -> bool:  # noqa: ARG002 # nobody deletes an account
-        return False
-
-    async def ping(self) -> None:
-        await self._redis.ping()
+    async def ping(self) -> bool:
+        return (await self._redis.health()).whole
 
     async def aclose(self) -> None:
         pass

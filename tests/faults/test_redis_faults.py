@@ -23,7 +23,7 @@ from service import bootstrap
 from service.errors import SessionReplaced, SessionStoreUnavailable
 from service.models import SessionId, WeChatIdentity, handle_of
 from service.simulator.identities import openid_of
-from service.stores import redis_sessions
+from service.stores import redis_connection, redis_sessions
 from service.stores.redis_sessions import KEY_PREFIX
 from service.stores.scripts import Script
 from tests.support.process import (
@@ -330,7 +330,8 @@ class Injection:
 
 
 def pool_of(api: Api) -> Any:
-    return api.app.ctx.services.sessions._scripts._redis.connection_pool
+    [primary] = api.app.ctx.services.sessions._redis.primaries.all()
+    return primary.redis.connection_pool
 
 
 @asynccontextmanager
@@ -386,7 +387,7 @@ def connect_by_default(settings: Settings) -> redis.asyncio.Redis:
 async def test_with_the_drivers_defaults_a_stray_reply_would_be_believed(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "connect", connect_by_default)
+    monkeypatch.setattr(redis_connection, "connect", connect_by_default)
     async with injecting(serving, server, simulator) as injection:
         assert await injection.wrong_answers(STRAYS["array-of-nil"](b"")) != []
 

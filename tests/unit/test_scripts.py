@@ -8,27 +8,35 @@ from typing import Any
 import pytest
 
 from service.errors import SessionStoreUnavailable
+from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
+from service.stores.primaries import OnePrimary
+from service.stores.primary import Primary
 from service.stores.scripts import Script, Scripts
 
 
 class ScriptedRedis:
     """Answers each script with the next of the replies it was given."""
 
-    def __init__(self, *replies: list[Any]) -> None:
+    def __init__(self, *replies: list[Any], ahead: int = 0) -> None:
+        """`ahead`: the seconds by which its clock is."""
         self.replies = list(replies)
+        self.ahead = ahead
         self.deadlines: list[int] = []
 
     async def time(self) -> tuple[int, int]:
-        return int(time.time()), 0
+        return int(time.time()) + self.ahead, 0
 
-    async def evalsha(self, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any) -> Any:
+    async def execute_command(
+        self, _evalsha: str, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any
+    ) -> Any:
         self.deadlines.append(deadline)
         return self.replies.pop(0)
 
 
 def scripts(redis: ScriptedRedis) -> Scripts:
-    return Scripts(redis, budget=0.2, outage=OutageLog("redis"))  # type: ignore[arg-type] # enough of one
+    primary = Primary(redis)  # type: ignore[arg-type] # enough of one
+    return Scripts(Keyspace(OnePrimary(primary), budget=0.2), outage=OutageLog("redis"))
 
 
 def now_ms() -> int:
@@ -55,3 +63,28 @@ async def test_a_server_whose_clock_was_set_forward_is_asked_again_by_its_own_ti
     reply = await scripts(redis).run(Script("login"), "key", confirms="mine")
     assert reply[0] == b"stored"
     assert redis.deadlines[1] - redis.deadlines[0] > 3_500_000
+
+
+class ByFirstLetter(OnePrimary):
+    """As many primaries as are given, each with the keys that begin with its letter."""
+
+    def __init__(self, **servers: ScriptedRedis) -> None:
+        self.primaries = {name: Primary(redis) for name, redis in servers.items()}  # type: ignore[arg-type] # enough of one
+
+    def of(self, key: str) -> Primary:
+        return self.primaries[key[0]]
+
+    async def find(self, key: str) -> Primary:
+        return self.of(key)
+
+
+async def test_every_server_is_held_to_its_own_clock() -> None:
+    hour = 3_600_000
+    behind = ScriptedRedis([b"stored", now_ms(), b"mine"])
+    ahead = ScriptedRedis([b"stored", now_ms() + hour, b"mine"], ahead=3600)
+    servers = ByFirstLetter(a=ahead, b=behind)
+    both = Scripts(Keyspace(servers, budget=0.2), outage=OutageLog("redis"))
+    for key in ("a key", "b key"):
+        assert (await both.run(Script("login"), key, confirms="mine"))[0] == b"stored"
+    assert abs(ahead.deadlines[0] - behind.deadlines[0] - hour) < 2000
+    assert abs(await both.now_ms("a key") - await both.now_ms("b key") - hour) < 2000

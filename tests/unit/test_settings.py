@@ -54,6 +54,18 @@ def test_production_names_every_missing_variable_and_no_value(
     assert "canary" not in text
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis+cluster://canary/1", "redis+sentinel://canary", "rediss+sentinel://canary/x", "canary"],
+)
+def test_an_address_of_redis_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    with pytest.raises(ConfigError, match="REDIS_URL: must ") as refusal:
+        load(monkeypatch, REDIS_URL=url)
+    assert "canary" not in str(refusal.value)
+
+
 def test_production_with_everything_loads_without_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, **COMPLETE, ENVIRONMENT="production")
     assert settings.missing == ()

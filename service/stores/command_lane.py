@@ -1,0 +1,84 @@
+"""Commands of one moment for one server go there together.
+
+Redis-py spends some 60 microseconds of this process on a command sent by itself
+and 14 on one of many, and a server sees one write where it saw many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Command = tuple[str | bytes | int, ...]
+
+_LARGEST_BATCH: Final = 128
+_BATCHES_UNDER_WAY: Final = 4
+
+
+class CommandLane:
+    """Gathers the commands of one event-loop turn, and while enough of them are under way.
+
+    Redis answers a batch when it has done all of it, so this is for commands
+    that take no longer than their key is large.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def execute(self, command: Command) -> asyncio.Future[Any]:
+        """The reply; its exceptions are the driver's. Sent again by the driver if unanswered."""
+        loop = asyncio.get_running_loop()
+        # One future per caller: who gives up takes nobody along.
+        future: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((command, future))
+        if not self._scheduled and len(self._tasks) < _BATCHES_UNDER_WAY:
+            self._scheduled = True
+            loop.call_soon(self._send)
+        return future
+
+    async def aclose(self) -> None:
+        """Wait for what is under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _send(self) -> None:
+        self._scheduled = False
+        # Not for those who have given up meanwhile.
+        waiting = [one for one in self._waiting if not one[1].done()]
+        batch, self._waiting = waiting[:_LARGEST_BATCH], waiting[_LARGEST_BATCH:]
+        if batch:
+            task = asyncio.create_task(self._exchange(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._waiting and not self._scheduled:
+            self._send()
+
+    async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        try:
+            replies = await self._replies([command for command, _ in batch])
+        except Exception as fault:  # is for the callers
+            replies = [fault] * len(batch)
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if future.done():
+                continue
+            if isinstance(reply, Exception):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    async def _replies(self, commands: list[Command]) -> list[Any]:
+        if len(commands) == 1:
+            return [await self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call] # the driver's
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)

@@ -1,0 +1,223 @@
+"""A Redis Cluster of six processes that lose primaries: 503 at worst, and nobody mixed up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.stores.redis_sessions import KEY_PREFIX
+from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
+from tests.support.process import LINUX_ONLY, eventually
+from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_servers import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from service.stores.redis_cluster import ClusterPrimaries
+    from tests.support.redis_servers import RedisProcess
+    from tests.support.running import Api, Simulator
+
+    Serve = Callable[..., AbstractAsyncContextManager[Api]]
+
+pytestmark = LINUX_ONLY
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[RedisCluster]:
+    async with RedisCluster() as running:
+        yield running
+
+
+@pytest.fixture
+def serve(
+    cluster: RedisCluster, simulator: Simulator, tmp_path: Path, empty_database: Path
+) -> Serve:
+    return lambda **overrides: serving(
+        cluster.url, simulator, home=tmp_path, empty_database=empty_database, **overrides
+    )
+
+
+def owner_of(cluster: RedisCluster, sessionid: str) -> RedisProcess:
+    return cluster.owner(KEY_PREFIX + sessionid[:22])
+
+
+async def test_three_primaries_killed_under_load_cost_moments_and_no_connection(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve() as api:
+        async with Load(api, simulator) as load:
+            await asyncio.sleep(0.5)
+            for victim in cluster.primaries():
+                killed = time.monotonic()
+                victim.kill()
+                await until(lambda: len(cluster.primaries()) == 3, within=5, what="a successor")
+                await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
+                windows = [load.window(kind, since=killed) for kind in ("check", "login")]
+                print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s")  # noqa: T201 # a figure to keep
+                assert max(windows) < 5
+                victim.start()
+                await cluster.whole()
+        print(load.seen, load.damage)  # noqa: T201
+        assert not load.wrong
+        assert load.lost == 0
+        assert set(load.seen) <= {f"{k} {s}" for k in ("check", "login") for s in (200, 401, 503)}
+        assert load.seen["check 200"] > 1000
+        assert load.seen["check 503"] > 0, "nobody noticed a thing"
+        await the_connections_are_all_there(cluster, api)
+
+
+async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None:
+    primaries: ClusterPrimaries = api.app.ctx.services.sessions._redis.primaries
+    await eventually(
+        lambda: set(primaries._primaries.values()) == set(primaries.all()),
+        within=8,
+        what="former primaries are closed",
+    )
+    pools = pools_of(api)
+    assert len(pools) == 3
+    assert {pool.connection_kwargs["port"] for pool in pools} == {
+        node.port for node in cluster.primaries()
+    }
+    for pool in pools:
+        assert not pool._in_use_connections
+        assert len(pool._available_connections) <= pool.max_connections
+        taken = [await pool.get_connection() for _ in range(pool.max_connections)]
+        for connection in taken:
+            await pool.release(connection)
+    # To the primaries what was just taken and a scout, to the replicas a scout, each with this
+    # test's own; and nothing that was forgotten.
+    for node in cluster.nodes:
+        most = pools[0].max_connections if node.is_primary else 0
+        assert len(node.client.client_list(_type="normal")) <= most + 2
+
+
+async def test_a_replaced_session_stays_replaced_when_replicas_confirm(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve(session_confirm_replicas=1) as api, Load(api, simulator, movers=12) as load:
+        await asyncio.sleep(1)
+        victim = owner_of(cluster, str(load.movers[0].current))
+        victim.kill()
+        await until(lambda: len(cluster.primaries()) == 3, within=5, what="a successor")
+        await load.calm(seconds=0.5, within=5, kinds=("check",))
+        degraded = await api.ask("GET", "/readyz")
+        assert degraded.data == {"status": "degraded"}, "it has a primary without a replica"
+        victim.start()
+        await cluster.whole()
+        await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
+    print(load.seen)  # noqa: T201 # a figure to keep
+    assert not load.wrong
+    assert (load.lost, load.undone, load.revived) == (0, 0, 0)
+    assert load.seen["login 503"] > 0, "nobody noticed a thing"
+
+
+async def resurrected(
+    cluster: RedisCluster, api: Api, simulator: Simulator
+) -> tuple[tuple[int, int], bool]:
+    """How a logout was answered that no replica heard of, and whether the session lived again."""
+    session = await log_in(api, simulator)
+    primary = owner_of(cluster, session)
+    [replica] = cluster.replicas_of(primary)
+    replica.freeze()
+    # Cut, for a frozen server's kernel would take in the change all the same.
+    primary.client.execute_command("CLIENT KILL TYPE replica")
+    answer = await api.logout(session)
+    primary.kill()
+    replica.thaw()
+    await until(lambda: replica.is_primary, within=8, what="the replica has taken over")
+    began = time.monotonic()
+    while (seen := await verify(api, session))[0][0] == 503:
+        assert time.monotonic() - began < 5
+        await asyncio.sleep(0.05)
+    return outcome(answer), seen[0][0] == 200
+
+
+async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve(session_confirm_replicas=1) as api:
+        answer, _ = await resurrected(cluster, api, simulator)
+    assert answer == (503, 50300)
+
+
+async def test_unconfirmed_it_would_be_called_done_and_undone(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve() as api:
+        assert await resurrected(cluster, api, simulator) == ((200, 0), True)
+
+
+class Together:
+    """All primaries as if they were one: what is read together waits for the slowest."""
+
+    in_cluster = True
+
+    def __init__(self, primaries: ClusterPrimaries, of: Callable[[str], Any]) -> None:
+        self.clock = primaries.all()[0].clock
+        self._of = of
+
+    async def read(self, keys: list[str], *, with_ttl: bool) -> list[Any]:
+        reads = (self._of(key).read([key], with_ttl=with_ttl) for key in keys)
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        return [one[0] if isinstance(one, list) else one for one in found]
+
+
+def each_by_itself(cluster: RedisCluster, steady: dict[str, str]) -> dict[int, list[str]]:
+    """The sessions, by the port of the primary that has them."""
+    found: dict[int, list[str]] = {node.port: [] for node in cluster.primaries()}
+    for sessionid in steady.values():
+        found[owner_of(cluster, sessionid).port].append(sessionid)
+    return found
+
+
+async def slowest_of_the_others(
+    cluster: RedisCluster, api: Api, steady: dict[str, str]
+) -> tuple[float, set[int]]:
+    """How long users of two primaries wait at most while the third is frozen, and their answers."""
+    frozen, *others = cluster.primaries()
+    by_port = each_by_itself(cluster, steady)
+    stuck = by_port[frozen.port]
+    fine = [sessionid for node in others for sessionid in by_port[node.port]]
+    longest, seen = 0.0, set()
+
+    async def ask(sessionid: str) -> None:
+        nonlocal longest
+        began = time.monotonic()
+        came, _ = await verify(api, sessionid)
+        longest = max(longest, time.monotonic() - began)
+        seen.add(came[0])
+
+    frozen.freeze()
+    async with asyncio.TaskGroup() as group:
+        # Less than the cluster takes to notice, after which all is refused for a moment.
+        for number in range(140):
+            group.create_task(ask(fine[number % len(fine)]))
+            group.create_task(verify(api, stuck[number % len(stuck)]))
+            await asyncio.sleep(0.005)
+    frozen.thaw()
+    return longest, seen
+
+
+async def test_a_frozen_primary_holds_up_nobody_elses_checks(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as api:
+        async with Load(api, simulator, movers=0) as load:
+            pass
+        longest, seen = await slowest_of_the_others(cluster, api, load.steady)
+        print(f"longest {longest:.3f} s")  # noqa: T201 # a figure to keep
+        assert seen == {200}
+        assert longest < 0.3
+        await cluster.whole()
+        # The same with one lane for all, to see that this shows it.
+        reader = api.app.ctx.services.sessions._reader
+        together = Together(reader._redis.primaries, reader._of)
+        monkeypatch.setattr(reader, "_of", lambda _key: together)
+        longest, _ = await slowest_of_the_others(cluster, api, load.steady)
+    assert longest > 0.3

@@ -1,0 +1,155 @@
+"""A primary under three sentinels that dies or steps down: 503 at worst, and no restart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from service.stores import redis_connection
+from service.stores.outage import OutageLog
+from service.stores.redis_connection import open_keyspace
+from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
+from tests.support.process import LINUX_ONLY
+from tests.support.redis_servers import until
+from tests.support.sentinel_group import MASTER_NAME, SentinelGroup
+from tests.support.settings import make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from redis.asyncio.connection import AbstractConnection
+
+    from tests.support.redis_servers import RedisProcess
+    from tests.support.running import Api, Simulator
+
+    Serve = Callable[..., AbstractAsyncContextManager[Api]]
+
+pytestmark = LINUX_ONLY
+
+
+@pytest.fixture
+async def group() -> AsyncIterator[SentinelGroup]:
+    async with SentinelGroup() as running:
+        yield running
+
+
+@pytest.fixture
+def serve(
+    group: SentinelGroup, simulator: Simulator, tmp_path: Path, empty_database: Path
+) -> Serve:
+    return lambda **overrides: serving(
+        group.url, simulator, home=tmp_path, empty_database=empty_database, **overrides
+    )
+
+
+async def follow(api: Api, former: RedisProcess) -> None:
+    """Wait until the service's pool is one of another primary than `former`."""
+
+    def moved() -> bool:
+        return any(pool.connection_kwargs["port"] != former.port for pool in pools_of(api))
+
+    await until(moved, within=10, what="the service has another primary")
+
+
+async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
+    group: SentinelGroup, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve() as api:
+        async with Load(api, simulator) as load:
+            await asyncio.sleep(0.5)
+            former, killed = group.primary, time.monotonic()
+            former.kill()
+            await follow(api, former)
+            await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
+            windows = [load.window(kind, since=killed) for kind in ("check", "login")]
+            print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s")  # noqa: T201 # a figure to keep
+            assert max(windows) < 10
+            # It comes back as a primary with nothing in it, until the sentinels see to that.
+            former.start()
+            await until(lambda: former.is_primary, within=5, what="it is back")
+            await asyncio.sleep(2)
+            await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
+        print(load.seen, load.damage)  # noqa: T201
+        assert not load.wrong
+        assert load.lost == 0
+        assert load.seen["check 503"] > 0, "nobody noticed a thing"
+        [pool] = pools_of(api)
+        assert not pool._in_use_connections
+        assert len(pool._available_connections) <= pool.max_connections
+        await asyncio.gather(*(verify(api, sid) for sid in load.steady.values()))
+
+
+async def test_a_primary_that_steps_down_is_asked_no_more(
+    group: SentinelGroup, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve() as api, Load(api, simulator) as load:
+        former, began = group.primary, time.monotonic()
+        group.sentinels[0].client.execute_command("SENTINEL FAILOVER", MASTER_NAME)
+        await follow(api, former)
+        await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
+        windows = [load.window(kind, since=began) for kind in ("check", "login")]
+        print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s", load.damage)  # noqa: T201 # a figure to keep
+        assert max(windows) < 10
+    # Until it steps down it takes logins that its successor never hears of: `undone` may be some.
+    assert not load.wrong
+    assert load.lost == 0
+
+
+async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
+    group: SentinelGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside one that does not look whom it speaks to, to see that this shows something."""
+
+    async def to_anybody(connection: AbstractConnection) -> None:
+        await connection.on_connect()
+
+    settings, outage = make_settings(redis_url=group.url), OutageLog("redis")
+    right = open_keyspace(settings, outage)
+    monkeypatch.setattr(redis_connection, "_only_to_a_primary", to_anybody)
+    trusting = open_keyspace(settings, outage)
+    await right.set("session", "alive")
+    assert [await one.get("session") for one in (right, trusting)] == [b"alive"] * 2
+    primary = group.primary
+    for sentinel in group.sentinels:
+        sentinel.freeze()  # nobody tells the service of what follows, nor mends it
+    primary.client.execute_command("FLUSHALL")  # as one that begins to copy another has nothing
+    primary.client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    primary.client.execute_command("CLIENT KILL TYPE normal")  # as sentinels do
+    assert await trusting.get("session") is None
+    with pytest.raises(redis.RedisError):
+        await right.get("session")
+    await right.aclose()
+    await trusting.aclose()
+
+
+async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
+    group: SentinelGroup, serve: Serve, simulator: Simulator
+) -> None:
+    async with serve(session_confirm_replicas=1) as api:
+        session = await log_in(api, simulator)
+        primary = group.primary
+        replicas = group.replicas_of(primary)
+        for replica in replicas:
+            replica.freeze()
+        # Cut, for a frozen server's kernel would take in the change all the same.
+        primary.client.execute_command("CLIENT KILL TYPE replica")
+        assert outcome(await api.logout(session)) == (503, 50300)
+        primary.kill()
+        for replica in replicas:
+            replica.thaw()
+        await follow(api, primary)
+        await until_served(api, session)
+        assert (await api.logout(session)).data == {"ended": True}
+
+
+async def until_served(api: Api, session: str) -> None:
+    began = time.monotonic()
+    while (await verify(api, session))[0][0] == 503:
+        assert time.monotonic() - began < 5
+        await asyncio.sleep(0.05)

@@ -1,0 +1,106 @@
+"""Whatever the driver comes up with, the stores call it an outage."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from redis import exceptions
+
+from service.errors import SessionStoreUnavailable
+from service.models import SessionId, WeChatIdentity
+from service.stores.keyspace import Keyspace
+from service.stores.outage import OutageLog
+from service.stores.primaries import NoPrimary, OnePrimary, Redirection
+from service.stores.primary import NotConfirmed, Primary
+from service.stores.redis_codes import CodeMarkers, RedisLoginCodes
+from service.stores.redis_sessions import RedisSessions
+from service.stores.scripts import Scripts
+from tests.support.settings import make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+FAULTS: Final = [
+    exceptions.ConnectionError("away"),
+    exceptions.TimeoutError("slow"),
+    exceptions.MaxConnectionsError("no connection"),
+    exceptions.BusyLoadingError("LOADING Redis is loading the dataset in memory"),
+    exceptions.ReadOnlyError("READONLY You can't write against a read only replica."),
+    exceptions.MasterDownError("MASTERDOWN Link with MASTER is down"),
+    exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
+    exceptions.TryAgainError("TRYAGAIN Multiple keys request during rehashing of slot"),
+    exceptions.ClusterCrossSlotError("CROSSSLOT Keys in request don't hash to the same slot"),
+    exceptions.MovedError("1 127.0.0.1:1"),
+    exceptions.AskError("1 127.0.0.1:1"),
+    exceptions.OutOfMemoryError("OOM command not allowed"),
+    exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
+    exceptions.ResponseError("UNBLOCKED force unblock from blocking operation"),
+    exceptions.NoPermissionError("NOPERM this user has no permissions"),
+    exceptions.AuthenticationError("WRONGPASS"),
+    exceptions.InvalidResponse("Protocol Error"),
+    AttributeError("'NoneType' object has no attribute 'writelines'"),
+    RuntimeError("unable to perform operation on <TCPTransport closed=True>; it is closed"),
+    TypeError("'NoneType' object is not subscriptable"),
+    OSError("broken"),
+    NotConfirmed(),
+    NoPrimary(),
+]
+SOMEBODY: Final = SessionId.new("A" * 22)
+
+
+class Faulty:
+    """A client of Redis, and its pipelines, that fail at everything."""
+
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+        self.connection_pool = self
+
+    def __getattr__(self, _name: str) -> Callable[..., Any]:
+        async def fail(*_: object, **__: object) -> None:
+            raise self._fault
+
+        return fail
+
+
+class Roundabout(OnePrimary):
+    """Always says to go to where one comes from."""
+
+    def failed(self, primary: Primary, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
+        return Redirection(primary, asking=False) if isinstance(fault, Exception) else None
+
+
+def stores(primaries: OnePrimary, replicas: int) -> tuple[RedisSessions, RedisLoginCodes]:
+    settings, outage = make_settings(), OutageLog("redis")
+    keyspace = Keyspace(primaries, budget=0.05, replicas=replicas)
+    scripts = Scripts(keyspace, outage=outage)
+    markers = CodeMarkers(keyspace, settings, scripts, outage)
+    return RedisSessions(keyspace, settings, scripts, outage), RedisLoginCodes(markers)
+
+
+@pytest.mark.parametrize(
+    ("around", "replicas"), [(OnePrimary, 0), (Roundabout, 0), (OnePrimary, 1)]
+)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{type(fault).__name__}-{fault}"[:40])
+async def test_everything_that_goes_wrong_is_an_outage(
+    fault: Exception, around: type[OnePrimary], replicas: int
+) -> None:
+    primary = Primary(Faulty(fault))  # type: ignore[arg-type] # all of it that matters
+    sessions, codes = stores(around(primary), replicas)
+    who = WeChatIdentity("oAlice", secrets.token_bytes(16))
+    calls: list[Awaitable[object]] = [
+        sessions.open(who, appid="wx", device="default", user_id="alice"),
+        sessions.validate(SOMEBODY),
+        sessions.close(SOMEBODY),
+        sessions.end(SOMEBODY.handle, "kicked"),
+        sessions.erase(SOMEBODY.handle),
+        sessions.mark_gone("alice"),
+        sessions.is_gone("alice"),
+        sessions.recall(SOMEBODY.handle, "digest"),
+        sessions.ping(),
+        codes.claim("wx", "code", idempotency_key=None),
+    ]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(one) for one in found] == [SessionStoreUnavailable] * len(calls), found
