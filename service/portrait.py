@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageOps
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE: Final = 512
 """Pixels: enough for any screen, and under 100 KB."""
@@ -26,6 +27,8 @@ def portrait(raw: bytes) -> bytes:
     pixels get through: nothing hidden in the file survives. Blocks: run it in a
     thread. Raises NotAPicture.
     """
+    from PIL import Image, ImageOps  # noqa: PLC0415 # 2 MB that many workers never need
+
     try:
         with Image.open(io.BytesIO(raw), formats=_FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
@@ -41,6 +44,8 @@ def portrait(raw: bytes) -> bytes:
 
 
 def _jpeg(picture: Image.Image) -> bytes:
+    from PIL import Image  # noqa: PLC0415
+
     # JPEG has no transparency: what shines through is white.
     layers = picture.convert("RGBA")
     canvas = Image.new("RGB", layers.size, "white")

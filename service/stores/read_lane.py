@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.stores.primary import Primary
 
 _LARGEST_BATCH: Final = 512
-_BATCHES_UNDER_WAY: Final = 4
+_BATCHES_UNDER_WAY: Final = 2
 
 
 class Reading(NamedTuple):
