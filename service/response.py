@@ -1,4 +1,4 @@
-"""Sanic's response, written at a quarter of the cost."""
+"""Sanic's response, written at a fraction of the cost."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ if TYPE_CHECKING:
 
 
 class Response(HTTPResponse):
-    """An HTTPResponse for header names and values that are plain ASCII.
+    """An HTTPResponse that writes its headers in one go.
 
     Sanic looks every character of every header up in a table, for line breaks
-    that would forge further headers: 20 of the 50 microseconds that it takes to
-    answer with ten of them. Whether a text is printable ASCII, and so has none,
-    is answered at once; any other goes Sanic's way.
+    that would forge further headers, and joins what comes out piece by piece:
+    25 of the 50 microseconds that it takes to answer with ten of them. Whether
+    all of it together is printable ASCII, and so has no line breaks, is answered
+    at once; anything else goes Sanic's way.
     """
 
     __slots__ = ()
 
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
-        """The headers as bytes, for Sanic to send."""
+        """The headers as bytes: one pair, as Sanic puts a colon in it and a line break after it."""
         headers = self.headers
         if has_message_body(self.status):  # type: ignore[no-untyped-call] # Sanic's
             headers.setdefault("content-type", self.content_type)
-        texts = [(name, f"{value}") for name, value in headers.items()]
-        for _, text in texts:
-            if not (text.isascii() and text.isprintable()):
-                return super().processed_headers
-        return iter([(name.encode(), text.encode()) for name, text in texts])
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        text = "".join(lines)
+        if not (text.isascii() and text.isprintable()):
+            return super().processed_headers
+        name, _, rest = "\r\n".join(lines).encode().partition(b": ")
+        return iter(((name, rest),))

@@ -9,6 +9,8 @@ from service.errors import SessionStoreUnavailable
 from service.stores.read_lane import ReadLane
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.primary import Primary
@@ -26,16 +28,21 @@ class BatchReader:
         self._lanes: dict[Primary, ReadLane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def read(self, key: str) -> Reading:
+    def read(self, key: str) -> Awaitable[Reading]:
         """Raises SessionStoreUnavailable when Redis does not answer in time."""
-        primary = self._of(key) or await self._find(key)
-        lane = self._lanes.get(primary) or self._open(primary)
-        return await lane.read(key)
+        primary = self._of(key)
+        lane = self._lanes.get(primary) if primary else None
+        return lane.read(key) if lane else self._read_anew(key)
 
     async def aclose(self) -> None:
         """Wait for what is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _read_anew(self, key: str) -> Reading:
+        primary = await self._find(key)
+        lane = self._lanes.get(primary) or self._open(primary)
+        return await lane.read(key)
 
     async def _find(self, key: str) -> Primary:
         try:

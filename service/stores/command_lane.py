@@ -33,8 +33,8 @@ class CommandLane:
 
     def execute(self, command: Command) -> asyncio.Future[Any]:
         """The reply; its exceptions are the driver's. Sent again by the driver if unanswered."""
-        loop = asyncio.get_running_loop()
         # One future per caller: who gives up takes nobody along.
+        loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((command, future))
         if not self._scheduled and len(self._tasks) < _BATCHES_UNDER_WAY:
