@@ -74,8 +74,8 @@ def request_id(request: AppRequest) -> str:
     """The caller's `X-Request-ID` if it is a plain word of up to 64 characters, else a new one."""
     context = request.ctx
     if not hasattr(context, "request_id"):
-        given = request.headers.getone("x-request-id", None)
-        usable = given is not None and _REQUEST_ID.fullmatch(given)
+        given = request.headers.getone("x-request-id", "")
+        usable = given and _REQUEST_ID.fullmatch(given)
         context.request_id = given if usable else _new_request_id()
     return context.request_id
 

@@ -22,6 +22,9 @@ _SECRET = re.compile(
     r"|(?P<header>(?i:\bx-wx-(?:code|encrypted-data|iv))['\"]?[\s:=,]{1,3}(?:b?['\"])?)[\w+/=-]+"
     r"|(?P<url>\b[a-z+]+://[^/\s@]*:)[^/\s@]+(?=@)"
 )
+# What every match of it has in it, found in a tenth of the time.
+_LIKE_A_SECRET_PART = re.compile(r"\.[A-Za-z0-9_-]{43}")
+_TELLTALES: Final = ("secret", "code", "session_key", "sessionid", "token", "x-wx-", "://")
 _HIDDEN: Final = "***"
 
 
@@ -42,6 +45,10 @@ class Redact(logging.Filter):
 
 def redact(text: str) -> str:
     """`text` with everything blanked that looks like a secret of ours."""
+    if not _LIKE_A_SECRET_PART.search(text):
+        lower = text.lower()
+        if not any(word in lower for word in _TELLTALES):
+            return text
     return _SECRET.sub(lambda match: f"{match[match.lastgroup or 0]}{_HIDDEN}", text)
 
 
