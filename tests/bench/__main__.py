@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from redis import Redis
 
@@ -13,18 +13,10 @@ from tests.bench import bars, crowds, fairness, idle, report
 from tests.bench.contestants import start_all
 from tests.bench.cores import Cores, memory_mb
 from tests.bench.generator import generator
-from tests.bench.people import aiohttp_records, our_records, people, plain_records, register, store
+from tests.bench.population import SESSIONS, populate
 from tests.bench.progress import Progress
 from tests.bench.rounds import Pace, play
 from tests.bench.stage import stage, worker_of
-from tests.bench.tasks import Login, Validation
-
-if TYPE_CHECKING:
-    from tests.bench.people import Person
-    from tests.bench.stage import Running, Stage
-
-_LOGIN_CROWD: Final = 30_000
-_SESSIONS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +57,26 @@ def measure(plan: Plan, say: Progress) -> report.Findings:
         say("starting Redis, the simulator, MiniGate and its peers")
         redis, simulator = place.redis(cores.rest), place.simulator(cores.rest)
         everybody = start_all(place, cores.server, redis=redis, wechat=simulator.url)
-        task, validation, spare = _populate(place, redis, simulator)
+        crowd = populate(redis, simulator, [place.home / "minigate" / "users.db"])
         with Redis(port=redis.port) as client:
-            fairness.check(everybody, person=spare, redis=client, login=task)
+            fairness.check(everybody, person=crowd.spare, redis=client, login=crowd.login)
         say(f"fair: {len(everybody)} servers give the same answers")
         others = {"redis": redis.pid, "simulator": simulator.pid}
         validated = play(
-            validation,
+            crowd.validation,
             everybody,
             pace=plan.validate,
             generator=load,
             others=others,
             say=say,
         )
-        logged_in = play(task, everybody, pace=plan.login, generator=load, others=others, say=say)
+        logged_in = play(
+            crowd.login, everybody, pace=plan.login, generator=load, others=others, say=say
+        )
         say("one connection")
         alone = idle.measure(
             everybody,
-            validation.crowd,
+            crowd.validation.crowd,
             redis=redis,
             cores=cores,
             generator=load,
@@ -96,18 +90,6 @@ def measure(plan: Plan, say: Progress) -> report.Findings:
     return report.Findings(validated, logged_in, [*verdicts, bars.worker_memory(*worker)])
 
 
-def _populate(place: Stage, redis: Running, simulator: Running) -> tuple[Login, Validation, Person]:
-    """Users to log in, others with live sessions in every layout, and one to spare."""
-    newcomers = list(people(_LOGIN_CROWD))
-    holders = list(people(_SESSIONS + 1, first=_LOGIN_CROWD))
-    with Redis(port=redis.port) as client:
-        store(client, plain_records([*newcomers, *holders]))
-        store(client, our_records(holders))
-        store(client, aiohttp_records(holders))
-    register(place.home / "minigate" / "users.db", [*newcomers, *holders])
-    return Login(simulator, newcomers), Validation(holders[:-1]), holders[-1]
-
-
 def _crowded(plan: Plan, cores: Cores, say: Progress) -> list[bars.Bar]:
     with stage() as place:
         say(f"weighing {plan.weighed:,} sessions")
@@ -115,12 +97,12 @@ def _crowded(plan: Plan, cores: Cores, say: Progress) -> list[bars.Bar]:
         plain = crowds.plain_bytes_each(place, cores.rest, plan.weighed)
     with stage() as place, generator(cores.rest) as load:
         say(f"filling a Redis with {plan.many:,} sessions")
-        filled = [crowds.fill(place, cores.rest, count) for count in (_SESSIONS, plan.many)]
+        filled = [crowds.fill(place, cores.rest, count) for count in (SESSIONS, plan.many)]
         found = crowds.compare(place, filled, cores=cores, pace=plan.crowd, generator=load, say=say)
-    p50 = found.ratio(f"{plan.many}", f"{_SESSIONS}", of="p50")
+    p50 = found.ratio(f"{plan.many}", f"{SESSIONS}", of="p50")
     return [
         bars.session_bytes(ours, plain, plan.weighed),
-        bars.crowd(p50, _SESSIONS, plan.many),
+        bars.crowd(p50, SESSIONS, plan.many),
     ]
 
 

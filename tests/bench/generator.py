@@ -216,8 +216,8 @@ class Generator:
 
 
 @contextmanager
-def generator(core: int) -> Iterator[Generator]:
-    """A generator on this core, for as long as the context lasts."""
+def generator(core: int | None) -> Iterator[Generator]:
+    """A generator on this core, or on any, for as long as the context lasts."""
     command = [sys.executable, "-m", "tests.bench.generator"]
     process = start_on(core, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
