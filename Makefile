@@ -55,8 +55,8 @@ growth: $(BENCH_STAMP) ## measure how it grows, and draw docs/capacity.md from t
 	$(BENCH_BIN)/python -m tests.bench.growth $(if $(QUICK),--quick)
 	$(BENCH_BIN)/python -m tests.bench.capacity
 
-load: $(STAMP) $(LOAD_STAMP) ## storms and slow days against two workers; report in build/load/, 2 minutes
-	$(BIN)/python -m tests.load
+load: $(STAMP) $(LOAD_STAMP) ## storms and slow days against two workers; report in build/load/, 2 minutes; QUICK=1
+	$(BIN)/python -m tests.load $(if $(QUICK),0.25)
 
 clean: ## remove what was installed and built; var/ stays
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
