@@ -81,6 +81,21 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def core_of(pid: int) -> int | None:
+    """The core that a process is pinned to; None when it may use several."""
+    usable = os.sched_getaffinity(pid)
+    return min(usable) if len(usable) == 1 else None
+
+
+def busy_seconds(core: int | None) -> float:
+    """How long a core has worked for processes so far, or for other machines of the same host."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            user, nice, system, _idle, _wait, _irq, _softirq, steal = line.split()[1:9]
+            return sum(map(int, (user, nice, system, steal))) / _TICKS
+    return 0.0
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """RSS and PSS of one process: with shared pages in full, and with its share of them."""
     sizes = {

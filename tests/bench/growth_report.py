@@ -175,4 +175,6 @@ def _draw_workers(growth: Growth) -> None:
             axes.set_xlabel("workers")
             axes.set_ylim(bottom=0)
             axes.xaxis.get_major_locator().set_params(integer=True)
+        links.set_ylim(top=links.get_ylim()[1] * 1.35)  # the legend stands there
+        for axes in (checks, logins, links):
             axes.yaxis.set_major_formatter("{x:,.0f}")

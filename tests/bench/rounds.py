@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from tests.bench.cores import cpu_seconds
+from tests.bench.cores import busy_seconds, core_of, cpu_seconds
 from tests.bench.spread import Spread, ratios
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Turn:
     """Share of the server's core that it used, warm-up included."""
     rest: Mapping[str, float]
     """The same on the other core, by process."""
+    foreign: float
+    """Share of the server's core that others took, who have nothing to do with this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Table:
     def standings(self) -> dict[str, Standing]:
         """Everybody, by title."""
         return {title: Standing.of(turns) for title, turns in self._turns.items()}
+
+    def foreign(self) -> Spread:
+        """What share of the server's core others took, over all turns."""
+        return Spread.of([turn.foreign for turns in self._turns.values() for turn in turns])
 
     def ratio(self, ours: str, theirs: str, *, of: Literal["rate", "p50"] = "rate") -> Spread:
         """One's answers per second, or median latencies, over the other's, round by round."""
@@ -161,9 +167,13 @@ def _turn(
 ) -> Turn:
     job = task.job(one, seconds=pace.seconds, warm_up=pace.warm_up)
     watched = {"server": one.server.pid, "generator": generator.pid, **others}
+    core = core_of(one.server.pid)
+    busy = busy_seconds(core)
     before = {name: cpu_seconds(pid) for name, pid in watched.items()}
     outcome = generator.measure(job)
     seconds = outcome.seconds + pace.warm_up
     used = {name: (cpu_seconds(pid) - before[name]) / seconds for name, pid in watched.items()}
     used["generator"] = outcome.cpu  # without the making of its requests
-    return Turn(outcome, used.pop("server"), used)
+    server = used.pop("server")
+    foreign = (busy_seconds(core) - busy) / seconds - server
+    return Turn(outcome, server, used, max(foreign, 0.0))

@@ -30,7 +30,7 @@ def _turn(rate: float) -> Turn:
         strangers=0,
         broken=0,
     )
-    return Turn(outcome, server=1.0, rest={"generator": 0.2})
+    return Turn(outcome, server=1.0, rest={"generator": 0.2}, foreign=0.0)
 
 
 def _table(**rates: float) -> Table:
