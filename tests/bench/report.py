@@ -55,7 +55,7 @@ def _disturbance(found: Findings) -> str:
     )
     disturbed = any(share.median > _QUIET for share in shares.values())
     advice = " **Measure again on a quiet machine**; trust the processor time." if disturbed else ""
-    return f"Others took this much of the server's core, half of the time: {told}.{advice}"
+    return f"Other work took this share of the server's core (median turn): {told}.{advice}"
 
 
 def write(found: Findings) -> None:
