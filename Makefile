@@ -6,8 +6,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 T ?= tests
 
+BENCH := build/bench
+BENCH_BIN := $(BENCH)/venv/bin
+BENCH_STAMP := $(BENCH)/.installed
+LOAD := build/load
+LOAD_STAMP := $(LOAD)/.installed
+INSTALL := -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e check format lock clean
+.PHONY: help setup run test e2e check format lock bench growth load clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +50,21 @@ lock: $(STAMP) ## renew the hash-locked requirements from pyproject.toml
 	    --custom-compile-command "make lock" pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" --extra bench pyproject.toml -o requirements-bench.txt
+	for part in tests/bench/peers tests/load; do \
+	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	        --custom-compile-command "make lock" $$part/requirements.in -o $$part/requirements.txt; done
+
+bench: $(BENCH_STAMP) ## measure against the peers into docs/performance.md, 12 minutes; QUICK=1: one
+	$(BENCH_BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+growth: $(BENCH_STAMP) ## measure how it grows, and draw docs/capacity.md from that; QUICK=1
+	$(BENCH_BIN)/python -m tests.bench.growth $(if $(QUICK),--quick)
+	$(BENCH_BIN)/python -m tests.bench.capacity
+
+load: $(STAMP) $(LOAD_STAMP) ## storms and slow days against two workers; report in build/load/, 2 minutes; QUICK=1
+	$(BIN)/python -m tests.load $(if $(QUICK),0.25)
 
 clean: ## remove what was installed and built; var/ stays
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -54,4 +76,22 @@ $(STAMP): requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
 	    -r requirements-dev.txt
+	@touch $@
+
+# The service as it is deployed and something to draw with; the peers in Python; those in Node, if it is here.
+$(BENCH_STAMP): requirements-bench.txt $(wildcard tests/bench/peers/requirements.txt tests/bench/peers/package*.json)
+	@echo "Installing into $(BENCH): a minute, once."
+	$(PYTHON) -m venv $(BENCH)/venv
+	$(BENCH_BIN)/python $(INSTALL) requirements-bench.txt
+	$(PYTHON) -m venv $(BENCH)/peers
+	$(BENCH)/peers/bin/python $(INSTALL) tests/bench/peers/requirements.txt
+	mkdir -p $(BENCH)/node && cp tests/bench/peers/package*.json $(BENCH)/node/
+	@if command -v npm >/dev/null; then cd $(BENCH)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	    else echo "No npm here: the peers in Node will be left out."; fi
+	@touch $@
+
+$(LOAD_STAMP): tests/load/requirements.txt
+	@echo "Installing into $(LOAD): half a minute, once."
+	$(PYTHON) -m venv $(LOAD)/venv
+	$(LOAD)/venv/bin/python $(INSTALL) tests/load/requirements.txt
 	@touch $@

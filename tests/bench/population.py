@@ -1,0 +1,48 @@
+"""Fills a stage: users to log in, others with live sessions in every layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from redis import Redis
+
+from tests.bench.people import aiohttp_records, our_records, people, plain_records, register, store
+from tests.bench.tasks import Login, Validation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.bench.people import Person
+    from tests.bench.stage import Running
+
+SESSIONS: Final = 1000
+_LOGIN_CROWD: Final = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What there is to do on a stage."""
+
+    login: Login
+    validation: Validation
+    spare: Person
+    """Somebody whose session nobody needs."""
+
+
+def populate(redis: Running, simulator: Running, databases: Sequence[Path]) -> Population:
+    """Give everybody sessions in `redis`, and accounts in each of `databases`.
+
+    Those who log in are others than those whose sessions are checked, for a
+    login ends the session before it.
+    """
+    newcomers = list(people(_LOGIN_CROWD))
+    holders = list(people(SESSIONS + 1, first=_LOGIN_CROWD))
+    with Redis(port=redis.port) as client:
+        store(client, plain_records([*newcomers, *holders]))
+        store(client, our_records(holders))
+        store(client, aiohttp_records(holders))
+    for database in databases:
+        register(database, [*newcomers, *holders])
+    return Population(Login(simulator, newcomers), Validation(holders[:-1]), holders[-1])

@@ -1,0 +1,95 @@
+"""The two things to do: validate a session, and log in."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from tests.bench.generator import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.bench.contestants import Contestant
+    from tests.bench.people import Person
+    from tests.bench.stage import Running
+
+_FASTEST: Final = 8000
+"""Logins per second to have codes for."""
+_KEEP_ALIVE: Final = "Host: 127.0.0.1\r\nConnection: keep-alive\r\n"
+
+
+def verify_request(asked: Contestant, sessionid: str) -> str:
+    """`GET /verify` as one contestant's client sends it."""
+    return f"GET /verify HTTP/1.1\r\n{_KEEP_ALIVE}{asked.session_header(sessionid)}\r\n\r\n"
+
+
+def login_request(code: str) -> str:
+    """`POST /login`."""
+    body = f'{{"code":"{code}"}}'
+    head = f"POST /login HTTP/1.1\r\n{_KEEP_ALIVE}Content-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Sessions that are live, asked about again and again; each answer has to name its user."""
+
+    title = "validate a session"
+    crowd: Sequence[Person]
+    connections: int = 64
+
+    def job(self, asked: Contestant, *, seconds: float, warm_up: float) -> Job:
+        """What the generator is to do."""
+        return Job(
+            port=asked.server.port,
+            requests=[verify_request(asked, person.sessionid) for person in self.crowd],
+            expects=[person.user_id for person in self.crowd] if asked.guards else [],
+            connections=self.connections,
+            seconds=seconds,
+            warm_up=warm_up,
+        )
+
+
+class Login:
+    """Users with accounts, a fresh code for each login, the same user again much later only.
+
+    Logins of one user close together would share a session, which is another,
+    cheaper thing.
+    """
+
+    title = "log in"
+
+    def __init__(
+        self, simulator: Running, crowd: Sequence[Person], *, connections: int = 64
+    ) -> None:
+        self._simulator = simulator
+        self._crowd = crowd
+        self._connections = connections
+        self._next = 0
+
+    def job(self, asked: Contestant, *, seconds: float, warm_up: float) -> Job:
+        """What the generator is to do."""
+        count = min(int(_FASTEST * (seconds + warm_up)), len(self._crowd))
+        return Job(
+            port=asked.server.port,
+            requests=[login_request(code) for code in self.codes(count)],
+            expects=[],
+            connections=self._connections,
+            seconds=seconds,
+            warm_up=warm_up,
+            once=True,
+        )
+
+    def codes(self, count: int) -> list[str]:
+        """Codes for the next `count` users, all of whom have an account."""
+        if self._next + count > len(self._crowd):
+            self._next = 0
+        url = f"{self._simulator.url}/bench/codes?first={self._next}&count={count}"
+        self._next += count
+        with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310 # ours
+            codes: list[str] = orjson.loads(reply.read())
+        return codes

@@ -1,0 +1,114 @@
+"""The load generator against a server that misbehaves on purpose: it must notice everything."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.bench.generator import Job, Outcome, _measure
+from tests.bench.spread import Spread, percentile, ratios
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+@asynccontextmanager
+async def _server(answer: Callable[[bytes], list[bytes]]) -> AsyncIterator[int]:
+    """Answers each request with these pieces, a moment apart; closes where there are none."""
+    served = 0
+    idle = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        idle.clear()
+        while head := await reader.read(4096):
+            pieces = answer(head)
+            if not pieces:
+                break
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        writer.close()
+        await writer.wait_closed()
+        served -= 1
+        if not served:
+            idle.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await idle.wait()
+
+
+async def _ask(
+    answer: Callable[[bytes], list[bytes]], *, once: bool = False, seconds: float = 0.2
+) -> Outcome:
+    names = ["ann", "bob", "cai"]
+    async with _server(answer) as port:
+        requests = [f"GET / HTTP/1.1\r\nname: {name}\r\n\r\n" for name in names]
+        return await _measure(Job(port, requests, names, connections=2, seconds=seconds, once=once))
+
+
+def _named(head: bytes) -> bytes:
+    return head.rpartition(b"name: ")[2].strip()
+
+
+async def test_answers_in_pieces_are_put_together_and_counted() -> None:
+    def answer(head: bytes) -> list[bytes]:
+        return [b"HTTP/1.1 200 OK\r\nContent-", b"Length: 3\r\n\r\n", _named(head)]
+
+    outcome = await _ask(answer)
+
+    assert outcome.clean
+    assert outcome.answered == outcome.statuses["200"] > 10
+    assert 0 < outcome.p50 <= outcome.p90 <= outcome.p99 <= outcome.slowest
+
+
+async def test_each_request_goes_out_once_where_that_is_asked() -> None:
+    outcome = await _ask(
+        lambda head: [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n" + _named(head)],
+        once=True,
+        seconds=5,
+    )
+
+    assert outcome.answered == 3
+    assert outcome.seconds < 1
+
+
+async def test_refusals_are_not_clean() -> None:
+    outcome = await _ask(
+        lambda head: [b"HTTP/1.1 401 No\r\ncontent-length: 3\r\n\r\n" + _named(head)]
+    )
+
+    assert set(outcome.statuses) == {"401"}
+    assert not outcome.clean
+
+
+async def test_an_answer_for_somebody_else_is_noticed() -> None:
+    outcome = await _ask(lambda _: [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nann"])
+
+    assert outcome.strangers > 0
+    assert not outcome.clean
+
+
+async def test_connections_that_end_are_noticed() -> None:
+    outcome = await _ask(lambda _: [])
+
+    assert outcome.broken == 2
+    assert not outcome.clean
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    ordered = [float(value) for value in range(1, 101)]
+
+    assert [percentile(ordered, share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
+    assert percentile([7.0], 0.99) == 7
+
+
+def test_ratios_pair_the_rounds() -> None:
+    """A round in which the machine was half as fast changes no ratio."""
+    assert ratios([90, 45, 90], [100, 50, 100]) == Spread(0.9, 0.9, 0.9)
+    assert Spread.of([3, 1, 2]).text() == "2.00 (1.00 to 3.00)"
