@@ -31,18 +31,19 @@ class BatchReader:
     def read(self, key: str) -> Awaitable[Reading]:
         """Raises SessionStoreUnavailable when Redis does not answer in time."""
         primary = self._of(key)
-        lane = self._lanes.get(primary) if primary else None
-        return lane.read(key) if lane else self._read_anew(key)
+        return self._read_at(primary, key) if primary else self._read_found(key)
 
     async def aclose(self) -> None:
         """Wait for what is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _read_anew(self, key: str) -> Reading:
-        primary = await self._find(key)
+    def _read_at(self, primary: Primary, key: str) -> Awaitable[Reading]:
         lane = self._lanes.get(primary) or self._open(primary)
-        return await lane.read(key)
+        return lane.read(key)
+
+    async def _read_found(self, key: str) -> Reading:
+        return await self._read_at(await self._find(key), key)
 
     async def _find(self, key: str) -> Primary:
         try:

@@ -51,12 +51,28 @@ FAULTS: Final = [
 SOMEBODY: Final = SessionId.new("A" * 22)
 
 
+class FaultyPipeline:
+    """Takes any command, and fails when they are to be sent."""
+
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+
+    def execute_command(self, *_: object) -> None:
+        pass
+
+    async def execute(self, **_: object) -> None:
+        raise self._fault
+
+
 class Faulty:
-    """A client of Redis, and its pipelines, that fail at everything."""
+    """A client of Redis, and its connections, that fail at everything."""
 
     def __init__(self, fault: Exception) -> None:
         self._fault = fault
         self.connection_pool = self
+
+    def pipeline(self, **_: object) -> FaultyPipeline:
+        return FaultyPipeline(self._fault)
 
     def __getattr__(self, _name: str) -> Callable[..., Any]:
         async def fail(*_: object, **__: object) -> None:
