@@ -12,7 +12,7 @@ from service.errors import SessionStoreUnavailable
 from service.login import Login
 from service.phone import PhoneNumbers
 from service.profile import Profiles
-from service.stores.avatar_files import AvatarFiles, open_files
+from service.stores.avatar_files import AvatarFiles
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
@@ -65,7 +65,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
         users = SqlUsers(database, _keyring(settings, "phone"), OutageLog("sql"))
-        avatars = AvatarFiles(open_files(settings.avatar_store), OutageLog("avatars"))
+        avatars = AvatarFiles(settings.avatar_store, OutageLog("avatars"))
 
         session = await stack.enter_async_context(open_http(settings))
         http = WeChatHttp(

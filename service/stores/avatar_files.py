@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
-
-import obstore
-from obstore.exceptions import NotFoundError
-from obstore.store import LocalStore, S3Store
 
 from service.errors import UserStoreUnavailable
 
@@ -29,34 +26,25 @@ _S3_RETRIES: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(
 T = TypeVar("T")
 
 
-def open_files(address: str) -> ObjectStore:
-    """A store for AVATAR_STORE: `file://<folder>` or `s3://<bucket>/<prefix>`.
-
-    S3 takes its keys, region and endpoint from the usual AWS_* variables.
-    """
-    url = urlsplit(address)
-    if url.scheme == "file":
-        folder = Path(url.netloc + url.path)
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalStore(folder.absolute())
-    return S3Store(
-        url.netloc,
-        prefix=url.path.strip("/") or None,
-        client_options=_S3_OPTIONS,
-        retry_config=_S3_RETRIES,
-    )
-
-
 class AvatarFiles:
-    """The AvatarStore port over obstore."""
+    """The AvatarStore port over obstore, which is loaded when first needed: it takes 4 MB."""
 
-    def __init__(self, files: ObjectStore, outage: OutageLog) -> None:
-        self._files = files
+    def __init__(self, address: str, outage: OutageLog) -> None:
+        """`address` as in AVATAR_STORE: `file://<folder>` or `s3://<bucket>/<prefix>`.
+
+        The folder is made here. S3 takes its keys, region and endpoint from the
+        usual AWS_* variables.
+        """
+        self._url = urlsplit(address)
         self._outage = outage
+        self._folder: Path | None = None
+        if self._url.scheme == "file":
+            self._folder = Path(self._url.netloc + self._url.path).absolute()
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     async def put(self, name: str, picture: bytes) -> None:
         """Keep a picture; raises UserStoreUnavailable."""
-        await self._in_time("put", obstore.put_async(self._files, name, picture))
+        await self._in_time("put", self._write(name, picture))
 
     async def get(self, name: str) -> bytes | None:
         """The picture, None if there is none; raises UserStoreUnavailable."""
@@ -66,16 +54,38 @@ class AvatarFiles:
         """Remove a picture, if it is there; raises UserStoreUnavailable."""
         await self._in_time("delete", self._remove(name))
 
+    @cached_property
+    def _files(self) -> ObjectStore:
+        from obstore.store import LocalStore, S3Store  # noqa: PLC0415
+
+        if self._folder:
+            return LocalStore(self._folder)
+        return S3Store(
+            self._url.netloc,
+            prefix=self._url.path.strip("/") or None,
+            client_options=_S3_OPTIONS,
+            retry_config=_S3_RETRIES,
+        )
+
+    @cached_property
+    def _not_there(self) -> tuple[type[Exception], ...]:
+        from obstore.exceptions import NotFoundError  # noqa: PLC0415
+
+        return FileNotFoundError, NotFoundError
+
+    async def _write(self, name: str, picture: bytes) -> None:
+        await self._files.put_async(name, picture)
+
     async def _read(self, name: str) -> bytes | None:
         try:
-            found = await obstore.get_async(self._files, name)
+            found = await self._files.get_async(name)
             return bytes(await found.bytes_async())
-        except (FileNotFoundError, NotFoundError):
+        except self._not_there:
             return None
 
     async def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError, NotFoundError):
-            await obstore.delete_async(self._files, name)
+        with suppress(*self._not_there):
+            await self._files.delete_async(name)
 
     async def _in_time(self, what: str, call: Awaitable[T]) -> T:
         try:

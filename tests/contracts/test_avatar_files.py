@@ -14,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service.errors import UserStoreUnavailable
-from service.stores.avatar_files import AvatarFiles, open_files
+from service.stores.avatar_files import AvatarFiles
 from service.stores.outage import OutageLog
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def point_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 def open_store(address: str) -> AvatarFiles:
-    return AvatarFiles(open_files(address), OutageLog("avatars"))
+    return AvatarFiles(address, OutageLog("avatars"))
 
 
 @pytest.fixture(params=["file", "s3", "s3 with a prefix"])
