@@ -17,6 +17,7 @@ from service.settings import ConfigError, Settings, load_settings
 log = logging.getLogger("service")
 
 _EXIT_MISCONFIGURED = 2
+_EXIT_INTERRUPTED = 130  # as a shell says it: 128 and the signal's number
 _CANNOT_START = "MiniGate cannot start:"
 
 
@@ -67,7 +68,7 @@ def serve(settings: Settings) -> None:
         settings.web_concurrency,
         "production" if settings.production else "development",
     )
-    watchdog.deafen_helpers()
+    watchdog.note_signals()
     Sanic.serve(primary=app, app_loader=loader)
 
 
@@ -109,4 +110,7 @@ def _refusal(headline: str, text: str) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:  # before there was a manager to heed it
+        sys.exit(_EXIT_INTERRUPTED)

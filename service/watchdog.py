@@ -26,12 +26,13 @@ RAPID: Final = 1.0
 LONGEST_DELAY: Final = 10.0
 RAPID_DEATHS_ALLOWED: Final = 8
 _PR_SET_PDEATHSIG: Final = 1
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Supervisor(WorkerManager):
     """Sanic's manager, taught to replace workers; all of it runs in the manager's own thread."""
 
-    asked_to_stop = False
+    asked_to_stop = False  # on the class until there is a manager
     ready_at: ClassVar[dict[int | None, float]] = {}  # by process id
     deaths: ClassVar[dict[str, tuple[int, float]]] = {}  # by worker: rapid ones, next start
 
@@ -110,22 +111,30 @@ def install(app: Sanic[Any, Any]) -> None:
     app.before_server_start(lambda _: attach_to_parent())
 
 
-def deafen_helpers() -> None:
-    """Before `Sanic.serve`: have the helper process of its shared state ignore SIGTERM.
+def note_signals() -> None:
+    """Before `Sanic.serve`: have SIGINT and SIGTERM noted until its manager can heed them.
 
-    A SIGTERM to the process group would end it before the main process is done with it. The mask
-    is inherited; the main process takes it off, and then gets what came meanwhile.
+    One that interrupted the start of the helper process of its shared state would leave that
+    behind, with the main process waiting for it. The helper inherits the mask and keeps it: a
+    signal to the process group must not end it before the main process is done with it.
     """
+    for number in _STOPPING:
+        signal.signal(number, _note)
     resource_tracker.ensure_running()  # starting it takes the mask off, so let it be started before
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+
+
+def _note(_signal: int, _frame: object) -> None:
+    # Masked or not: one of the main process's other threads may take a signal for it.
+    Supervisor.asked_to_stop = True
 
 
 def _supervise(app: Sanic[Any, Any]) -> None:
     # Sanic offers no place to name another class of manager, and has bound the handlers already.
     app.manager.__class__ = Supervisor
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, app.manager.shutdown_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def attach_to_parent() -> None:

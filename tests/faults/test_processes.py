@@ -145,8 +145,28 @@ async def test_ctrl_c_while_it_starts_leaves_nothing_either(tmp_path: Path) -> N
         async with ServiceProcess(stand_ins(), home=tmp_path) as service:
             await asyncio.sleep(moment)
             service.interrupt()
-            await service.ended(within=5)
+            assert await service.ended(within=5) in {-signal.SIGINT, 0, 130}
             await eventually(lambda one=service: not one.remains, within=2, what="nothing is left")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("gently", [False, True], ids=["ctrl-c", "honcho"])
+@pytest.mark.parametrize("later", [0, 0.02, 0.05, 0.1, 0.15])
+async def test_a_signal_while_a_helper_process_starts_leaves_nothing(
+    tmp_path: Path, later: float, *, gently: bool
+) -> None:
+    """The moment at which a KeyboardInterrupt would leave Sanic's helper behind for good."""
+
+    def helper_is_there() -> bool:
+        service.look()
+        return any("spawn_main" in one.command for one in service.remains)
+
+    async with ServiceProcess(stand_ins(), home=tmp_path) as service:
+        await eventually(helper_is_there, within=10, what="Sanic's helper is there")
+        await asyncio.sleep(later)
+        service.interrupt(gently=gently)
+        assert await service.ended(within=5) == 0
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+        assert "__main__.py" not in service.output  # no traceback of the main process
 
 
 async def test_when_the_main_process_is_killed_nothing_keeps_a_port(tmp_path: Path) -> None:
