@@ -96,7 +96,9 @@ class ReadLane:
 
     async def _fetch(self, batch: dict[str, Readers]) -> None:
         try:
-            found = await self._primary.read(list(batch), with_ttl=self._with_ttl)
+            # Two attempts, each with a connection to be made, could take twice as long.
+            async with asyncio.timeout(self._redis.budget):
+                found = await self._primary.read(list(batch), with_ttl=self._with_ttl)
             if not isinstance(found, list) or len(found) != len(batch) * self._width:
                 raise SessionStoreUnavailable  # the reply to something else
         except Exception as fault:
@@ -125,7 +127,8 @@ class ReadLane:
         try:
             if self._redis.primaries.failed(self._primary, fault) is None:
                 raise fault
-            reading = await self._redis.at(key, lambda *where: self._read_at(key, *where))
+            async with asyncio.timeout(self._redis.budget):
+                reading = await self._redis.at(key, lambda *where: self._read_at(key, *where))
         except Exception as final:
             self._outage.failed("read", final)
             _refuse(readers)
