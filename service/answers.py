@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from service.errors import ServiceError, SessionError
 from service.response import Response
+from service.unique import unique_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_WORKER: Final = secrets.token_hex(4)
-_NUMBERS: Final = itertools.count(secrets.randbits(24))
 _LANGUAGE = re.compile(r"\s*(zh|en)\b[^;,]*(?:;\s*q=([01](?:\.\d{1,3})?))?\s*", re.IGNORECASE)
 
 
@@ -76,13 +73,8 @@ def request_id(request: AppRequest) -> str:
     if not hasattr(context, "request_id"):
         given = request.headers.getone("x-request-id", "")
         usable = given and _REQUEST_ID.fullmatch(given)
-        context.request_id = given if usable else _new_request_id()
+        context.request_id = given if usable else unique_word()
     return context.request_id
-
-
-def _new_request_id() -> str:
-    """It only has to be nobody else's: a random word of this worker's, and a number."""
-    return f"{_WORKER}{next(_NUMBERS):08x}"
 
 
 def prefers_english(request: AppRequest) -> bool:

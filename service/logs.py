@@ -87,3 +87,6 @@ def configure(settings: Settings) -> None:
         },
     }
     logging.config.dictConfig(config)
+    # No line shows these, and to find them out is half of its cost (logging HOWTO, Optimization).
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from service.stores.sql_connection import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy import Connection, Insert, Table
     from sqlalchemy.engine import URL
@@ -42,12 +46,32 @@ class PostgresDatabase:
         return postgresql.insert(table)
 
     async def read(self, question: Callable[[Connection], T]) -> T:  # noqa: D102
-        async with self._reader.connect() as db:
-            return await db.run_sync(question)
+        async def ask() -> T:
+            async with self._reader.connect() as db:
+                return await db.run_sync(question)
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await _revived(ask)
 
     async def write(self, change: Callable[[Connection], T]) -> T:  # noqa: D102
-        async with self._engine.begin() as db:
-            return await db.run_sync(change)
+        async def transact() -> T:
+            async with self._engine.begin() as db:
+                return await db.run_sync(change)
+
+        return await _revived(transact)
 
     async def aclose(self) -> None:  # noqa: D102
         await self._engine.dispose()
+
+
+async def _revived(act: Callable[[], Awaitable[T]]) -> T:
+    """Act, once more on a new connection if the old one was dead.
+
+    Acting twice is safe: every change is an upsert or sets what it is given.
+    """
+    try:
+        return await act()
+    except DBAPIError as fault:
+        if not fault.connection_invalidated:
+            raise
+        return await act()

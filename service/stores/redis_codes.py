@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -24,6 +23,7 @@ from service.errors import (
 )
 from service.models import CodeClaim, PastLogin, Phone
 from service.stores.scripts import Script
+from service.unique import unique_word
 
 if TYPE_CHECKING:
     from service.models import LoggedIn
@@ -64,7 +64,7 @@ class CodeMarkers:
         lacks `at` if that never ended. Raises SessionStoreUnavailable.
         """
         key = _key(kind, appid, code)
-        claim = CodeClaim(key, secrets.token_hex(8), _digest(client) if client else "")
+        claim = CodeClaim(key, unique_word(), _digest(client) if client else "")
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience
         while True:

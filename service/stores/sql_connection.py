@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy.engine import make_url
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 1.8
+"""How long a request waits for a read or a change."""
 
 
 class SqlDatabase(Protocol):
@@ -27,7 +30,10 @@ class SqlDatabase(Protocol):
         ...
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        """Answer with what `question` finds: one statement, on a connection it does not keep."""
+        """Answer with what `question` finds: one statement, on a connection it does not keep.
+
+        Takes PATIENCE_SECONDS at most.
+        """
         ...
 
     async def write(self, change: Callable[[Connection], T]) -> T:

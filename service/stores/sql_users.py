@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import DBAPIError
 
 from service.errors import PhoneTaken, ServiceError, UserStoreUnavailable
 from service.models import Arrival, Phone, User, UserIdentity
+from service.stores.sql_connection import PATIENCE_SECONDS
 from service.stores.sql_schema import identities, users
 from service.stores.user_rows import UserRows, by_id, by_openid
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS: Final = 1.8
 _RESEAL_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
 
@@ -193,39 +192,26 @@ class SqlUsers:
         return Phone(number.decode()) if number else None
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
-        return await self._guarded("read", partial(self._database.read, question))
+        try:
+            return await self._database.read(question)
+        except Exception as fault:
+            self._outage.failed("sql read", fault)
+            raise UserStoreUnavailable from fault
 
     async def _write(
-        self, change: Callable[[Connection], T], *, patience: float = _PATIENCE_SECONDS
+        self, change: Callable[[Connection], T], *, patience: float = PATIENCE_SECONDS
     ) -> T:
-        async def transact() -> T:
-            while True:
-                try:
-                    return await self._database.write(change)
-                except _LostRace:
-                    continue
-
-        return await self._guarded("write", transact, patience=patience)
-
-    async def _guarded(
-        self, what: str, act: Callable[[], Awaitable[T]], *, patience: float = _PATIENCE_SECONDS
-    ) -> T:
-        """Act within the time there is, once more on a new connection if the old one was dead.
-
-        Acting twice is safe: every change is an upsert or sets what it is given.
-        """
         try:
             async with asyncio.timeout(patience):
-                try:
-                    return await act()
-                except DBAPIError as fault:
-                    if not fault.connection_invalidated:
-                        raise
-                    return await act()
+                while True:
+                    try:
+                        return await self._database.write(change)
+                    except _LostRace:
+                        continue
         except ServiceError:
             raise
         except Exception as fault:
-            self._outage.failed(f"sql {what}", fault)
+            self._outage.failed("sql write", fault)
             raise UserStoreUnavailable from fault
 
 

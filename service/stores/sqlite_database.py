@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
+from service.stores.sql_connection import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,17 +47,22 @@ class SqliteDatabase:
         # between and fail: a change takes its turn at the start.
         event.listen(self._writer, "begin", _begin_immediate)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._reading: Connection | None = None
 
     def upsert(self, table: Table) -> Insert:  # noqa: D102 # the port says
         return sqlite.insert(table)
 
     async def read(self, question: Callable[[Connection], T]) -> T:  # noqa: D102
         try:
-            with self._reader.connect() as db:
-                return question(db)
+            # Kept open, as no statement of it begins a transaction that would go on to see
+            # an old state: to take it out of a pool each time costs as much as the read.
+            self._reading = self._reading or self._reader.connect()
+            return question(self._reading)
         except OperationalError:
             # Rare: somebody has the whole file locked, perhaps for a moment only.
-            return await self.write(question)
+            self._stop_reading()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self.write(question)
 
     async def write(self, change: Callable[[Connection], T]) -> T:  # noqa: D102
         loop = asyncio.get_running_loop()
@@ -63,8 +70,14 @@ class SqliteDatabase:
 
     async def aclose(self) -> None:  # noqa: D102
         self._thread.shutdown()
+        self._stop_reading()
         self._reader.dispose()
         self._writer.dispose()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+        self._reading = None
 
     def _transact(self, change: Callable[[Connection], T]) -> T:
         with self._writer.begin() as db:

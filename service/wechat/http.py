@@ -48,14 +48,15 @@ class Refused(Exception):
 
 def open_http(settings: Settings) -> aiohttp.ClientSession:
     """The HTTP client for WeChat, one per worker; the caller closes it."""
-    timeout = settings.wechat_timeout_ms / 1000
+    to_connect = settings.wechat_timeout_ms / 1000 * _CONNECT_SHARE
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=settings.wechat_concurrency,
             ttl_dns_cache=_DNS_SECONDS,
             keepalive_timeout=_IDLE_SECONDS,
         ),
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout * _CONNECT_SHARE),
+        # The whole time is WeChatHttp's to keep, over all attempts.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=to_connect),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "MiniGate"},
         auto_decompress=False,

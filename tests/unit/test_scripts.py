@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from service.errors import SessionStoreUnavailable
 from service.stores.keyspace import Keyspace
@@ -15,27 +16,28 @@ from service.stores.primary import Primary
 from service.stores.scripts import Script, Scripts
 
 
-class ScriptedRedis:
+class ScriptedPrimary(Primary):
     """Answers each script with the next of the replies it was given."""
 
     def __init__(self, *replies: list[Any], ahead: int = 0) -> None:
         """`ahead`: the seconds by which its clock is."""
+        super().__init__(Redis())
         self.replies = list(replies)
         self.ahead = ahead
         self.deadlines: list[int] = []
 
-    async def time(self) -> tuple[int, int]:
-        return int(time.time()) + self.ahead, 0
+    async def synchronise(self) -> None:
+        now = time.monotonic()
+        self.clock.observe(now_ms() + self.ahead * 1000, sent=now, received=now)
 
-    async def execute_command(
-        self, _evalsha: str, _sha: str, _keys: int, _key: str, deadline: int, *_args: Any
-    ) -> Any:
-        self.deadlines.append(deadline)
+    async def execute(self, *command: str | bytes | int, asking: bool = False) -> Any:
+        assert not asking
+        _evalsha, _sha, _keys, _key, deadline, *_args = command
+        self.deadlines.append(int(deadline))
         return self.replies.pop(0)
 
 
-def scripts(redis: ScriptedRedis) -> Scripts:
-    primary = Primary(redis)  # type: ignore[arg-type] # enough of one
+def scripts(primary: ScriptedPrimary) -> Scripts:
     return Scripts(Keyspace(OnePrimary(primary), budget=0.2), outage=OutageLog("redis"))
 
 
@@ -44,32 +46,32 @@ def now_ms() -> int:
 
 
 async def test_a_success_that_confirms_something_else_is_none() -> None:
-    redis = ScriptedRedis([b"stored", now_ms(), b"another login"])
+    primary = ScriptedPrimary([b"stored", now_ms(), b"another login"])
     began = time.monotonic()
     with pytest.raises(SessionStoreUnavailable):
-        await scripts(redis).run(Script("login"), "key", confirms="mine")
+        await scripts(primary).run(Script("login"), "key", confirms="mine")
     assert time.monotonic() - began >= 0.19, "answered before the deadline had passed"
 
 
 async def test_a_success_that_confirms_is_one() -> None:
-    redis = ScriptedRedis([b"stored", now_ms(), b"mine"])
-    reply = await scripts(redis).run(Script("login"), "key", confirms="mine")
+    primary = ScriptedPrimary([b"stored", now_ms(), b"mine"])
+    reply = await scripts(primary).run(Script("login"), "key", confirms="mine")
     assert reply[0] == b"stored"
 
 
 async def test_a_server_whose_clock_was_set_forward_is_asked_again_by_its_own_time() -> None:
     later = now_ms() + 3_600_000
-    redis = ScriptedRedis([b"late", later], [b"stored", later, b"mine"])
-    reply = await scripts(redis).run(Script("login"), "key", confirms="mine")
+    primary = ScriptedPrimary([b"late", later], [b"stored", later, b"mine"])
+    reply = await scripts(primary).run(Script("login"), "key", confirms="mine")
     assert reply[0] == b"stored"
-    assert redis.deadlines[1] - redis.deadlines[0] > 3_500_000
+    assert primary.deadlines[1] - primary.deadlines[0] > 3_500_000
 
 
 class ByFirstLetter(OnePrimary):
     """As many primaries as are given, each with the keys that begin with its letter."""
 
-    def __init__(self, **servers: ScriptedRedis) -> None:
-        self.primaries = {name: Primary(redis) for name, redis in servers.items()}  # type: ignore[arg-type] # enough of one
+    def __init__(self, **servers: ScriptedPrimary) -> None:
+        self.primaries = servers
 
     def of(self, key: str) -> Primary:
         return self.primaries[key[0]]
@@ -80,8 +82,8 @@ class ByFirstLetter(OnePrimary):
 
 async def test_every_server_is_held_to_its_own_clock() -> None:
     hour = 3_600_000
-    behind = ScriptedRedis([b"stored", now_ms(), b"mine"])
-    ahead = ScriptedRedis([b"stored", now_ms() + hour, b"mine"], ahead=3600)
+    behind = ScriptedPrimary([b"stored", now_ms(), b"mine"])
+    ahead = ScriptedPrimary([b"stored", now_ms() + hour, b"mine"], ahead=3600)
     servers = ByFirstLetter(a=ahead, b=behind)
     both = Scripts(Keyspace(servers, budget=0.2), outage=OutageLog("redis"))
     for key in ("a key", "b key"):
