@@ -11,7 +11,7 @@ import logging
 import sys
 from functools import partial
 
-from service.listening import PortTaken, refuse_taken_port
+from service.listening import BACKLOG, PortTaken, refuse_taken_port
 from service.settings import ConfigError, Settings, load_settings
 
 log = logging.getLogger("service")
@@ -58,6 +58,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.web_concurrency,
+        backlog=BACKLOG,
         access_log=False,
         motd=False,
     )

@@ -1,8 +1,16 @@
-"""Saying that a port is taken before a server fails over it with a traceback."""
+"""Listening on a port, and saying that it is taken before a server fails over it."""
 
 from __future__ import annotations
 
 import socket
+from typing import Final
+
+BACKLOG: Final = 4096
+"""Connections that the kernel keeps until they are accepted, as far as its `somaxconn` goes.
+
+Sanic's own is 100: of a thousand that connect in one instant most would try
+again a second later.
+"""
 
 
 class PortTaken(Exception):

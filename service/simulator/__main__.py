@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from service.listening import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from service.simulator.context import SimulatorApp
 
 _PR_SET_PDEATHSIG = 1
-_BACKLOG = 2048
 _START_POLL_SECONDS = 0.001
 
 logger = logging.getLogger("service.simulator")
@@ -49,13 +49,13 @@ def main() -> int:
         return 0
     app = create_app(settings=settings)
     app.after_server_start(_announce(sock, parent))
-    app.run(sock=sock, single_process=True, motd=False, access_log=False, backlog=_BACKLOG)
+    app.run(sock=sock, single_process=True, motd=False, access_log=False, backlog=BACKLOG)
     return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def _complain(error: ValidationError | SettingsError) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sanic.response import HTTPResponse
 
+from service.listening import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
 
@@ -38,7 +39,7 @@ def main() -> None:
         single_process=True,
         motd=False,
         access_log=False,
-        backlog=2048,
+        backlog=BACKLOG,
     )
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -218,6 +219,27 @@ async def test_workers_that_are_killed_are_replaced(
         service.signal(signal.SIGTERM)
         assert await service.ended(within=5) == 0
     print(f"back after {took[1]:.2f} s of one, {took[2]:.2f} s of both")  # noqa: T201 # figures
+
+
+async def test_a_crowd_that_comes_in_one_instant_waits_in_the_kernel(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """Whom the kernel turns away connects again a second later, at the earliest."""
+    environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
+    async with ServiceProcess(environment, home=tmp_path) as service, AsyncExitStack() as crowd:
+        await service.ready()
+        await all_answer(service, 1, within=5)
+        for pid in service.workers:
+            service.signal(signal.SIGSTOP, pid)
+        async with asyncio.timeout(0.9):
+            connections = [
+                await crowd.enter_async_context(await Connection.open(service.port))
+                for _ in range(500)
+            ]
+        for pid in service.workers:
+            service.signal(signal.SIGCONT, pid)
+        answers = await asyncio.gather(*(one.ask("GET", "/livez") for one in connections))
+        assert Counter(answer.status for answer in answers) == {200: 500}
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["main process", "process group"])

@@ -12,6 +12,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from service.app import create_app
+from service.listening import BACKLOG
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.settings import APP_SECRET, APPID
@@ -136,7 +137,7 @@ class Api:
 async def running(app: Sanic[Any, Any]) -> AsyncIterator[str]:
     """Serve `app` on a free port of loopback; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = await app.create_server(sock=listener, return_asyncio_server=True)
+    server = await app.create_server(sock=listener, return_asyncio_server=True, backlog=BACKLOG)
     assert server is not None
     await server.startup()
     await server.before_start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from tests.support.running import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,19 +19,8 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def serving(app: SimulatorApp) -> AsyncIterator[int]:
     """Serve in the test's own loop; yield the port."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    server: Any = await app.create_server(sock=sock, return_asyncio_server=True)
-    await server.startup()
-    await server.before_start()
-    await server.start_serving()
-    await server.after_start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        await server.before_stop()
-        server.close()
-        await server.wait_closed()
-        await server.after_stop()
+    async with running(app) as url:
+        yield int(url.rpartition(":")[2])
 
 
 class Wire:
