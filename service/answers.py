@@ -14,7 +14,7 @@ from service.unique import unique_word
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"

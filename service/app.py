@@ -14,6 +14,7 @@ from service import hooks, logs, watchdog
 from service.bootstrap import open_services
 from service.context import App, AppContext
 from service.errors import ServiceError, SessionError
+from service.request import AppRequest
 from service.routes.auth import auth
 from service.routes.demo import demo
 from service.routes.health import health
@@ -40,6 +41,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
         name,
         config=_server_config(),
         ctx=AppContext(settings=settings, ready=False),
+        request_class=AppRequest,  # type: ignore[arg-type] # Sanic's hint is for an app without types
         dumps=orjson.dumps,
         loads=orjson.loads,
         configure_logging=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeAlias
 
-from sanic import Request, Sanic
+from sanic import Sanic
 from sanic.config import Config
 
 if TYPE_CHECKING:
@@ -31,4 +31,3 @@ class RequestContext(SimpleNamespace):
 
 
 App: TypeAlias = Sanic[Config, AppContext]
-AppRequest: TypeAlias = Request[App, RequestContext]

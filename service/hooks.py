@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sanic.exceptions import SanicException
     from sanic.response import BaseHTTPResponse, HTTPResponse
 
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sanic.helpers import has_message_body
 from sanic.response import HTTPResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
+"""What ASCII has of it."""
 
 
 class Response(HTTPResponse):
@@ -29,9 +32,10 @@ class Response(HTTPResponse):
         headers = self.headers
         if has_message_body(self.status):  # type: ignore[no-untyped-call] # Sanic's
             headers.setdefault("content-type", self.content_type)
-        lines = [f"{name}: {value}" for name, value in headers.items()]
-        text = "".join(lines)
-        if not (text.isascii() and text.isprintable()):
+        # Not f-strings: they take their time over the names, which are a subclass of str.
+        lines = [name + ": " + str(value) for name, value in headers.items()]
+        text = "\r\n".join(lines).encode(errors="surrogateescape")
+        if text.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1):
             return super().processed_headers
-        name, _, rest = "\r\n".join(lines).encode().partition(b": ")
+        name, _, rest = text.partition(b": ")
         return iter(((name, rest),))

@@ -17,8 +17,8 @@ from service.routes.views import user_view
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.context import AppRequest
     from service.models import LoggedIn
+    from service.request import AppRequest
 
 auth = Blueprint("auth")
 

@@ -10,7 +10,7 @@ from service.errors import InvalidRequest, UnsupportedMediaType
 from service.models import Encrypted
 
 if TYPE_CHECKING:
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]

@@ -15,7 +15,7 @@ from service.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from service.context import AppRequest
+    from service.request import AppRequest
     from service.settings import Settings
 
 demo = Blueprint("demo")

@@ -13,7 +13,7 @@ from service.errors import SessionStoreUnavailable
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 health = Blueprint("health")
 

@@ -12,7 +12,7 @@ from service.errors import NotFound
 from service.response import Response
 
 if TYPE_CHECKING:
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 uploads = Blueprint("uploads")
 

@@ -16,8 +16,8 @@ from service.routes.views import own_view
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.context import AppRequest
     from service.profile import Profiles
+    from service.request import AppRequest
 
 users = Blueprint("users")
 

@@ -10,7 +10,7 @@ from service.answers import headers_for
 from service.response import Response
 
 if TYPE_CHECKING:
-    from service.context import AppRequest
+    from service.request import AppRequest
 
 verify = Blueprint("verify")
 

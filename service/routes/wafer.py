@@ -28,9 +28,9 @@ from service.routes.body import Base64, Body, Word, encrypted_in, read_headers
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.context import AppRequest
     from service.errors import SessionError
     from service.models import LoggedIn, User
+    from service.request import AppRequest
 
 wafer = Blueprint("wafer", url_prefix="/weapp")
 

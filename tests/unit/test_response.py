@@ -15,6 +15,8 @@ HEADERS = [
     {"X-Forged": "x\nSet-Cookie: a=b", "X-Other": "y"},
     {"X-Chinese": "用户"},
     {"X-Control": "a\x00b\x7f"},
+    {"X-Forged": "x\r", "\nX-Other": "y"},
+    {"X-Undecodable": "\udce5"},
 ]
 
 
