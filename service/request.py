@@ -13,8 +13,15 @@ from service.context import App, RequestContext
 if TYPE_CHECKING:
     from sanic.compat import Header
 
-_HEAD: Final = re.compile(rb"[^\r\n\0]*+(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*+")
+_HEAD: Final = re.compile(
+    rb"[\x20-\x7e]*+"
+    rb"(?:\r\n"
+    # Sanic takes white space and digits of any script for those of a length.
+    rb"(?!(?i:content-length|transfer-encoding):(?! *+(?:[0-9]++|chunked)(?:\r\n|\Z)))"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+)*+"
+)
 """The request line, and headers that are a token, a colon and a value (RFC 9110, 5.1 and 5.5)."""
+_NO_URL: Final = b"*"
 
 
 class AppRequest(Request[App, RequestContext]):
@@ -39,7 +46,9 @@ class AppRequest(Request[App, RequestContext]):
         stream_id: int = 0,
     ) -> None:
         """Raises BadRequest. `head` is empty in the request that Sanic makes up to answer that."""
-        if head and not (_HEAD.fullmatch(head) and _has_host(headers, version)):
+        if not head:
+            url_bytes = _NO_URL  # the one that came may be what was wrong
+        elif not (_HEAD.fullmatch(head) and _has_host(headers, version)):
             raise BadRequest("Bad Request")
         super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
 

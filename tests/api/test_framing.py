@@ -18,6 +18,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: here"
 POST = b"POST /logout HTTP/1.1\r\nHost: here"
 HIDDEN = GET + b"\r\n\r\n"
 END = b"\r\n\r\n"
+CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
 
 
 async def send(api: Api, raw: bytes) -> list[tuple[int, int]]:
@@ -39,6 +40,12 @@ HIDING = {
     "folded": POST + b"\r\nA: b\r\n Content-Length: %d" % len(HIDDEN) + END + HIDDEN,
     "bare LF": POST + b"\r\nA: b\nContent-Length: %d" % len(HIDDEN) + END + HIDDEN,
     "bare CR": POST + b"\r\nA: b\rContent-Length: %d" % len(HIDDEN) + END + HIDDEN,
+    "Arabic digits": POST + "\r\nContent-Length: ٣٥".encode() + END + HIDDEN,
+    "wide digits": POST + "\r\nContent-Length: ３５".encode() + END + HIDDEN,
+    "no-break space": POST + b"\r\nContent-Length: \xc2\xa0%d" % len(HIDDEN) + END + HIDDEN,
+    "vertical tab": POST + b"\r\ncontent-length:\x0b%d" % len(HIDDEN) + END + HIDDEN,
+    "chunked, with a tab": POST + b"\r\nTransfer-Encoding: \x0bchunked" + END + CHUNK,
+    "chunked, with a space": POST + b"\r\nTransfer-Encoding: \xc2\xa0chunked" + END + CHUNK,
     "NUL": POST + b"\r\nContent-Length\0: %d" % len(HIDDEN) + END + HIDDEN,
     "quoted": POST + b'\r\n"Content-Length": %d' % len(HIDDEN) + END + HIDDEN,
 }
@@ -87,3 +94,21 @@ async def test_a_malformed_head_is_refused_and_ends_the_connection(api: Api, hea
 )
 async def test_whatever_has_one_meaning_is_served(api: Api, head: bytes) -> None:
     assert await send(api, head + END) == [(200, 0), (200, 0)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        b"/a\nforged",
+        b"/a\0b",
+        b"/a\x1b[2J",
+        b"/a?code=CANARY\x01",
+        b"http://[CANARY",
+        b"?code=CANARY",
+    ],
+)
+async def test_an_address_that_is_none_is_answered_and_never_logged(
+    api: Api, caplog: pytest.LogCaptureFixture, url: bytes
+) -> None:
+    assert await send(api, b"GET %b HTTP/1.1\r\nHost: here" % url + END) == [(400, 40000)]
+    assert not [text for text in caplog.messages if "CANARY" in text or "forged" in text]
