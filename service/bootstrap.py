@@ -21,6 +21,7 @@ from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
 from service.stores.sql_connection import connect_sql
 from service.stores.sql_users import SqlUsers
+from service.undisturbed import Undisturbed
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -85,6 +86,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
+        undisturbed = Undisturbed()
+        stack.push_async_callback(undisturbed.aclose)
         phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"), outage)
         phones = PhoneNumbers(
             apps=settings.apps,
@@ -93,6 +96,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             users=users,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
+            undisturbed=undisturbed,
         )
         profiles = Profiles(
             apps=settings.apps,
@@ -103,6 +107,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             phone_codes=phone_codes,
             check_nicknames=settings.check_nicknames,
+            undisturbed=undisturbed,
         )
         login = Login(
             apps=settings.apps,
@@ -113,8 +118,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            undisturbed=undisturbed,
         )
-        stack.push_async_callback(login.aclose)
 
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     )
     from service.phone import PhoneNumbers
     from service.ports import LoginCodes, SessionStore, UserStore, WeChat
+    from service.undisturbed import Undisturbed
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        undisturbed: Undisturbed,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
         self._apps = apps
@@ -88,7 +89,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
-        self._under_way: set[asyncio.Task[LoggedIn]] = set()
+        self._undisturbed = undisturbed
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
@@ -98,12 +99,8 @@ class Login:
         and DecryptFailed for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        # Once begun, a login runs to its end even if the client hangs up: its
-        # code is spent, and a repeat of the request is to find the answer.
-        task = asyncio.create_task(self._log_in(request, app, device))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        # The code is spent, and a repeat of the request is to find the answer.
+        return await self._undisturbed.see_through(self._log_in(request, app, device))
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
@@ -117,10 +114,6 @@ class Login:
             return await self._users.get(session.user_id)
         except UserStoreUnavailable:
             return None
-
-    async def aclose(self) -> None:
-        """Wait for logins whose clients have gone."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -169,7 +162,7 @@ class Login:
         opened = await self._sessions.open(
             identity, appid=app.appid, device=device, user_id=user.id
         )
-        if not arrival.is_new and await self._sessions.is_gone(user.id):
+        if await self._sessions.is_gone(user.id) and await self._users.get(user.id) is None:
             # Deleted between the look at the row and the session: a new login finds them gone.
             await self._sessions.close(opened.session_id)
             raise LoginCodeUsed
@@ -218,7 +211,7 @@ class Login:
             return user
         if nickname in (ANONYMOUS, user.nickname):
             return user
-        return await self._users.set_profile(user.id, nickname=nickname) or user
+        return await self._users.set_nickname(user.id, nickname) or user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""

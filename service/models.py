@@ -11,7 +11,10 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
@@ -209,6 +212,22 @@ class UserIdentity:
     appid: str
     openid: str
     unionid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAvatar:
+    """A user with a new picture, and the address of the one before it."""
+
+    user: User
+    former: str
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A user who was deleted, as they were."""
+
+    user: User
+    identities: Sequence[UserIdentity]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from service.decrypt import Decryptor
     from service.models import Encrypted, Session, User, WeChatApp
     from service.ports import PhoneCodes, UserStore, WeChat
+    from service.undisturbed import Undisturbed
 
 
 class PhoneNumbers:
@@ -33,6 +34,7 @@ class PhoneNumbers:
         users: UserStore,
         decryptor: Decryptor,
         send_openid: bool,
+        undisturbed: Undisturbed,
     ) -> None:
         """`send_openid`: have WeChat check that a code is of the user who brings it."""
         self._apps = apps
@@ -41,6 +43,7 @@ class PhoneNumbers:
         self._users = users
         self._decryptor = decryptor
         self._send_openid = send_openid
+        self._undisturbed = undisturbed
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
@@ -49,10 +52,8 @@ class PhoneNumbers:
         it would have lived: WeChat charges for each. Raises PhoneCodeInvalid
         and what WeChat.phone_number raises.
         """
-        claim = await self._codes.claim(app.appid, code, openid=openid)
-        if isinstance(claim, Phone):
-            return claim
-        return await self._ask(claim, app, code, openid)
+        # Paid for once WeChat answers, so the answer is waited for and kept.
+        return await self._undisturbed.see_through(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
         """Give the session's user the number behind a code; raises PhoneTaken."""
@@ -74,6 +75,12 @@ class PhoneNumbers:
         if user is None:
             raise SessionExpired
         return user
+
+    async def _redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
+        claim = await self._codes.claim(app.appid, code, openid=openid)
+        if isinstance(claim, Phone):
+            return claim
+        return await self._ask(claim, app, code, openid)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:

@@ -12,6 +12,8 @@ SIDE: Final = 512
 """Pixels: enough for any screen, and under 100 KB."""
 MOST_PIXELS: Final = 25_000_000
 """A phone's camera makes 12 million; a decompression bomb claims many more."""
+MOST_DECODED: Final = 9_000_000
+"""As many are ever decoded, at up to 8 bytes each: a tablet's screen has 6 million."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 
@@ -34,9 +36,10 @@ def portrait(raw: bytes) -> bytes:
             if picture.width * picture.height > MOST_PIXELS:
                 raise NotAPicture("too many pixels")
             picture.draft("RGB", (SIDE, SIDE))  # lets JPEG decode at a fraction of its size
-            upright = ImageOps.exif_transpose(picture)
-            upright.thumbnail((SIDE, SIDE))
-            return _jpeg(upright)
+            if picture.width * picture.height > MOST_DECODED:
+                raise NotAPicture("too many pixels for a PNG or WebP")
+            picture.thumbnail((SIDE, SIDE))  # before anything makes a copy of it
+            return _jpeg(ImageOps.exif_transpose(picture))
     except NotAPicture:
         raise
     except Exception as fault:  # decoders raise all sorts on damaged files

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from service.models import (
         Arrival,
         CodeClaim,
+        Departure,
         LoggedIn,
+        NewAvatar,
         OpenedSession,
         PastLogin,
         Phone,
@@ -106,10 +108,12 @@ class UserStore(Protocol):
         """The user; None when there is none."""
         ...
 
-    async def set_profile(
-        self, user_id: str, *, nickname: str | None = None, avatar: str | None = None
-    ) -> User | None:
-        """Change what is given; None when there is no such user."""
+    async def set_nickname(self, user_id: str, nickname: str) -> User | None:
+        """Change the name; None when there is no such user."""
+        ...
+
+    async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
+        """Change the picture's address; None when there is no such user."""
         ...
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
@@ -120,8 +124,8 @@ class UserStore(Protocol):
         """All that WeChat calls this user."""
         ...
 
-    async def delete(self, user_id: str) -> bool:
-        """Remove the user and all that belongs to them; False when there was none."""
+    async def delete(self, user_id: str) -> Departure | None:
+        """Remove the user and all that belongs to them; None when there was none."""
         ...
 
 

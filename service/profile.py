@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from service.errors import InvalidRequest, SessionExpired
@@ -14,11 +14,13 @@ from service.portrait import NotAPicture, portrait
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.models import Session, User, WeChatApp
+    from service.models import Session, User, UserIdentity, WeChatApp
     from service.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
+    from service.undisturbed import Undisturbed
 
 UPLOADS: Final = "/uploads/"
 _PICTURES_AT_ONCE: Final = 2
+_NAME_BYTES: Final = 20
 
 
 class Profiles:
@@ -38,6 +40,7 @@ class Profiles:
         wechat: WeChat,
         phone_codes: PhoneCodes,
         check_nicknames: bool,
+        undisturbed: Undisturbed,
     ) -> None:
         """`check_nicknames`: have WeChat's content check pass them first."""
         self._apps = apps
@@ -48,6 +51,7 @@ class Profiles:
         self._wechat = wechat
         self._phone_codes = phone_codes
         self._check_nicknames = check_nicknames
+        self._undisturbed = undisturbed
         self._studio = asyncio.Semaphore(_PICTURES_AT_ONCE)
 
     async def show(self, session: Session) -> User:
@@ -64,24 +68,14 @@ class Profiles:
             app = self._apps[session.appid]
             if not await self._wechat.nickname_passes(app, session.openid, name):
                 raise InvalidRequest("nickname", "does not pass WeChat's content check")
-        return _there(await self._users.set_profile(session.user_id, nickname=name))
+        return _there(await self._users.set_nickname(session.user_id, name))
 
     async def set_avatar(self, session: Session, upload: bytes) -> User:
         """Make an uploaded picture the avatar; raises InvalidRequest if it is none."""
-        user = await self.show(session)
-        try:
-            async with self._studio:
-                picture = await asyncio.to_thread(portrait, upload)
-        except NotAPicture as fault:
-            raise InvalidRequest("avatar", str(fault)) from None
-        # The name says what is in it, so that it may be cached for ever, and whose
-        # it is, so that no two users' pictures are one file.
-        name = hashlib.sha256(user.id.encode() + picture).hexdigest()[:40] + ".jpg"
-        await self._avatars.put(name, picture)
-        changed = await self._users.set_profile(user.id, avatar=UPLOADS + name)
-        if user.avatar != UPLOADS + name:
-            await self._remove_picture(user)
-        return _there(changed)
+        await self.show(session)
+        # Who hangs up in the queue leaves it; a picture that is being decoded keeps its place.
+        await self._studio.acquire()
+        return await self._undisturbed.see_through(self._set_avatar(session.user_id, upload))
 
     async def export(self, session: Session) -> dict[str, Any]:
         """All that is kept of the caller, and nothing of anybody else."""
@@ -114,26 +108,52 @@ class Profiles:
         The session in use goes last, so that a delete that failed on the way
         can be asked for again.
         """
-        user = await self.show(session)
-        own = {session.handle}
-        for one in await self._users.identities(user.id):
-            own.update(handle_of(one.appid, one.openid, device) for device in self._devices)
-            await self._phone_codes.forget(one.appid, one.openid)
+        await self._undisturbed.see_through(self._delete(session))
+
+    async def _set_avatar(self, user_id: str, upload: bytes) -> User:
+        try:
+            picture = await asyncio.to_thread(portrait, upload)
+        except NotAPicture as fault:
+            raise InvalidRequest("avatar", str(fault)) from None
+        finally:
+            self._studio.release()
+        # A name of its own each time: it may be cached for ever, and who takes
+        # one down that was replaced takes down nothing that is in use.
+        name = secrets.token_hex(_NAME_BYTES) + ".jpg"
+        await self._avatars.put(name, picture)
+        changed = await self._users.set_avatar(user_id, UPLOADS + name)
+        if changed is None:  # deleted meanwhile
+            await self._avatars.delete(name)
+            raise SessionExpired
+        await self._remove_picture(changed.former)
+        return changed.user
+
+    async def _delete(self, session: Session) -> None:
+        user = await self._users.get(session.user_id)
+        if user is None:  # deleted by a request that was cut off before its last step
+            await self._sessions.erase(session.handle)
+            raise SessionExpired
         await self._sessions.mark_gone(user.id)
-        others = own - {session.handle}
-        await self._erase(others)
-        await self._remove_picture(user)
-        await self._users.delete(user.id)
-        # Once more: a login may have come in between. Later ones heed the mark.
-        await self._erase(others)
-        await self._erase({session.handle})
+        await self._forget(await self._users.identities(user.id), but=session.handle)
+        await self._remove_picture(user.avatar)
+        departure = await self._users.delete(user.id)
+        if departure is not None:
+            # Once more: a login or a picture may have come in between. Later ones find nobody.
+            await self._forget(departure.identities, but=session.handle)
+            await self._remove_picture(departure.user.avatar)
+        await self._sessions.erase(session.handle)
 
-    async def _erase(self, handles: set[str]) -> None:
-        for handle in handles:
-            await self._sessions.erase(handle)
+    async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
+        """End the sessions of these, on every device; `but` one, by its handle."""
+        for one in identities:
+            await self._phone_codes.forget(one.appid, one.openid)
+            for device in self._devices:
+                handle = handle_of(one.appid, one.openid, device)
+                if handle != but:
+                    await self._sessions.erase(handle)
 
-    async def _remove_picture(self, user: User) -> None:
-        name = user.avatar.removeprefix(UPLOADS)
+    async def _remove_picture(self, address: str) -> None:
+        name = address.removeprefix(UPLOADS)
         if name.endswith(".jpg"):  # the default one is everybody's
             await self._avatars.delete(name)
 

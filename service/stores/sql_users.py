@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from service.errors import PhoneTaken, ServiceError, UserStoreUnavailable
-from service.models import Arrival, Phone, User, UserIdentity
+from service.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
 from service.stores.sql_connection import PATIENCE_SECONDS
-from service.stores.sql_schema import identities, users
-from service.stores.user_rows import UserRows, by_id, by_openid
+from service.stores.sql_schema import users
+from service.stores.user_rows import (
+    UserRows,
+    by_id,
+    by_openid,
+    identities_of,
+    lock_user,
+    update_user,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,20 +74,22 @@ class SqlUsers:
         row = await self._read(lambda db: by_id(db, user_id))
         return self._user(row) if row else None
 
-    async def set_profile(
-        self, user_id: str, *, nickname: str | None = None, avatar: str | None = None
-    ) -> User | None:
-        """Change what is given; None when there is no such user."""
-        values = {"nickname": nickname, "avatar": avatar}
-        statement = (
-            update(users)
-            .where(users.c.id == user_id)
-            .values(**{name: value for name, value in values.items() if value is not None})
-            .values(updated_at=int(time.time()))
-            .returning(*users.c)
-        )
-        row: Any = await self._write(lambda db: db.execute(statement).first())
+    async def set_nickname(self, user_id: str, nickname: str) -> User | None:
+        """Change the name; None when there is no such user."""
+        row = await self._write(lambda db: update_user(db, user_id, nickname=nickname))
         return self._user(row) if row else None
+
+    async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
+        """Change the picture's address; None when there is no such user."""
+
+        def change(db: Connection) -> NewAvatar | None:
+            former = lock_user(db, user_id)
+            if former is None:
+                return None
+            user = self._user(update_user(db, user_id, avatar=avatar))
+            return NewAvatar(user, former.avatar)
+
+        return await self._write(change)
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
         """Give the user this number instead of any other; raises PhoneTaken."""
@@ -99,14 +107,20 @@ class SqlUsers:
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
         """All that WeChat calls this user."""
-        statement = select(identities).where(identities.c.user_id == user_id)
-        rows = await self._read(lambda db: db.execute(statement).all())
-        return [UserIdentity(row.appid, row.openid, row.unionid) for row in rows]
+        return await self._read(lambda db: identities_of(db, user_id))
 
-    async def delete(self, user_id: str) -> bool:
-        """Remove the user and all that belongs to them; False when there was none."""
-        statement = delete(users).where(users.c.id == user_id)
-        return await self._write(lambda db: bool(db.execute(statement).rowcount))
+    async def delete(self, user_id: str) -> Departure | None:
+        """Remove the user and all that belongs to them; None when there was none."""
+
+        def remove(db: Connection) -> Departure | None:
+            row = lock_user(db, user_id)  # from here on nobody adds an identity
+            if row is None:
+                return None
+            departure = Departure(self._user(row), identities_of(db, user_id))
+            db.execute(delete(users).where(users.c.id == user_id))
+            return departure
+
+        return await self._write(remove)
 
     async def reseal(self) -> tuple[int, int]:
         """Put every phone number under the first key of the ring.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 
 from service.errors import PhoneTaken
+from service.models import UserIdentity
 from service.stores.sql_schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
@@ -48,6 +49,23 @@ def by_openid(db: Connection, appid: str, openid: str) -> Row[Any] | None:
 def by_id(db: Connection, user_id: str) -> Row[Any] | None:
     """The user's row."""
     return db.execute(_BY_ID, {"user_id": user_id}).first()
+
+
+def lock_user(db: Connection, user_id: str) -> Row[Any] | None:
+    """The user's row, nobody else's to change or to refer to until this transaction ends."""
+    return db.execute(_BY_ID.with_for_update(), {"user_id": user_id}).first()
+
+
+def update_user(db: Connection, user_id: str, **values: str) -> Row[Any] | None:
+    """Change columns of the user's row; the row as it is then."""
+    statement = update(users).where(users.c.id == user_id).values(**values)
+    return db.execute(statement.values(updated_at=int(time.time())).returning(*users.c)).first()
+
+
+def identities_of(db: Connection, user_id: str) -> list[UserIdentity]:
+    """All that WeChat calls this user."""
+    rows = db.execute(select(identities).where(identities.c.user_id == user_id)).all()
+    return [UserIdentity(row.appid, row.openid, row.unionid) for row in rows]
 
 
 class UserRows:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 
 from service.errors import PhoneTaken, UserStoreUnavailable
-from service.models import Phone, UserIdentity, WeChatIdentity
+from service.models import Departure, Phone, UserIdentity, WeChatIdentity
 from service.stores.keyring import Keyring
 from service.stores.migrate import upgrade
 from service.stores.outage import OutageLog
@@ -185,14 +185,26 @@ async def test_the_lookup_of_a_known_user_uses_indexes(
 
 async def test_profiles_change_what_is_given(store: SqlUsers) -> None:
     user = (await store.arrive(APPID, identity())).user
-    renamed = await store.set_profile(user.id, nickname="小明👨‍👩‍👧")
+    renamed = await store.set_nickname(user.id, "小明👨‍👩‍👧")
     assert renamed is not None
     assert (renamed.nickname, renamed.avatar) == ("小明👨‍👩‍👧", DEFAULT_AVATAR)
-    moved = await store.set_profile(user.id, avatar="/uploads/x.webp")
+    moved = await store.set_avatar(user.id, "/uploads/x.webp")
     assert moved is not None
-    assert (moved.nickname, moved.avatar) == ("小明👨‍👩‍👧", "/uploads/x.webp")
-    assert await store.get(user.id) == moved
-    assert await store.set_profile("nobody", nickname="x") is None
+    assert (moved.user.nickname, moved.user.avatar) == ("小明👨‍👩‍👧", "/uploads/x.webp")
+    assert moved.former == DEFAULT_AVATAR
+    assert await store.get(user.id) == moved.user
+    assert await store.set_nickname("nobody", "x") is None
+    assert await store.set_avatar("nobody", "/uploads/x.webp") is None
+
+
+async def test_of_many_pictures_at_once_each_is_the_former_of_one_other(store: SqlUsers) -> None:
+    user = (await store.arrive(APPID, identity())).user
+    names = [f"/uploads/{number}.jpg" for number in range(20)]
+    changes = await asyncio.gather(*(store.set_avatar(user.id, name) for name in names))
+    stands = await store.get(user.id)
+    assert stands is not None
+    formers = [change.former for change in changes if change]
+    assert sorted([*formers, stands.avatar]) == sorted([*names, DEFAULT_AVATAR])
 
 
 async def test_a_phone_login_of_a_known_user_binds_the_number(store: SqlUsers) -> None:
@@ -288,8 +300,9 @@ async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
     user = (await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)).user
-    assert await store.delete(user.id)
-    assert not await store.delete(user.id)
+    departure = await store.delete(user.id)
+    assert departure == Departure(user, [UserIdentity(APPID, "oAlice", "uAlice")])
+    assert await store.delete(user.id) is None
     assert await store.get(user.id) is None
     for table in metadata.sorted_tables:
         assert await count(database, table) == 0

@@ -1,0 +1,277 @@
+"""Clients that hang up, and requests that meet: an account and its pictures stay whole."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from service import profile
+from service.errors import UserStoreUnavailable
+from tests.support.process import eventually
+from tests.support.running import running_service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from service.settings import Settings
+    from service.stores.sql_users import SqlUsers
+    from tests.support.running import Answer, Api, Simulator
+
+REDEEM = "/wxa/business/getuserphonenumber"
+
+
+@pytest.fixture
+async def api(settings: Callable[..., Settings], simulator: Simulator) -> AsyncIterator[Api]:
+    """With two device classes; two logins in a row replace each other."""
+    own = settings(
+        wechat_api_base=(simulator.url,), login_coalesce_ms=0, device_classes=("phone", "pc")
+    )
+    async with running_service(own) as running:
+        yield running
+
+
+@pytest.fixture
+def users(api: Api) -> SqlUsers:
+    """The user store of the service."""
+    store: SqlUsers = api.app.ctx.services.profiles._users
+    return store
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Callable[[], list[str]]:
+    """Says which pictures there are."""
+    return lambda: [f"/uploads/{one.name}" for one in (tmp_path / "avatars").iterdir()]
+
+
+async def log_in(api: Api, simulator: Simulator, device: str = "phone") -> dict[str, str]:
+    login = await api.login(await simulator.code(), device=device)
+    assert login.status == 200, login.body
+    return {"sessionid": login.data["sessionid"]}
+
+
+async def upload(api: Api, session: dict[str, str], color: str = "teal") -> Answer:
+    file = io.BytesIO()
+    Image.new("RGB", (90, 60), color).save(file, "PNG")
+    form = aiohttp.FormData()
+    form.add_field("avatar", file.getvalue(), filename="tmp.png", content_type="image/png")
+    return await api.ask("POST", "/me/avatar", data=form, headers=session)
+
+
+async def hang_up(request: asyncio.Task[Any]) -> None:
+    request.cancel()
+    with suppress(asyncio.CancelledError):
+        await request
+
+
+async def is_served(api: Api, path: str) -> bool:
+    async with api.http.get(api.url + path) as reply:
+        return reply.status == 200
+
+
+@dataclass
+class Studio:
+    """Decoding that takes as long as the test says."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    begun: int = 0
+    working: int = 0
+    most: int = 0
+
+    def decode(self, raw: bytes) -> bytes:
+        with self.lock:
+            self.begun += 1
+            self.working += 1
+            self.most = max(self.most, self.working)
+        assert self.opened.wait(10)
+        with self.lock:
+            self.working -= 1
+        return raw
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    studio = Studio()
+    monkeypatch.setattr(profile, "portrait", studio.decode)
+    return studio
+
+
+class Pause:
+    """Stops a method where a test wants to do something else meanwhile."""
+
+    def __init__(self, method: Callable[..., Awaitable[Any]], *, after: bool = False) -> None:
+        self._method = method
+        self._after = after
+        self.reached = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def __call__(self, *args: Any, **named: Any) -> Any:
+        if not self._after:
+            await self._wait()
+        result = await self._method(*args, **named)
+        if self._after:
+            await self._wait()
+        return result
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self.over.wait()
+
+
+async def test_of_many_uploads_at_once_one_picture_is_left(
+    api: Api, simulator: Simulator, kept: Callable[[], list[str]]
+) -> None:
+    session = await log_in(api, simulator)
+    for _ in range(5):
+        colors = ("teal", "red", "teal", "blue", "gold", "red")
+        answers = await asyncio.gather(*(upload(api, session, color) for color in colors))
+        assert {answer.status for answer in answers} == {200}
+        stands = (await api.ask("GET", "/me", headers=session)).data["avatar"]
+        assert await is_served(api, stands)
+        assert kept() == [stands]
+
+
+async def test_uploads_that_are_hung_up_on_are_decoded_no_more_than_two_at_a_time(
+    api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
+) -> None:
+    session = await log_in(api, simulator)
+    queue = api.app.ctx.services.profiles._studio
+    for number in range(1, 7):
+        request = asyncio.create_task(upload(api, session))
+        await eventually(
+            lambda n=number: studio.begun == n or queue._waiters,  # type: ignore[misc]
+            within=5,
+            what="it is decoded, or waits",
+        )
+        await hang_up(request)
+    studio.opened.set()
+    assert (await upload(api, session)).status == 200
+    assert studio.most == 2
+    await eventually(lambda: len(kept()) == 1, within=5, what="one is left")
+    stands = (await api.ask("GET", "/me", headers=session)).data["avatar"]
+    assert await is_served(api, stands)
+
+
+async def test_a_user_who_goes_while_a_picture_comes_leaves_none(
+    api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
+) -> None:
+    session = await log_in(api, simulator)
+    request = asyncio.create_task(upload(api, session))
+    await eventually(lambda: studio.begun == 1, within=5, what="it is decoded")
+    assert (await api.ask("DELETE", "/me", headers=session)).status == 200
+    studio.opened.set()
+    assert (await request).code == 40102
+    assert kept() == []
+
+
+async def test_a_picture_that_comes_while_a_user_goes_goes_too(
+    api: Api,
+    simulator: Simulator,
+    users: SqlUsers,
+    kept: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = await log_in(api, simulator)
+    pause = Pause(users.delete)
+    monkeypatch.setattr(users, "delete", pause)
+    leaving = asyncio.create_task(api.ask("DELETE", "/me", headers=session))
+    await pause.reached.wait()
+    assert (await upload(api, session)).status == 200
+    pause.over.set()
+    assert (await leaving).status == 200
+    assert kept() == []
+
+
+async def test_a_delete_that_is_hung_up_on_is_seen_through(
+    api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await log_in(api, simulator)
+    pause = Pause(users.delete, after=True)
+    monkeypatch.setattr(users, "delete", pause)
+    leaving = asyncio.create_task(api.ask("DELETE", "/me", headers=session))
+    await pause.reached.wait()
+    await hang_up(leaving)
+    pause.over.set()
+    async with asyncio.timeout(5):
+        while (await api.ask("GET", "/session", headers=session)).status != 401:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_delete_that_was_cut_off_is_finished_by_the_next(
+    api: Api, simulator: Simulator, users: SqlUsers
+) -> None:
+    session = await log_in(api, simulator)
+    user_id = (await api.ask("GET", "/me", headers=session)).data["id"]
+    await users.delete(user_id)
+    assert (await api.ask("GET", "/session", headers=session)).status == 200
+    assert (await api.ask("DELETE", "/me", headers=session)).code == 40102
+    assert (await api.ask("GET", "/session", headers=session)).code == 40102
+
+
+async def test_a_delete_that_fails_locks_nobody_out(
+    api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await log_in(api, simulator)
+
+    async def fail(_user_id: str) -> None:
+        raise UserStoreUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(users, "delete", fail)
+        assert (await api.ask("DELETE", "/me", headers=session)).status == 503
+    assert (await api.ask("GET", "/me", headers=session)).status == 200
+    session = await log_in(api, simulator)
+    assert (await api.ask("DELETE", "/me", headers=session)).status == 200
+
+
+async def test_an_identity_that_appears_while_its_user_goes_keeps_no_session(
+    api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, other = await log_in(api, simulator), await log_in(api, simulator, "pc")
+
+    async def none_yet(_user_id: str) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(users, "identities", none_yet)
+    assert (await api.ask("DELETE", "/me", headers=session)).status == 200
+    assert (await api.ask("GET", "/session", headers=other)).code == 40102
+
+
+async def test_the_login_that_made_a_user_who_is_gone_keeps_no_session(
+    api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = api.app.ctx.services.sessions
+    pause = Pause(sessions.open, after=True)
+    monkeypatch.setattr(sessions, "open", pause)
+    first = asyncio.create_task(api.login(await simulator.code(), device="phone"))
+    await pause.reached.wait()
+    monkeypatch.undo()
+    session = await log_in(api, simulator, "pc")
+    assert (await api.ask("DELETE", "/me", headers=session)).status == 200
+    pause.over.set()
+    assert (await first).code == 40002
+
+
+async def test_a_number_that_is_paid_for_waits_for_who_hung_up(
+    api: Api, simulator: Simulator
+) -> None:
+    session = await log_in(api, simulator)
+    code = (await simulator.phone(phone="13800000001"))["code"]
+    await simulator.fault("latency", median_ms=300, tail_ms=300, endpoint=REDEEM)
+    asking = asyncio.create_task(api.ask("PUT", "/me/phone", json={"code": code}, headers=session))
+    async with asyncio.timeout(5):
+        while not await simulator.calls(REDEEM):
+            await asyncio.sleep(0.01)
+    await hang_up(asking)
+    again = await api.ask("PUT", "/me/phone", json={"code": code}, headers=session)
+    assert (again.status, again.data["phone"]) == (200, "+86 13800000001")
+    assert await simulator.calls(REDEEM) == 1
