@@ -56,7 +56,14 @@ def test_production_names_every_missing_variable_and_no_value(
 
 @pytest.mark.parametrize(
     "url",
-    ["redis+cluster://canary/1", "redis+sentinel://canary", "rediss+sentinel://canary/x", "canary"],
+    [
+        "redis+cluster://canary/1",
+        "redis+sentinel://canary",
+        "rediss+sentinel://canary/x",
+        "canary",
+        "redis://:canary/canary@h:6379/0",
+        "redis://h:6379/0?ssl_cert_reqs=canary",
+    ],
 )
 def test_an_address_of_redis_that_cannot_be_used_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str
