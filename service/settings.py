@@ -200,6 +200,11 @@ class Settings(BaseSettings):
         address = value.get_secret_value() if value else ""
         if value and not _DATABASE_ADDRESS.match(address):
             raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
+        if value:
+            # 0.15 s, which only those pay who need it soon in any case.
+            from service.stores.sql_connection import driver_url  # noqa: PLC0415
+
+            driver_url(address)  # says what is wrong
         return value
 
     @field_validator("avatar_store")

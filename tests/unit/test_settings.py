@@ -239,6 +239,9 @@ def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.Monke
     ("variables", "named"),
     [
         ({"DATABASE_URL": "postgresqlx://h/d"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:p@h:notaport/d"}, "DATABASE_URL: not a database URL"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL: must name a file"),
+        ({"DATABASE_URL": "postgres://h/d?sslrootcert=/none"}, "DATABASE_URL: .* sslrootcert"),
         ({"AVATAR_STORE": "s3://"}, "AVATAR_STORE"),
         (
             {"WECHAT_APPS": '[{"appid": "a", "secret": "s"}, {"appid": "a", "secret": "t"}]'},
