@@ -289,11 +289,14 @@ def load_settings() -> Settings:
 
     Raises ConfigError, which lists all that is wrong at once: values out of
     shape, settings that contradict each other and, in production, each missing
-    variable. It names variables and rules, never a value.
+    variable; or that `.env` cannot be read. It names variables and rules, never
+    a value.
     """
     wrong: dict[str, str] = {}
     try:
         settings = Settings()
+    except UnicodeDecodeError:
+        raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
     except ValidationError as invalid:
         wrong = {
             str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ")

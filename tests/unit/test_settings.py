@@ -235,6 +235,20 @@ def test_a_dotenv_file_serves_and_the_environment_wins(
     assert (settings.port, settings.session_ttl) == (9002, 60)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_dotenv_file_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\n# 端口\n", encoding=encoding)
+    assert load_settings().port == 9001
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16"])
+def test_a_dotenv_file_that_is_not_utf_8_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\n# 金丝雀 canary\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=r"^\.env is not UTF-8: save it as UTF-8$") as refusal:
+        load_settings()
+    assert refusal.value.__suppress_context__
+
+
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, **COMPLETE, INTERNAL_TOKEN="token-canary" * 3)
     assert "canary" not in repr(settings)
