@@ -29,6 +29,11 @@ _SECRET_KEY_LENGTH: Final = 32
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
+def _number(value: object) -> object:
+    # Nothing of what is no number gets into an error's text: that is the type's to refuse.
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class ConfigError(Exception):
     """The settings cannot be used; the text names every fault and no value."""
 
@@ -136,7 +141,7 @@ class Settings(BaseSettings):
         ("default",), description="one session per user and class; the first one is the default"
     )
 
-    auth_error_status: Annotated[Literal[401, 200], BeforeValidator(int)] = Field(
+    auth_error_status: Annotated[Literal[401, 200], BeforeValidator(_number)] = Field(
         401, description="200 for old clients that read bodies only; /verify always says 401"
     )
     wafer_compat: bool = Field(

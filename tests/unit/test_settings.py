@@ -156,6 +156,42 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
+    "name", [*(name.upper() for name in Settings.model_fields), "REDIS_TLS_URL"]
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "canary",
+        "401canary",
+        '[{"appid": "canary", "canary": 1}]',
+        "canary://canary:canary@canary:canary/canary?canary=canary",
+        "redis://:canary/canary@canary:canary/canary?canary=canary",
+        "unix://canary:canary@canary?canary=canary",
+        "redis+cluster://:canary/canary@canary:canary",
+        "redis+sentinel://:canary/canary@canary:canary/canary",
+        "postgresql://canary:canary@canary:canary/canary",
+        "postgresql://canary/canary?sslmode=canary&sslrootcert=canary",
+        "sqlite://canary",
+    ],
+)
+def test_no_fault_of_any_setting_shows_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    try:
+        load(monkeypatch, **{**COMPLETE, name: value})
+    except ConfigError as refusal:
+        assert "canary" not in str(refusal)  # noqa: PT017 # some settings may be any text
+        assert name in str(refusal)  # noqa: PT017
+
+
+@pytest.mark.parametrize("status", ["401", "200"])
+def test_the_status_of_a_dead_session_is_a_number(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    assert load(monkeypatch, AUTH_ERROR_STATUS=status).auth_error_status == int(status)
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "postgres://u:p@host/users",
