@@ -15,6 +15,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -41,7 +42,9 @@ class ConfigError(Exception):
 class AppEntry(BaseModel):
     """One mini-program in WECHAT_APPS."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
+    )
 
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
@@ -51,7 +54,8 @@ class Settings(BaseSettings):
     """The service's settings, checked as a whole and frozen.
 
     Names are those of the environment variables in lower case. A value in the
-    environment wins over the same name in a `.env` file.
+    environment wins over the same name in a `.env` file. White space around a
+    value is no part of it.
     """
 
     model_config = SettingsConfigDict(
@@ -151,6 +155,15 @@ class Settings(BaseSettings):
         "INFO", description="what is logged at the least"
     )
     access_log: bool = Field(False, description="a log line per request; costs throughput")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: dict[str, object]) -> dict[str, object]:
+        stripped = {
+            name: value.strip() if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
     @classmethod

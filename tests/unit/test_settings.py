@@ -155,6 +155,35 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.internal_token is None
 
 
+def test_white_space_is_no_value_and_no_part_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = load(monkeypatch, **dict.fromkeys((*COMPLETE, "WECHAT_APPS", "PORT", "DYNO"), " \t"))
+    assert blank.missing == tuple(COMPLETE)
+    assert blank.port == 8000
+    settings = load(
+        monkeypatch,
+        **{name: f" {value}\n" for name, value in COMPLETE.items()},
+        ENVIRONMENT="production",
+        WECHAT_APPS='[{"appid": " wx2", "secret": "s "}]',
+    )
+    assert settings.apps["wx1"].secret == "secret-canary"
+    assert settings.apps["wx2"].secret == "s"
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == COMPLETE["REDIS_URL"]
+
+
+@pytest.mark.parametrize("name", ["WECHAT_APPID", "WECHAT_SECRET"])
+def test_production_takes_white_space_for_missing(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: missing"):
+        load(monkeypatch, **{**COMPLETE, "ENVIRONMENT": "production", name: "  "})
+
+
+def test_an_appid_of_white_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="WECHAT_APPS"):
+        load(monkeypatch, WECHAT_APPS='[{"appid": "  ", "secret": "s"}]')
+
+
 @pytest.mark.parametrize(
     "name", [*(name.upper() for name in Settings.model_fields), "REDIS_TLS_URL"]
 )
