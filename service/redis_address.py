@@ -1,22 +1,38 @@
-"""Where a Redis of several machines is found: what REDIS_URL says beyond one server."""
+"""Where Redis is found: what REDIS_URL may say, and what it says of several machines."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 CLUSTER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://")
 SENTINEL_SCHEMES: Final = ("redis+sentinel://",)
 
+_SERVER_FORM: Final = "redis://[[user]:password@]host[:port][/database]"
+_SOCKET_FORM: Final = "unix://[[user]:password@]/path/of.sock[?db=database]"
 _CLUSTER_FORM: Final = "redis+cluster://[[user]:password@]host[:port][,host[:port]...]"
 _SENTINEL_FORM: Final = (
     "redis+sentinel://[[user]:password@]host[:port][,host[:port]...]/master-name[/database]"
 )
 _NODE: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]{1,5}))?", re.ASCII)
 _MASTER: Final = re.compile(r"([A-Za-z0-9._-]+)(?:/([0-9]{1,4}))?/?", re.ASCII)
+_DATABASE: Final = re.compile(r"(?:[0-9]{1,4}/?)?", re.ASCII)
+_SOCKET: Final = re.compile(r"(?:[^/?#]*@)?/[^?#]+(?:\?db=[0-9]{1,4})?", re.ASCII)
+_TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _HIGHEST_PORT: Final = 65535
+
+_UNENCODED: Final = (
+    "must have % / ? # @ [ ] of its password percent-encoded: %25 %2F %3F %23 %40 %5B %5D,"
+    " and likewise what is not ASCII"
+)
+_PARAMETERS: Final = (
+    "must have no ?parameters but ssl_ca_certs, ssl_certfile and ssl_keyfile with rediss://;"
+    " the database is a /number, the rest REDIS_TLS_VERIFY, REDIS_TIMEOUT_MS and"
+    " REDIS_MAX_CONNECTIONS"
+)
 
 
 class Node(NamedTuple):
@@ -43,10 +59,17 @@ class RedisAddress:
     def parse(cls, url: str) -> RedisAddress | None:
         """None for an address of a single server, which the driver reads itself.
 
-        Raises ValueError; its text shows the form and nothing of `url`.
+        Raises ValueError for any that cannot be read, or that would tell the
+        driver what the settings decide; its text shows nothing of `url`.
         """
         scheme, _, rest = url.partition("://")
+        if scheme == "unix":  # its path may have an @
+            if not _SOCKET.fullmatch(rest):
+                raise _WrongForm(_SOCKET_FORM)
+            return None
         credentials, _, place = rest.rpartition("@")
+        if any(mark in credentials for mark in "/?#"):
+            raise ValueError(_UNENCODED)
         hosts, _, path = place.partition("/")
         if f"{scheme}://" in CLUSTER_SCHEMES:
             if path:  # a cluster has no databases
@@ -63,12 +86,36 @@ class RedisAddress:
             return cls(
                 "sentinel", nodes, *_credentials(credentials), master=master, database=database
             )
+        _check_server(url, place)
         return None
 
 
 class _WrongForm(ValueError):
     def __init__(self, form: str) -> None:
         super().__init__(f"must be of the form {form}")
+
+
+def _check_server(url: str, place: str) -> None:
+    """Refuse what the driver would stumble over, pass over in silence or obey."""
+    address, _, parameters = place.partition("?")
+    host, _, database = address.partition("/")
+    _nodes(host, 6379, _SERVER_FORM)
+    if "," in host or not _DATABASE.fullmatch(database):
+        raise _WrongForm(_SERVER_FORM)
+    _check_parameters(parameters, tls=url.startswith("rediss://"))
+    try:
+        urlsplit(url)  # as the driver does: its own texts show the password
+    except ValueError:
+        raise ValueError(_UNENCODED) from None
+
+
+def _check_parameters(text: str, *, tls: bool) -> None:
+    # Only what no setting says: the driver would take any before the settings.
+    given = parse_qsl(text, keep_blank_values=True)
+    if not {name for name, _ in given} <= (_TLS_FILES if tls else set()):
+        raise ValueError(_PARAMETERS)
+    if not all(Path(file).is_file() for _, file in given):
+        raise ValueError("must name files that are there in its ?parameters")
 
 
 def _credentials(text: str) -> tuple[str | None, str | None]:

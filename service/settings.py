@@ -15,6 +15,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -29,6 +30,11 @@ _SECRET_KEY_LENGTH: Final = 32
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
+def _number(value: object) -> object:
+    # Nothing of what is no number gets into an error's text: that is the type's to refuse.
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class ConfigError(Exception):
     """The settings cannot be used; the text names every fault and no value."""
 
@@ -36,7 +42,9 @@ class ConfigError(Exception):
 class AppEntry(BaseModel):
     """One mini-program in WECHAT_APPS."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
+    )
 
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
@@ -46,7 +54,8 @@ class Settings(BaseSettings):
     """The service's settings, checked as a whole and frozen.
 
     Names are those of the environment variables in lower case. A value in the
-    environment wins over the same name in a `.env` file.
+    environment wins over the same name in a `.env` file. White space around a
+    value is no part of it.
     """
 
     model_config = SettingsConfigDict(
@@ -136,7 +145,7 @@ class Settings(BaseSettings):
         ("default",), description="one session per user and class; the first one is the default"
     )
 
-    auth_error_status: Annotated[Literal[401, 200], BeforeValidator(int)] = Field(
+    auth_error_status: Annotated[Literal[401, 200], BeforeValidator(_number)] = Field(
         401, description="200 for old clients that read bodies only; /verify always says 401"
     )
     wafer_compat: bool = Field(
@@ -146,6 +155,15 @@ class Settings(BaseSettings):
         "INFO", description="what is logged at the least"
     )
     access_log: bool = Field(False, description="a log line per request; costs throughput")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: dict[str, object]) -> dict[str, object]:
+        stripped = {
+            name: value.strip() if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
     @classmethod
@@ -200,6 +218,11 @@ class Settings(BaseSettings):
         address = value.get_secret_value() if value else ""
         if value and not _DATABASE_ADDRESS.match(address):
             raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
+        if value:
+            # 0.15 s, which only those pay who need it soon in any case.
+            from service.stores.sql_connection import driver_url  # noqa: PLC0415
+
+            driver_url(address)  # says what is wrong
         return value
 
     @field_validator("avatar_store")
@@ -261,6 +284,9 @@ class Settings(BaseSettings):
         found = {
             "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
             and self.session_max_age < self.session_ttl,
+            # Who logs in last in the window gets what is left of the first one's session.
+            "LOGIN_COALESCE_MS: must not be above half of SESSION_TTL": 2 * self.login_coalesce_ms
+            > 1000 * self.session_ttl,
             "WECHAT_APPID, WECHAT_SECRET: set both or none": (self.wechat_appid is None)
             != (self.wechat_secret is None)
             and (not self.production or bool(self.wechat_apps)),
@@ -281,11 +307,14 @@ def load_settings() -> Settings:
 
     Raises ConfigError, which lists all that is wrong at once: values out of
     shape, settings that contradict each other and, in production, each missing
-    variable. It names variables and rules, never a value.
+    variable; or that `.env` cannot be read. It names variables and rules, never
+    a value.
     """
     wrong: dict[str, str] = {}
     try:
         settings = Settings()
+    except UnicodeDecodeError:
+        raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
     except ValidationError as invalid:
         wrong = {
             str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ")

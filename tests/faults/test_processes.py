@@ -316,6 +316,31 @@ async def test_production_shows_no_value_of_a_setting_that_is_wrong(tmp_path: Pa
         assert name in output
 
 
+async def test_what_a_worker_would_fail_over_is_refused_in_one_go(tmp_path: Path) -> None:
+    values = {
+        "REDIS_URL": "redis://:canary/canary@127.0.0.1:6379/0",
+        "DATABASE_URL": "postgresql://u:canary@canary@h:canary/db",
+        "AUTH_ERROR_STATUS": "canary",
+        "WECHAT_APPID": "  ",
+        "SESSION_TTL": "4",
+    }
+    code, took, output = await refusal({"ENVIRONMENT": "production", **values}, tmp_path)
+    assert code == 2
+    assert took < 2
+    assert "canary" not in output
+    assert "Traceback" not in output
+    for name in (*values, "WECHAT_SECRET", "SECRET_KEYS", "LOGIN_COALESCE_MS"):
+        assert name in output
+
+
+async def test_a_dotenv_file_that_windows_saved_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# 金丝雀\nPORT=9001\n", encoding="gbk")
+    code, _, output = await refusal({}, tmp_path)
+    assert code == 2
+    assert ".env is not UTF-8: save it as UTF-8" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize("complete", [False, True], ids=["bare", "complete"])
 async def test_a_port_that_is_taken_is_named(
     redis: RedisServer, tmp_path: Path, *, complete: bool

@@ -56,7 +56,14 @@ def test_production_names_every_missing_variable_and_no_value(
 
 @pytest.mark.parametrize(
     "url",
-    ["redis+cluster://canary/1", "redis+sentinel://canary", "rediss+sentinel://canary/x", "canary"],
+    [
+        "redis+cluster://canary/1",
+        "redis+sentinel://canary",
+        "rediss+sentinel://canary/x",
+        "canary",
+        "redis://:canary/canary@h:6379/0",
+        "redis://h:6379/0?ssl_cert_reqs=canary",
+    ],
 )
 def test_an_address_of_redis_that_cannot_be_used_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -120,6 +127,8 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
         ),
         ({"WECHAT_API_BASE": "https://stand-in"}, "WECHAT_API_BASE"),
         ({"WAFER_COMPAT": "1", "AUTH_ERROR_STATUS": "200"}, "AUTH_ERROR_STATUS"),
+        ({"SESSION_TTL": "4", "LOGIN_COALESCE_MS": "2001"}, "LOGIN_COALESCE_MS: .* SESSION_TTL"),
+        ({"SESSION_TTL": "5"}, "LOGIN_COALESCE_MS: .* SESSION_TTL"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -127,6 +136,11 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         load(monkeypatch, **variables)
+
+
+def test_logins_may_share_a_session_for_half_of_its_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SESSION_TTL="4", LOGIN_COALESCE_MS="2000")
+    assert settings.login_coalesce_ms == 2000
 
 
 def test_the_tls_address_goes_before_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +153,71 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     settings = load(monkeypatch, **dict.fromkeys((*COMPLETE, "WECHAT_APPS", "INTERNAL_TOKEN"), ""))
     assert settings.missing == tuple(COMPLETE)
     assert settings.internal_token is None
+
+
+def test_white_space_is_no_value_and_no_part_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = load(monkeypatch, **dict.fromkeys((*COMPLETE, "WECHAT_APPS", "PORT", "DYNO"), " \t"))
+    assert blank.missing == tuple(COMPLETE)
+    assert blank.port == 8000
+    settings = load(
+        monkeypatch,
+        **{name: f" {value}\n" for name, value in COMPLETE.items()},
+        ENVIRONMENT="production",
+        WECHAT_APPS='[{"appid": " wx2", "secret": "s "}]',
+    )
+    assert settings.apps["wx1"].secret == "secret-canary"
+    assert settings.apps["wx2"].secret == "s"
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == COMPLETE["REDIS_URL"]
+
+
+@pytest.mark.parametrize("name", ["WECHAT_APPID", "WECHAT_SECRET"])
+def test_production_takes_white_space_for_missing(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: missing"):
+        load(monkeypatch, **{**COMPLETE, "ENVIRONMENT": "production", name: "  "})
+
+
+def test_an_appid_of_white_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="WECHAT_APPS"):
+        load(monkeypatch, WECHAT_APPS='[{"appid": "  ", "secret": "s"}]')
+
+
+@pytest.mark.parametrize(
+    "name", [*(name.upper() for name in Settings.model_fields), "REDIS_TLS_URL"]
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "canary",
+        "401canary",
+        '[{"appid": "canary", "canary": 1}]',
+        "canary://canary:canary@canary:canary/canary?canary=canary",
+        "redis://:canary/canary@canary:canary/canary?canary=canary",
+        "unix://canary:canary@canary?canary=canary",
+        "redis+cluster://:canary/canary@canary:canary",
+        "redis+sentinel://:canary/canary@canary:canary/canary",
+        "postgresql://canary:canary@canary:canary/canary",
+        "postgresql://canary/canary?sslmode=canary&sslrootcert=canary",
+        "sqlite://canary",
+    ],
+)
+def test_no_fault_of_any_setting_shows_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    try:
+        load(monkeypatch, **{**COMPLETE, name: value})
+    except ConfigError as refusal:
+        assert "canary" not in str(refusal)  # noqa: PT017 # some settings may be any text
+        assert name in str(refusal)  # noqa: PT017
+
+
+@pytest.mark.parametrize("status", ["401", "200"])
+def test_the_status_of_a_dead_session_is_a_number(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    assert load(monkeypatch, AUTH_ERROR_STATUS=status).auth_error_status == int(status)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +300,20 @@ def test_a_dotenv_file_serves_and_the_environment_wins(
     assert (settings.port, settings.session_ttl) == (9002, 60)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_dotenv_file_may_begin_with_the_mark_of_windows(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\n# 端口\n", encoding=encoding)
+    assert load_settings().port == 9001
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16"])
+def test_a_dotenv_file_that_is_not_utf_8_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\n# 金丝雀 canary\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=r"^\.env is not UTF-8: save it as UTF-8$") as refusal:
+        load_settings()
+    assert refusal.value.__suppress_context__
+
+
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, **COMPLETE, INTERNAL_TOKEN="token-canary" * 3)
     assert "canary" not in repr(settings)
@@ -232,6 +325,9 @@ def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.Monke
     ("variables", "named"),
     [
         ({"DATABASE_URL": "postgresqlx://h/d"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:p@h:notaport/d"}, "DATABASE_URL: not a database URL"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL: must name a file"),
+        ({"DATABASE_URL": "postgres://h/d?sslrootcert=/none"}, "DATABASE_URL: .* sslrootcert"),
         ({"AVATAR_STORE": "s3://"}, "AVATAR_STORE"),
         (
             {"WECHAT_APPS": '[{"appid": "a", "secret": "s"}, {"appid": "a", "secret": "t"}]'},

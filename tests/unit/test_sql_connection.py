@@ -43,3 +43,29 @@ def test_a_root_certificate_is_used(mode: str, checked: bool) -> None:  # noqa: 
 def test_other_databases_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"must begin|not a database"):
         driver_url(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:canary@canary@h:notaport/d",
+        "postgresql://u:p@canary:0/d",
+        "postgresql://u:p@canary:65536/d",
+        "postgresql://canary/d?sslmode=canary",
+        "postgresql://canary/d?ssl=true",
+        "postgresql://h/d?sslmode=require&sslmode=canary",
+        "postgresql://h/d?sslmode=verify-full&sslrootcert=/canary.pem",
+        f"postgresql://h/d?sslmode=verify-full&sslrootcert={__file__}",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///canary?mode=memory",
+        "sqlite://canary.db",
+        "sqlite://canary/users.db",
+    ],
+)
+def test_what_no_connection_can_be_made_of_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(ValueError, match="must ") as refusal:
+        driver_url(address)
+    assert "canary" not in str(refusal.value)
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
