@@ -284,9 +284,6 @@ class Settings(BaseSettings):
         found = {
             "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
             and self.session_max_age < self.session_ttl,
-            # Who logs in last in the window gets what is left of the first one's session.
-            "LOGIN_COALESCE_MS: must not be above half of SESSION_TTL": 2 * self.login_coalesce_ms
-            > 1000 * self.session_ttl,
             "WECHAT_APPID, WECHAT_SECRET: set both or none": (self.wechat_appid is None)
             != (self.wechat_secret is None)
             and (not self.production or bool(self.wechat_apps)),

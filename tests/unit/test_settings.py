@@ -127,8 +127,6 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
         ),
         ({"WECHAT_API_BASE": "https://stand-in"}, "WECHAT_API_BASE"),
         ({"WAFER_COMPAT": "1", "AUTH_ERROR_STATUS": "200"}, "AUTH_ERROR_STATUS"),
-        ({"SESSION_TTL": "4", "LOGIN_COALESCE_MS": "2001"}, "LOGIN_COALESCE_MS: .* SESSION_TTL"),
-        ({"SESSION_TTL": "5"}, "LOGIN_COALESCE_MS: .* SESSION_TTL"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -136,11 +134,6 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         load(monkeypatch, **variables)
-
-
-def test_logins_may_share_a_session_for_half_of_its_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, SESSION_TTL="4", LOGIN_COALESCE_MS="2000")
-    assert settings.login_coalesce_ms == 2000
 
 
 def test_the_tls_address_goes_before_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
