@@ -219,7 +219,10 @@ export interface Gate {
   prepareLogin(): Promise<void>
   /** With `e.detail` of the button's event. */
   loginByPhone(detail: { code?: string; errMsg?: string }, fields?: LoginFields): Promise<LoggedIn>
-  /** Stays logged out until `login()`. Resolves with whether there was a session left to end. */
+  /**
+   * Stays logged out until `login()`. Resolves with whether there was a session left to end; rejects
+   * where the service did not end it, and the next `logout()` tries again.
+   */
   logout(): Promise<boolean>
   session(): Promise<Session>
   /** Returns what takes the listener off again. */

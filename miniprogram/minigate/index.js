@@ -59,7 +59,7 @@ function createGate(options) {
   const retries = options.retries === undefined ? 2 : options.retries
   const longestWait = options.longestWaitMs === undefined ? 5000 : options.longestWaitMs
   const listeners = {}
-  let kept = load() // {id, stop}: the session, or why there is none
+  let kept = load() // {id, stop, ending}: the session, or why there is none and which one is still to be ended
   let loggingIn = null // the login under way, for all who wait for it
   let prepared = null // a login code got in advance, for the phone number button
   let quiet = null // {until, error}: a login has just failed, so no silent one yet
@@ -109,7 +109,7 @@ function createGate(options) {
   function stop(error) {
     const told = kept.stop && kept.stop.error === error.error
     const { code, status, data, requestId, message } = error
-    keep({ stop: { error: error.error, message, code, status, data, requestId } })
+    keep({ stop: { error: error.error, message, code, status, data, requestId }, ending: kept.ending })
     if (!told) emit(STOPS[error.error], error)
   }
 
@@ -275,15 +275,21 @@ function createGate(options) {
     return beginNext('/login/phone', fields, codes)
   }
 
-  /** Stay logged out from now on. Resolves with whether there was a session left to end. */
+  /**
+   * Stay logged out from now on. Resolves with whether there was a session left to end.
+   *
+   * The id is called with no more, but kept until the service has answered, so that the next
+   * logout can send it again; or until the next login, which ends that session by itself.
+   */
   async function logout() {
     while (loggingIn) await loggingIn.catch(() => {})
-    const id = kept.id
-    keep({ stop: { error: 'logged_out', message: 'logged out' } })
+    const id = kept.id || kept.ending
+    keep({ stop: { error: 'logged_out', message: 'logged out' }, ending: id })
     if (!id) return false
     const header = Object.assign({}, options.header, { sessionid: id })
     const res = await sendPatiently(platform.request, { url: baseUrl + '/logout', method: 'POST', header })
     if (bodyOf(res).code !== 0) throw failure(res)
+    if (kept.ending === id) keep({ stop: kept.stop }) // unless there has been a login since
     return bodyOf(res).data.ended
   }
 

@@ -100,7 +100,7 @@ async def bind_phone(request: AppRequest) -> HTTPResponse:
 @users.post("/me/avatar", stream=True)
 async def set_avatar(request: AppRequest) -> HTTPResponse:
     """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
-    if "multipart/form-data" not in request.headers.getone("content-type", ""):
+    if "multipart/form-data" not in request.headers.getone("content-type", "").lower():
         raise UnsupportedMediaType
     largest = request.app.ctx.settings.avatar_max_bytes
     body = await _read(request, largest + _FORM_OVERHEAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -51,10 +52,26 @@ def _origin(request: SimulatorRequest) -> str | None:
 
 
 def _is_ours(request: SimulatorRequest) -> bool:
-    """Whether the page came from the name or address that it calls, at whatever port."""
+    """Whether the page came from the host that it calls, at whatever port.
+
+    That alone does not do: whoever owns a name can have it lead to this machine
+    once their page is loaded.
+    """
     try:
         page = urlsplit(_origin(request) or "").hostname
         called = urlsplit(f"//{request.headers.getone('host', '')}").hostname
     except ValueError:  # no URL at all
         return False
-    return page is not None and page == called
+    if page is None or page != called:
+        return False
+    return page == "localhost" or _is_own_address(page, request)
+
+
+def _is_own_address(host: str, request: SimulatorRequest) -> bool:
+    """Whether it is a loopback address, or the one that this request came in at."""
+    try:
+        address = ip_address(host)
+    except ValueError:  # a name
+        return False
+    reached = request.conn_info and request.conn_info.sockname[0]
+    return address.is_loopback or str(address) == reached

@@ -146,6 +146,19 @@ async def test_a_picture_becomes_the_avatar(api: Api, simulator: Simulator, kind
         assert reply.status == 304
 
 
+async def test_the_content_type_of_an_upload_may_be_in_capitals(
+    api: Api, simulator: Simulator
+) -> None:
+    session = await log_in(api, simulator)
+    head = (
+        b'--Frontier\r\nContent-Disposition: form-data; name="avatar"; filename="tmp.png"\r\n\r\n'
+    )
+    body = head + picture() + b"\r\n--Frontier--\r\n"
+    capitals = {"Content-Type": "Multipart/Form-Data; Boundary=Frontier"}
+    changed = await api.ask("POST", "/me/avatar", data=body, headers=session | capitals)
+    assert changed.status == 200
+
+
 async def test_a_new_avatar_takes_the_old_ones_place(api: Api, simulator: Simulator) -> None:
     session = await log_in(api, simulator)
     old = (await upload(api, session, picture(size=(100, 100)))).data["avatar"]

@@ -27,6 +27,27 @@ after(async () => {
 
 const phoneOf = (user) => new Phone(set.simulator, user)
 
+const statusOf = async (id) => (await fetch(set.service.url + '/session', { headers: { sessionid: id } })).status
+
+/** Take the phone's network away; returns what brings it back. */
+function unplug(phone) {
+  const { request } = phone.wx
+  phone.wx.request = ({ fail }) => void setTimeout(() => fail({ errMsg: 'request:fail' }))
+  return () => Object.assign(phone.wx, { request })
+}
+
+/** A phone whose session could not be ended for want of a network, which is back; and that session's id. */
+async function loggedOutOffline(user) {
+  const phone = phoneOf(user)
+  const gate = phone.launch(set.wire.url)
+  const { sessionid } = await gate.login()
+  const plug = unplug(phone)
+  assert.deepEqual(await outcomes(times(2, () => gate.logout())), ['offline', 'offline'])
+  plug()
+  set.wire.forget()
+  return { phone, gate, id: sessionid }
+}
+
 test('a lost answer to a login costs neither a session nor a second exchange', async () => {
   const phone = phoneOf('lost')
   const gate = phone.launch(set.wire.url)
@@ -140,4 +161,74 @@ test('a login refused for a minute is not tried again within it', async () => {
   assert.equal(phone.logins, 1)
   await gate.login() // the user may try
   assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+})
+
+test('a logout that found no network is sent again by the next one', async () => {
+  const { gate, id } = await loggedOutOffline('unheard')
+  assert.equal(await statusOf(id), 200)
+  assert.deepEqual(await outcomes([gate.request(PRODUCTS)]), ['logged_out'])
+  assert.deepEqual([gate.loggedIn, gate.stopped, set.wire.requests.length], [false, 'logged_out', 0])
+  assert.equal(await gate.logout(), true)
+  assert.equal(await statusOf(id), 401)
+  assert.equal(await gate.logout(), false)
+  assert.equal(set.wire.requests.length, 1, 'the service has answered')
+})
+
+test('a restart does not forget the session that is still to be ended, nor use it', async () => {
+  const { phone, id } = await loggedOutOffline('unheard-restart')
+  const gate = phone.launch(set.wire.url)
+  assert.deepEqual(await outcomes([gate.request(PRODUCTS)]), ['logged_out'])
+  assert.deepEqual([gate.loggedIn, set.wire.requests.length], [false, 0])
+  assert.equal(await gate.logout(), true)
+  assert.equal(await statusOf(id), 401)
+  assert.ok(!phone.storage.get('minigate').includes(id))
+})
+
+test('a logout that the service could not do is sent again, also where the storage is full', async () => {
+  const phone = phoneOf('unended')
+  const gate = phone.launch(set.wire.url)
+  const { sessionid } = await gate.login()
+  phone.wx.setStorageSync = () => {
+    throw new Error('full')
+  }
+  set.wire.fault('/logout', { answer: { status: 502, headers: {}, body: '' } })
+  assert.deepEqual(await outcomes([gate.logout()]), ['http_502'])
+  assert.equal(await gate.logout(), true)
+  assert.equal(await statusOf(sessionid), 401)
+})
+
+test('two logouts at once end one session', async () => {
+  const gate = phoneOf('twice').launch(set.wire.url)
+  await gate.login()
+  const ended = await Promise.all(times(2, () => gate.logout()))
+  assert.deepEqual(ended.sort(), [false, true])
+})
+
+test('a login that is refused does not cost the session that is still to be ended', async () => {
+  const { gate, id } = await loggedOutOffline('unheard-blocked')
+  await set.simulator.fault('blocked_user', { user: 'unheard-blocked' })
+  assert.deepEqual(await outcomes([gate.login()]), ['wechat_user_blocked'])
+  assert.equal(await gate.logout(), true)
+  assert.equal(await statusOf(id), 401)
+})
+
+test('a logout that comes late leaves the login after it alone', async () => {
+  const phone = phoneOf('overtaken')
+  const gate = phone.launch(set.wire.url)
+  await gate.login()
+  set.wire.fault('/logout', { hold: 700 })
+  const late = gate.logout()
+  const { sessionid } = await gate.login()
+  assert.equal(await late, false, 'the login had ended the session before')
+  assert.equal(await statusOf(sessionid), 200)
+  assert.deepEqual([gate.loggedIn, phone.kept], [true, { id: sessionid }])
+})
+
+test('after a login a logout ends that session, and no longer the one before', async () => {
+  const { gate, id } = await loggedOutOffline('again')
+  const { sessionid } = await gate.login()
+  set.wire.forget()
+  assert.equal(await gate.logout(), true)
+  assert.deepEqual(set.wire.to('/logout').map(({ headers }) => headers.sessionid), [sessionid])
+  assert.deepEqual([await statusOf(id), await statusOf(sessionid)], [401, 401])
 })
