@@ -105,8 +105,13 @@ class UserRows:
     def claim_phone(self, owner: str, phone: Phone) -> None:
         """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
         # Sorted: two processes whose rings differ in order must not wait for each other.
-        for fingerprint in sorted(self._keyring.fingerprints(phone.number)):
-            settled = self._claim(phones, ["fingerprint"], {"fingerprint": fingerprint}, owner)
+        # All before any is judged: who joins the number's owner has them under every key.
+        fingerprints = sorted(self._keyring.fingerprints(phone.number))
+        owners = [
+            self._claim(phones, ["fingerprint"], {"fingerprint": one}, owner)
+            for one in fingerprints
+        ]
+        for settled in owners:
             if settled != owner:
                 raise PhoneTaken(owner=settled)
 

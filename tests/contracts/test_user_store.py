@@ -325,6 +325,19 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatab
         await new.arrive_with_phone(APPID, identity("oOther"), OTHER_PHONE)
 
 
+async def test_who_joins_the_owner_of_a_number_leaves_it_under_every_key(
+    database: SqlDatabase,
+) -> None:
+    new_key = "another secret of the operator, long enough"
+    old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
+    for n in range(10):  # fingerprints are in no order that the ring tells
+        phone = Phone(f"+86 1380000001{n}")
+        owner = (await old.arrive_with_phone(APPID, identity(f"oHere{n}"), phone)).user
+        there = await both.arrive_with_phone(OTHER_APP, identity(f"oThere{n}"), phone)
+        assert there.user.id == owner.id
+    assert await count(database, phones) == 20
+
+
 async def test_a_user_whose_key_is_gone_has_no_phone_and_still_arrives(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
