@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select, update
 
-from service.errors import PhoneTaken, ServiceError, UserStoreUnavailable
+from service.errors import ServiceError, UserStoreUnavailable
 from service.models import Arrival, Phone, User, UserIdentity
 from service.stores.sql_connection import PATIENCE_SECONDS
 from service.stores.sql_schema import identities, users
@@ -130,22 +130,18 @@ class SqlUsers:
     def _arrive_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone, db: Connection
     ) -> Arrival:
+        # Nothing is read before it is claimed: what a claim answers stands until the
+        # commit, while what was merely read may be another login's a moment later.
         rows = self._rows(db)
         candidate = _new_id()
-        owner = rows.known(appid, identity) or candidate
-        try:
-            rows.claim_phone(owner, phone)
-        except PhoneTaken as taken:
-            if owner != candidate or rows.has_identity(taken.owner, appid):
-                raise
-            owner = taken.owner
-            # What the number's other fingerprints were claimed as is the owner's too.
-            rows.pass_phone_claims(candidate, owner)
-        rows.claim_union(identity.unionid, owner)
-        if rows.claim_identity(appid, identity, owner) != owner:
-            raise _LostRace
+        owner = rows.claim_phone_or_join(candidate, appid, phone)
+        owner = rows.claim_union(identity.unionid, owner)
+        owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
             rows.insert_user(candidate)
+        else:
+            rows.pass_phone_claims(candidate, owner)
+        rows.claim_phone(owner, phone)  # raises where the number is somebody else's
         rows.set_phone(owner, phone)
         return self._arrived(db, owner, candidate)
 

@@ -58,16 +58,6 @@ class UserRows:
         self._keyring = keyring
         self._upsert = upsert
 
-    def known(self, appid: str, identity: WeChatIdentity) -> str | None:
-        """The id of the user of this openid, else of this unionid."""
-        row = by_openid(self._db, appid, identity.openid)
-        if row is not None:
-            return str(row.id)
-        if identity.unionid is None:
-            return None
-        owner = select(unions.c.user_id).where(unions.c.unionid == identity.unionid)
-        return self._db.execute(owner).scalar_one_or_none()
-
     def has_identity(self, user_id: str, appid: str) -> bool:
         """Whether this mini-program knows the user already."""
         statement = select(identities.c.openid).where(
@@ -114,6 +104,16 @@ class UserRows:
         for settled in owners:
             if settled != owner:
                 raise PhoneTaken(owner=settled)
+
+    def claim_phone_or_join(self, candidate: str, appid: str, phone: Phone) -> str:
+        """Whom the number makes of somebody unknown: its owner, if new to this mini-program."""
+        try:
+            self.claim_phone(candidate, phone)
+        except PhoneTaken as taken:
+            # An ordinary login may bring the owner here by unionid right after this look.
+            # It may do so after the commit as well, with the same end; so nothing is locked.
+            return candidate if self.has_identity(taken.owner, appid) else taken.owner
+        return candidate
 
     def pass_phone_claims(self, former: str, owner: str) -> None:
         """What was claimed for one goes to the other."""

@@ -242,6 +242,27 @@ async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUs
         await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
 
 
+async def test_a_phone_login_goes_by_the_openid_where_the_unionid_is_another_users(
+    store: SqlUsers,
+) -> None:
+    here = (await store.arrive(APPID, identity("oHere"))).user
+    there = (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user
+    arrival = await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)
+    assert (arrival.user.id, arrival.user.phone) == (here.id, PHONE)
+    assert (await store.arrive("wxthird", identity("oThird", "uAlice"))).user == there
+
+
+async def test_a_unionid_finds_its_account_whom_a_number_has_joined_there(
+    store: SqlUsers,
+) -> None:
+    # So a stranger who joins by number while the owner arrives need not wait for them:
+    # the other way round the account has both as well.
+    owner = (await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)).user
+    joined = await store.arrive_with_phone(OTHER_APP, identity("oStranger"), PHONE)
+    arrived = await store.arrive(OTHER_APP, identity("oAlice", "uAlice"))
+    assert owner.id == joined.user.id == arrived.user.id
+
+
 async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
