@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
 
-from service.errors import PhoneTaken, ServiceError, UserStoreUnavailable
+from service.errors import ServiceError, UserStoreUnavailable
 from service.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
 from service.stores.sql_connection import PATIENCE_SECONDS
 from service.stores.sql_schema import users
@@ -18,6 +18,7 @@ from service.stores.user_rows import (
     by_id,
     by_openid,
     identities_of,
+    lock_names,
     lock_user,
     update_user,
 )
@@ -36,10 +37,6 @@ T = TypeVar("T")
 
 _RESEAL_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
-
-
-class _LostRace(Exception):
-    """Somebody else claimed the same identity meanwhile; look again."""
 
 
 class SqlUsers:
@@ -113,7 +110,8 @@ class SqlUsers:
         """Remove the user and all that belongs to them; None when there was none."""
 
         def remove(db: Connection) -> Departure | None:
-            row = lock_user(db, user_id)  # from here on nobody adds an identity
+            lock_names(db, user_id)
+            row = lock_user(db, user_id)  # from here on nobody commits a name more
             if row is None:
                 return None
             departure = Departure(self._user(row), identities_of(db, user_id))
@@ -144,22 +142,18 @@ class SqlUsers:
     def _arrive_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone, db: Connection
     ) -> Arrival:
+        # Nothing is read before it is claimed: what a claim answers stands until the
+        # commit, while what was merely read may be another login's a moment later.
         rows = self._rows(db)
         candidate = _new_id()
-        owner = rows.known(appid, identity) or candidate
-        try:
-            rows.claim_phone(owner, phone)
-        except PhoneTaken as taken:
-            if owner != candidate or rows.has_identity(taken.owner, appid):
-                raise
-            owner = taken.owner
-            # What the number's other fingerprints were claimed as is the owner's too.
-            rows.pass_phone_claims(candidate, owner)
-        rows.claim_union(identity.unionid, owner)
-        if rows.claim_identity(appid, identity, owner) != owner:
-            raise _LostRace
+        owner = rows.claim_phone_or_join(candidate, appid, phone)
+        owner = rows.claim_union(identity.unionid, owner)
+        owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
             rows.insert_user(candidate)
+        else:
+            rows.pass_phone_claims(candidate, owner)
+        rows.claim_phone(owner, phone)  # raises where the number is somebody else's
         rows.set_phone(owner, phone)
         return self._arrived(db, owner, candidate)
 
@@ -217,11 +211,7 @@ class SqlUsers:
     ) -> T:
         try:
             async with asyncio.timeout(patience):
-                while True:
-                    try:
-                        return await self._database.write(change)
-                    except _LostRace:
-                        continue
+                return await self._database.write(change)
         except ServiceError:
             raise
         except Exception as fault:

@@ -2,7 +2,7 @@
 
 Every find-or-create is an upsert that returns the owner that stands, so that of
 many first logins at once one makes the user and all others get that user. The
-locks of a transaction are taken in one order: phones, unions, identities.
+locks of a transaction are taken in one order: phones, unions, identities, users.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ def lock_user(db: Connection, user_id: str) -> Row[Any] | None:
     return db.execute(_BY_ID.with_for_update(), {"user_id": user_id}).first()
 
 
+def lock_names(db: Connection, user_id: str) -> None:
+    """Take the locks on all that leads to a user, in the order of a login."""
+    for table in (phones, unions, identities):
+        db.execute(select(table).where(table.c.user_id == user_id).with_for_update())
+
+
 def update_user(db: Connection, user_id: str, **values: str) -> Row[Any] | None:
     """Change columns of the user's row; the row as it is then."""
     statement = update(users).where(users.c.id == user_id).values(**values)
@@ -75,16 +81,6 @@ class UserRows:
         self._db = db
         self._keyring = keyring
         self._upsert = upsert
-
-    def known(self, appid: str, identity: WeChatIdentity) -> str | None:
-        """The id of the user of this openid, else of this unionid."""
-        row = by_openid(self._db, appid, identity.openid)
-        if row is not None:
-            return str(row.id)
-        if identity.unionid is None:
-            return None
-        owner = select(unions.c.user_id).where(unions.c.unionid == identity.unionid)
-        return self._db.execute(owner).scalar_one_or_none()
 
     def has_identity(self, user_id: str, appid: str) -> bool:
         """Whether this mini-program knows the user already."""
@@ -123,10 +119,25 @@ class UserRows:
     def claim_phone(self, owner: str, phone: Phone) -> None:
         """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
         # Sorted: two processes whose rings differ in order must not wait for each other.
-        for fingerprint in sorted(self._keyring.fingerprints(phone.number)):
-            settled = self._claim(phones, ["fingerprint"], {"fingerprint": fingerprint}, owner)
+        # All before any is judged: who joins the number's owner has them under every key.
+        fingerprints = sorted(self._keyring.fingerprints(phone.number))
+        owners = [
+            self._claim(phones, ["fingerprint"], {"fingerprint": one}, owner)
+            for one in fingerprints
+        ]
+        for settled in owners:
             if settled != owner:
                 raise PhoneTaken(owner=settled)
+
+    def claim_phone_or_join(self, candidate: str, appid: str, phone: Phone) -> str:
+        """Whom the number makes of somebody unknown: its owner, if new to this mini-program."""
+        try:
+            self.claim_phone(candidate, phone)
+        except PhoneTaken as taken:
+            # An ordinary login may bring the owner here by unionid right after this look.
+            # It may do so after the commit as well, with the same end; so nothing is locked.
+            return candidate if self.has_identity(taken.owner, appid) else taken.owner
+        return candidate
 
     def pass_phone_claims(self, former: str, owner: str) -> None:
         """What was claimed for one goes to the other."""

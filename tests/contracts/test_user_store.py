@@ -254,6 +254,27 @@ async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUs
         await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
 
 
+async def test_a_phone_login_goes_by_the_openid_where_the_unionid_is_another_users(
+    store: SqlUsers,
+) -> None:
+    here = (await store.arrive(APPID, identity("oHere"))).user
+    there = (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user
+    arrival = await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)
+    assert (arrival.user.id, arrival.user.phone) == (here.id, PHONE)
+    assert (await store.arrive("wxthird", identity("oThird", "uAlice"))).user == there
+
+
+async def test_a_unionid_finds_its_account_whom_a_number_has_joined_there(
+    store: SqlUsers,
+) -> None:
+    # So a stranger who joins by number while the owner arrives need not wait for them:
+    # the other way round the account has both as well.
+    owner = (await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)).user
+    joined = await store.arrive_with_phone(OTHER_APP, identity("oStranger"), PHONE)
+    arrived = await store.arrive(OTHER_APP, identity("oAlice", "uAlice"))
+    assert owner.id == joined.user.id == arrived.user.id
+
+
 async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
@@ -336,6 +357,19 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatab
     assert (await new.get(owner.id) or there.user).phone == OTHER_PHONE
     with pytest.raises(PhoneTaken):
         await new.arrive_with_phone(APPID, identity("oOther"), OTHER_PHONE)
+
+
+async def test_who_joins_the_owner_of_a_number_leaves_it_under_every_key(
+    database: SqlDatabase,
+) -> None:
+    new_key = "another secret of the operator, long enough"
+    old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
+    for n in range(10):  # fingerprints are in no order that the ring tells
+        phone = Phone(f"+86 1380000001{n}")
+        owner = (await old.arrive_with_phone(APPID, identity(f"oHere{n}"), phone)).user
+        there = await both.arrive_with_phone(OTHER_APP, identity(f"oThere{n}"), phone)
+        assert there.user.id == owner.id
+    assert await count(database, phones) == 20
 
 
 async def test_a_user_whose_key_is_gone_has_no_phone_and_still_arrives(

@@ -1,0 +1,216 @@
+"""Logins that meet in PostgreSQL: at each statement of one, another comes in between.
+
+SQLite is not here: its changes take turns from their first statement on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.util import await_only
+
+from service.errors import PhoneTaken
+from service.models import Arrival, Departure, Phone
+from service.stores.migrate import upgrade
+from tests.contracts.test_user_store import OTHER_APP, identity, make_store, opened
+from tests.support.settings import APPID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from service.stores.sql_connection import SqlDatabase
+    from service.stores.sql_users import SqlUsers
+    from tests.support.postgres import Postgres
+
+    Action = Callable[[SqlUsers, int], Awaitable[Any]]
+
+_WAITING = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+@dataclass
+class Halt:
+    """Stops a database before one of its statements, in the midst of a transaction."""
+
+    step: int
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, *_: object) -> None:
+        self.step -= 1
+        if self.step == 0:
+            self.reached.set()
+            await_only(self.over.wait())
+
+
+@dataclass
+class Meeting:
+    """Two workers at one database, and somebody who watches them."""
+
+    stopped: Any
+    passing: SqlDatabase
+    watcher: SqlDatabase
+
+    async def at(self, step: int, one: Action, other: Action) -> list[object] | None:
+        """What both were told when `other` came before that statement of `one`; None past its end.
+
+        `other` goes on until it is done or waits for `one`.
+        """
+        halt = Halt(step)
+        event.listen(self.stopped._engine.sync_engine, "before_cursor_execute", halt)
+        try:
+            first = asyncio.ensure_future(one(make_store(self.stopped), step))
+            while not (first.done() or halt.reached.is_set()):
+                await asyncio.sleep(0.001)
+            second = asyncio.ensure_future(other(make_store(self.passing), step))
+            while not (second.done() or await self._somebody_waits()):
+                await asyncio.sleep(0.01)
+            halt.over.set()
+            told = list(await asyncio.gather(first, second, return_exceptions=True))
+        finally:
+            event.remove(self.stopped._engine.sync_engine, "before_cursor_execute", halt)
+        return told if halt.reached.is_set() else None
+
+    async def everywhere(self, one: Action, other: Action) -> list[list[object]]:
+        """The same for each statement of `one`; `step` tells the people apart."""
+        every: list[list[object]] = []
+        for step in count(1):
+            told = await self.at(step, one, other)
+            if told is None:
+                return every
+            every.append(told)
+        raise AssertionError
+
+    async def _somebody_waits(self) -> bool:
+        return bool(await self.watcher.read(lambda db: db.execute(_WAITING).first()))
+
+
+@pytest.fixture
+async def meeting(postgres: Postgres) -> AsyncIterator[Meeting]:
+    address = postgres.database()
+    async with opened(address) as one, opened(address) as other, opened(address) as watcher:
+        await upgrade(watcher)
+        for database in (one, other):
+            await make_store(database).ping()  # a first connection has statements of its own
+        yield Meeting(one, other, watcher)
+
+
+def number(person: int) -> Phone:
+    return Phone(f"+86 138{person:08}")
+
+
+def by_phone(app: str, openid: str, *, union: bool) -> Action:
+    def log_in(store: SqlUsers, person: int) -> Awaitable[Arrival]:
+        who = identity(f"{openid}{person}", f"u{person}" if union else None)
+        return store.arrive_with_phone(app, who, number(person))
+
+    return log_in
+
+
+def ordinary(app: str, openid: str) -> Action:
+    def log_in(store: SqlUsers, person: int) -> Awaitable[Arrival]:
+        return store.arrive(app, identity(f"{openid}{person}", f"u{person}"))
+
+    return log_in
+
+
+HERE = by_phone(APPID, "oHere", union=True)
+
+
+@pytest.mark.parametrize("which", ["stopped", "passing"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(ordinary(OTHER_APP, "oThere"), id="elsewhere"),
+        pytest.param(by_phone(OTHER_APP, "oThere", union=True), id="elsewhere by phone"),
+        pytest.param(by_phone(OTHER_APP, "oThere", union=False), id="elsewhere by phone alone"),
+        pytest.param(ordinary(APPID, "oHere"), id="here"),
+        pytest.param(HERE, id="here by phone"),
+    ],
+)
+async def test_a_person_who_logs_in_twice_at_once_has_one_account_with_their_number(
+    meeting: Meeting, other: Action, which: str
+) -> None:
+    pair = (HERE, other) if which == "stopped" else (other, HERE)
+    every = await meeting.everywhere(*pair)
+    assert len(every) > 3
+    for person, told in enumerate(every, 1):
+        arrivals = [one for one in told if isinstance(one, Arrival)]
+        assert len(arrivals) == 2, (person, told)
+        assert len({one.user.id for one in arrivals}) == 1, person
+        assert [one.is_new for one in arrivals].count(True) == 1
+        now = await make_store(meeting.watcher).get(arrivals[0].user.id)
+        assert now is not None
+        assert now.phone == number(person)
+
+
+async def test_two_strangers_with_one_number_are_never_one_account(meeting: Meeting) -> None:
+    for told in await meeting.everywhere(
+        by_phone(APPID, "oA", union=True), by_phone(APPID, "oB", union=False)
+    ):
+        assert {type(one) for one in told} == {Arrival, PhoneTaken}
+
+
+async def test_who_joins_by_number_while_the_owner_arrives_is_not_in_their_way(
+    meeting: Meeting,
+) -> None:
+    store = make_store(meeting.watcher)
+    owners = [
+        (await by_phone(OTHER_APP, "oOwner", union=True)(store, person)).user.id
+        for person in range(1, 20)
+    ]
+    every = await meeting.everywhere(
+        by_phone(APPID, "oStranger", union=False), ordinary(APPID, "oOwner")
+    )
+    for owner, (stranger, arrived) in zip(owners, every, strict=False):
+        assert isinstance(arrived, Arrival)
+        assert arrived.user.id == owner
+        # Before the owner, or after them: never an account of their own with the number.
+        assert isinstance(stranger, PhoneTaken) or (
+            isinstance(stranger, Arrival) and stranger.user.id == owner
+        )
+
+
+async def test_a_user_who_is_deleted_during_their_phone_login_comes_back_as_somebody_new(
+    meeting: Meeting,
+) -> None:
+    before = (await make_store(meeting.watcher).arrive(APPID, identity("oHere2"))).user
+    told = await meeting.at(
+        2,  # its first statement has passed, and has locked nothing of the user's
+        by_phone(APPID, "oHere", union=False),
+        lambda store, _: store.delete(before.id),
+    )
+    assert told is not None
+    arrival, deleted = told
+    assert isinstance(deleted, Departure)
+    assert isinstance(arrival, Arrival)
+    assert arrival.is_new
+    assert arrival.user.id != before.id
+    assert arrival.user.phone == number(2)
+
+
+@pytest.mark.parametrize("which", ["login stopped", "deletion stopped"])
+async def test_a_login_and_a_deletion_that_meet_are_both_done(meeting: Meeting, which: str) -> None:
+    """They take their locks in one order: else PostgreSQL ends one of them after a second."""
+    store = make_store(meeting.watcher)
+    people = [(await HERE(store, person)).user for person in range(20)]
+
+    def delete(store: SqlUsers, person: int) -> Awaitable[Departure | None]:
+        return store.delete(people[person].id)
+
+    pair = (HERE, delete) if which == "login stopped" else (delete, HERE)
+    every = await meeting.everywhere(*pair)
+    assert len(every) >= 4
+    for person, told in enumerate(every, start=1):
+        arrival, departure = told if pair[0] is HERE else reversed(told)
+        assert isinstance(departure, Departure)
+        assert departure.identities
+        assert isinstance(arrival, Arrival)
+        stands = await store.get(arrival.user.id)
+        assert stands is None if arrival.user.id == people[person].id else arrival.is_new
