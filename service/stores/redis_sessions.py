@@ -42,6 +42,7 @@ _LOGIN = Script("login")
 _REKEY = Script("rekey")
 _LOGOUT = Script("logout")
 _END = Script("end")
+_ERASE = Script("erase")
 _RENEW = Script("renew")
 
 
@@ -139,11 +140,7 @@ class RedisSessions:
 
     async def erase(self, handle: str) -> None:
         """Delete whatever is kept under `handle`, without a trace."""
-        try:
-            await self._redis.delete(KEY_PREFIX + handle, confirm=True)
-        except Exception as fault:
-            self._outage.failed("erase", fault)
-            raise SessionStoreUnavailable from fault
+        await self._run(_ERASE, handle, confirms="erased", lasting=True)
 
     async def mark_gone(self, user_id: str) -> None:
         """Let no login that began before this leave a session of a user who is being deleted.

@@ -410,7 +410,7 @@ async def test_a_damaged_record_is_no_verdict_and_yields_to_a_login(
     assert await stores.redis.ttl(key) > 7190
 
 
-@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "renew"])
+@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "erase", "renew"])
 async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
@@ -423,6 +423,7 @@ async def test_no_script_changes_anything_after_its_deadline(stores: Stores, nam
         "rekey": [sealed, "new"],
         "logout": [opened.session_id.digest],
         "end": ["kicked"],
+        "erase": [],
         "renew": [opened.session_id.digest, 1000],
     }
     arguments = by_name[name]
