@@ -446,6 +446,27 @@ async def test_a_repeated_login_script_is_one_login(stores: Stores) -> None:
     assert await stores.redis.get(key) == record
 
 
+@pytest.mark.parametrize("since", [1, 4])
+async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
+    stores: Stores, since: int
+) -> None:
+    """As when its reply is lost, others log in, and then the driver sends it again."""
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    key, digest = KEY_PREFIX + first.session_id.handle, first.session_id.digest
+    record = await stores.raw(key)
+    later = [await log_in(sessions) for _ in range(since)]
+    before = await stores.everything()
+    for window_ms in (0, 3000):
+        arguments = (record, digest, 7_200_000, window_ms)
+        reply = await sessions._scripts.run(Script("login"), key, *arguments, confirms=digest)
+        assert reply[0] == b"stored"
+    assert await stores.everything() == before
+    assert await is_live(sessions, later[-1].session_id)
+    with pytest.raises(SessionReplaced):
+        await sessions.validate(first.session_id)
+
+
 async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:
     sessions = stores.sessions()
     await log_in(sessions)
