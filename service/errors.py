@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 
 class ServiceError(Exception):
@@ -50,10 +51,16 @@ class ServiceError(Exception):
         self.retry_after = retry_after
 
     @classmethod
-    def again(cls, data: Mapping[str, Any] | None, retry_after: int | None) -> ServiceError:
+    def again(cls, data: Mapping[str, Any] | None, retry_after: int | None) -> Self:
         """The error as it was answered before."""
         error = cls.__new__(cls)
         ServiceError.__init__(error, data=data, retry_after=retry_after)
+        return error
+
+    def for_another(self) -> Self:
+        """The same error for one more caller: what is added to it then, nobody else is told."""
+        error = type(self).again(self.data, self.retry_after)
+        vars(error).update(vars(self))
         return error
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from service.stores.redis_wire import RedisWire
 
+Batch = list[tuple[bytes, "asyncio.Future[Any]"]]
+
 _LARGEST_BATCH: Final = 128
 _BATCHES_UNDER_WAY: Final = 4
 
@@ -25,7 +27,7 @@ class CommandLane:
 
     def __init__(self, wire: RedisWire) -> None:
         self._wire = wire
-        self._waiting: list[tuple[bytes, asyncio.Future[Any]]] = []
+        self._waiting: Batch = []
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,8 +49,7 @@ class CommandLane:
 
     def _send(self) -> None:
         self._scheduled = False
-        # Not for those who have given up meanwhile.
-        waiting = [one for one in self._waiting if not one[1].done()]
+        waiting = _wanted(self._waiting)
         batch, self._waiting = waiting[:_LARGEST_BATCH], waiting[_LARGEST_BATCH:]
         if batch:
             task = asyncio.create_task(self._exchange(batch))
@@ -60,9 +61,14 @@ class CommandLane:
         if self._waiting and not self._scheduled:
             self._send()
 
-    async def _exchange(self, batch: list[tuple[bytes, asyncio.Future[Any]]]) -> None:
+    async def _exchange(self, batch: Batch) -> None:
+        def commands() -> list[bytes]:
+            nonlocal batch
+            batch = _wanted(batch)
+            return [command for command, _ in batch]
+
         try:
-            replies = await self._wire.ask([command for command, _ in batch])
+            replies = await self._wire.ask_those(commands)
         except Exception as fault:  # is for the callers
             replies = [fault] * len(batch)
         for (_, future), reply in zip(batch, replies, strict=True):
@@ -72,3 +78,8 @@ class CommandLane:
                 future.set_exception(reply)
             else:
                 future.set_result(reply)
+
+
+def _wanted(batch: Batch) -> Batch:
+    """Without those who have given up: what they take for failed is not to happen after all."""
+    return [one for one in batch if not one[1].done()]

@@ -49,9 +49,9 @@ class Keyspace:
         """`how` as in SET: "PX", 5000, "NX". None when it was not set."""
         return await self._bring(key, "SET", key, value, *how, confirm=confirm)
 
-    async def delete(self, key: str, *, confirm: bool = False) -> None:
+    async def delete(self, key: str) -> None:
         """Delete the key, if it is there."""
-        await self._bring(key, "DEL", key, confirm=confirm)
+        await self._bring(key, "DEL", key)
 
     async def at(self, key: str, act: Callable[[Primary, bool], Awaitable[T]]) -> T:
         """Have `act` done at the key's primary, and where that redirects to.

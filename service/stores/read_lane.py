@@ -71,6 +71,8 @@ class ReadLane:
 
     def _send(self) -> None:
         self._scheduled = False
+        if not self._waiting:
+            return  # refused since, together with a batch that failed in this very turn
         batch = self._waiting
         if len(batch) > _LARGEST_BATCH:
             keys = list(batch)[:_LARGEST_BATCH]

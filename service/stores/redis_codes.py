@@ -40,6 +40,7 @@ CODE_LIFE_MS: Final = 300_000
 REPLAY_MS: Final = 60_000
 
 _CLAIM = Script("claim")
+_DISCARD = Script("discard")
 _POLL_SECONDS: Final = 0.05
 _GRACE_SECONDS: Final = 1.0
 
@@ -92,7 +93,8 @@ class CodeMarkers:
     async def release(self, claim: CodeClaim) -> None:
         """Give the code back: WeChat has not used it up. Never raises."""
         try:
-            await self._redis.delete(claim.key)
+            # Sent again, it may come when somebody else has won the code: not theirs as well.
+            await self._scripts.repeatable(_DISCARD, claim.key, claim.nonce)
         except Exception as fault:
             self._outage.failed("release", fault)
 

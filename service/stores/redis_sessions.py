@@ -42,6 +42,7 @@ _LOGIN = Script("login")
 _REKEY = Script("rekey")
 _LOGOUT = Script("logout")
 _END = Script("end")
+_ERASE = Script("erase")
 _RENEW = Script("renew")
 
 
@@ -66,6 +67,7 @@ class RedisSessions:
         self._keyring = Keyring(ring, purpose="session")
         self._scripts = scripts
         self._reader = BatchReader(redis, with_ttl=self._sliding, outage=outage)
+        self._ttl_reader = BatchReader(redis, with_ttl=True, outage=outage)
 
     async def open(
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
@@ -74,19 +76,19 @@ class RedisSessions:
         handle = handle_of(appid, identity.openid, device)
         session_id, window_ms = SessionId.new(handle), self._window_ms
         while True:
-            record = await self._write(
+            recent = await self._write(
                 session_id, identity, window_ms, appid=appid, device=device, user_id=user_id
             )
-            if record is None:
+            if recent is None:
                 return OpenedSession(session_id, self._ttl_ms // 1000)
+            record, left_ms = recent
             opened = session_record.unseal(record.sealed, handle, self._keyring)
             if opened is None:
                 window_ms = 0  # sealed by a key that has left the ring: replace it
                 continue
             shared, keys = opened
             if await self._keep_newer_key(record, shared, keys, identity.session_key):
-                left = self._seconds_left(record, await self._now_ms(handle))
-                return OpenedSession(shared, left, shared=True)
+                return OpenedSession(shared, _seconds(left_ms), shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
         """The live session of this id, or the SessionError that says why there is none."""
@@ -104,11 +106,14 @@ class RedisSessions:
             raise UserBanned
         if record.ended:
             raise SessionKicked(at=record.ended_at)
-        if reading.ttl_ms is None:
+        if reading.ttl_ms is not None:
+            left_ms = await self._renewed(session_id, record, reading.ttl_ms)
+        elif record.slides:  # from before the settings said fixed
+            left_ms = (await self._ttl_reader.read(key)).ttl_ms or 0
+        else:
             now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
-            return record.session(expires_in=self._seconds_left(record, now_ms))
-        left_ms = await self._renewed(session_id, record, reading.ttl_ms)
-        return record.session(expires_in=max(left_ms, 0) // 1000)
+            left_ms = record.expires_at - now_ms
+        return record.session(expires_in=_seconds(left_ms))
 
     async def close(self, session_id: SessionId) -> bool:
         """Log out. False when this very session was not live any more."""
@@ -139,11 +144,7 @@ class RedisSessions:
 
     async def erase(self, handle: str) -> None:
         """Delete whatever is kept under `handle`, without a trace."""
-        try:
-            await self._redis.delete(KEY_PREFIX + handle, confirm=True)
-        except Exception as fault:
-            self._outage.failed("erase", fault)
-            raise SessionStoreUnavailable from fault
+        await self._run(_ERASE, handle, confirms="erased", lasting=True)
 
     async def mark_gone(self, user_id: str) -> None:
         """Let no login that began before this leave a session of a user who is being deleted.
@@ -170,6 +171,7 @@ class RedisSessions:
     async def aclose(self) -> None:
         """Let reads under way finish. The keyspace is the caller's."""
         await self._reader.aclose()
+        await self._ttl_reader.aclose()
 
     async def _write(
         self,
@@ -177,20 +179,23 @@ class RedisSessions:
         identity: WeChatIdentity,
         window_ms: int,
         **whose: str,
-    ) -> SessionRecord | None:
-        """None when written, else the record of a login of the same moment."""
+    ) -> tuple[SessionRecord, int] | None:
+        """None when written, else a login's record of the same moment and its milliseconds left."""
         record = session_record.write(
             session_id,
             identity,
             **whose,
             issued_at=await self._now_ms(session_id.handle),
             life=self._life,
+            slides=self._sliding,
             keyring=self._keyring,
         )
         digest = session_id.digest
         ask = (record, digest, self._ttl_ms, window_ms)
         reply = await self._run(_LOGIN, session_id.handle, *ask, confirms=digest, lasting=True)
-        return self._read(reply[2], session_id.handle) if reply[0] == b"recent" else None
+        if reply[0] != b"recent":
+            return None
+        return self._read(reply[2], session_id.handle), int(reply[3])
 
     async def _keep_newer_key(
         self, record: SessionRecord, session_id: SessionId, keys: SessionKeys, newer: bytes
@@ -229,11 +234,6 @@ class RedisSessions:
     def _now_ms(self, handle: str) -> Awaitable[int]:
         return self._scripts.now_ms(KEY_PREFIX + handle)
 
-    def _seconds_left(self, record: SessionRecord, now_ms: int) -> int:
-        left_ms = record.expires_at - now_ms
-        # A sliding session may live longer, but not without being used again.
-        return max(min(left_ms, self._ttl_ms), 0) // 1000
-
     @staticmethod
     def _read(raw: bytes, handle: str) -> SessionRecord:
         try:
@@ -241,6 +241,10 @@ class RedisSessions:
         except NotOurRecord as fault:
             # Somebody else's reply, or a damaged record: no verdict on the session.
             raise SessionStoreUnavailable from fault
+
+
+def _seconds(left_ms: int) -> int:
+    return max(left_ms, 0) // 1000
 
 
 def _gone_key(user_id: str) -> str:

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
@@ -33,10 +33,14 @@ class RedisWire:
 
     async def ask(self, commands: Sequence[bytes]) -> list[Any]:
         """As many replies, or the errors that Redis has instead. Twice if the first time failed."""
+        return await self.ask_those(lambda: commands)
+
+    async def ask_those(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
+        """The same for the commands that are wanted at the moment at which they can be sent."""
         try:
-            return await self._ask(commands)
+            return await self._ask(wanted)
         except (RedisConnectionError, RedisTimeoutError):
-            return await self._ask(commands)
+            return await self._ask(wanted)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
@@ -52,9 +56,11 @@ class RedisWire:
         finally:
             await pool.release(connection)
 
-    async def _ask(self, commands: Sequence[bytes]) -> list[Any]:
+    async def _ask(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         async with self.connection() as connection:
-            return await exchange(connection, commands)
+            # Only now: to get a connection may take as long as a caller waits.
+            commands = wanted()
+            return await exchange(connection, commands) if commands else []
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:

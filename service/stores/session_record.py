@@ -9,6 +9,8 @@ app   appid             openid, unionid   WeChat's ids
 uid   user id           dev               device class, absent if "default"
 iat   milliseconds since the epoch, clock of Redis
 life  seconds from iat that the session may live at most
+slide true if it was given less of them and is renewed by use, so that only Redis
+      knows how much is left; absent if not
 k     sealed: secret, session_key, previous session_key
 end   why an operator ended it; endAt, when (added by end.lua)
 """
@@ -85,6 +87,11 @@ class SessionRecord:
         return self.issued_at + int(self.fields["life"]) * 1000
 
     @property
+    def slides(self) -> bool:
+        """Whether it may end before `expires_at`: it was opened to be renewed by use."""
+        return "slide" in self.fields
+
+    @property
     def digest(self) -> str:
         """Digest of the live secret."""
         return str(self.fields["d"])
@@ -131,6 +138,7 @@ def write(
     user_id: str,
     issued_at: int,
     life: int,
+    slides: bool = False,
     keyring: Keyring,
 ) -> bytes:
     """The record of a new session. `issued_at` in milliseconds, `life` in seconds."""
@@ -148,6 +156,8 @@ def write(
         fields["unionid"] = identity.unionid
     if device != _USUAL_DEVICE:
         fields["dev"] = device
+    if slides:
+        fields["slide"] = True
     return orjson.dumps(fields)
 
 

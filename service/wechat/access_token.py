@@ -97,7 +97,10 @@ class AccessTokens:
         token = await self._read(app)
         if token is None:
             # One fetch for all who wait in this worker, and its failure is theirs too.
-            return await asyncio.shield(self._once(self._fetches, app, self._fetched))
+            try:
+                return await asyncio.shield(self._once(self._fetches, app, self._fetched))
+            except ServiceError as error:
+                raise error.for_another() from error
         if not token.fresh and time.monotonic() > self._renew_after.get(app.appid, 0):
             self._once(self._renewals, app, self._renew)
         return token

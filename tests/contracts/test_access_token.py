@@ -375,6 +375,17 @@ async def test_a_wrong_secret_costs_one_call_and_is_the_operators_alarm(scene: S
     assert await scene.fetches() == 2
 
 
+async def test_a_fetch_that_fails_is_told_to_each_who_waits_by_an_error_of_their_own(
+    scene: Scene,
+) -> None:
+    worker = scene.worker()
+    await scene.simulator.fault("html_502", endpoint=FETCH)
+    errors = await asyncio.gather(*(worker.get(APP) for _ in range(3)), return_exceptions=True)
+    assert await scene.fetches() == 1
+    assert [type(error) for error in errors] == [WeChatUnavailable] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
 async def takeover(scene: Scene, count: int = 2) -> float:
     """Seconds that workers wait for a token while a dead one has the lock."""
     millis = int(access_token.LOCK_SECONDS * 1000)

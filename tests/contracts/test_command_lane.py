@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.stores import redis_wire
 from service.stores.command_lane import CommandLane
 from service.stores.redis_connection import connect
 from service.stores.redis_wire import RedisWire, packed
@@ -16,7 +19,9 @@ from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.settings import make_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from redis.asyncio.connection import AbstractConnection
 
     from service.embedded_redis import EmbeddedRedis
 
@@ -54,13 +59,13 @@ async def test_an_error_is_its_own_callers_only(lane: CommandLane) -> None:
 
 async def test_they_go_together(lane: CommandLane, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    ask = lane._wire.ask
+    ask = lane._wire.ask_those
 
-    async def counting(commands: list[bytes]) -> list[Any]:
-        sizes.append(len(commands))
-        return await ask(commands)
+    async def counting(wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
+        sizes.append(len(wanted()))
+        return await ask(wanted)
 
-    monkeypatch.setattr(lane._wire, "ask", counting)
+    monkeypatch.setattr(lane._wire, "ask_those", counting)
     await asyncio.gather(*(lane.execute(packed("PING")) for _ in range(100)))
     assert sizes == [100]
     # While as many batches as allowed are under way, the rest gather for the next one.
@@ -83,6 +88,46 @@ async def test_who_gives_up_takes_nobody_along_and_is_not_sent(lane: CommandLane
     await kept
     assert await lane.execute(packed("GET", "dropped")) is None
     assert await lane.execute(packed("GET", "kept")) == b"1"
+
+
+async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
+    lane: CommandLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, attempts = redis_wire.exchange, []
+
+    async def failing_once(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
+        attempts.append(len(commands))
+        if len(attempts) == 1:
+            dropped.cancel()
+            raise RedisTimeoutError
+        return await exchange(connection, commands)
+
+    monkeypatch.setattr(redis_wire, "exchange", failing_once)
+    kept, dropped = lane.execute(packed("INCR", "kept")), lane.execute(packed("INCR", "dropped"))
+    assert await kept == 1
+    assert await lane.execute(packed("GET", "dropped")) is None
+    assert attempts == [2, 1, 1]
+
+
+async def test_who_gives_up_while_a_connection_is_made_is_not_sent_at_all(
+    lane: CommandLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Redis takes so long over AUTH that nobody waits any more."""
+    connect = lane._wire.connection
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[AbstractConnection]:
+        await asyncio.sleep(0.1)
+        async with connect() as connection:
+            yield connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lane._wire, "connection", slow)
+        dropped = lane.execute(packed("SET", "dropped", 1))
+        await asyncio.sleep(0.05)
+        dropped.cancel()
+        await lane.aclose()
+    assert await lane.execute(packed("GET", "dropped")) is None
 
 
 async def test_a_server_that_is_away_is_told_to_every_caller() -> None:

@@ -120,6 +120,19 @@ async def test_a_code_that_wechat_has_not_seen_can_be_claimed_again(stores: Stor
     await claim(codes)
 
 
+async def test_giving_a_code_back_twice_takes_it_from_nobody_who_has_won_it_since(
+    stores: Stores,
+) -> None:
+    """As when the reply to the first time is lost, and the driver sends it again."""
+    codes = stores.codes()
+    first = await claim(codes)
+    await codes.release(first)
+    await claim(codes)
+    await codes.release(first)
+    with pytest.raises(LoginCodeUsed):
+        await codes.claim(APPID, "0code", idempotency_key=None)
+
+
 async def test_a_marker_lives_five_minutes_and_shows_neither_code_nor_key(stores: Stores) -> None:
     codes = stores.codes()
     won = await claim(codes, "0secretcode", "client-nonce")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -336,7 +336,50 @@ async def test_a_sliding_session_never_outlives_its_greatest_age(stores: Stores)
 
 async def test_a_shared_login_tells_what_is_left_without_renewal(stores: Stores) -> None:
     sessions = stores.sessions(session_renewal="sliding", session_ttl=100, session_max_age=9000)
-    assert [(await log_in(sessions)).expires_in for _ in range(2)] == [100, 100]
+    first, shared = await log_in(sessions), await log_in(sessions)
+    assert first.expires_in == 100
+    assert 95 <= shared.expires_in <= 100
+
+
+SLIDING: Final[dict[str, object]] = {
+    "session_renewal": "sliding",
+    "session_ttl": 7200,
+    "session_max_age": 604_800,
+}
+
+
+@pytest.mark.parametrize("now", [{}, SLIDING], ids=["fixed", "sliding"])
+async def test_a_shared_login_tells_what_its_session_has_left(
+    stores: Stores, now: dict[str, object]
+) -> None:
+    opened = await log_in(stores.sessions(**SLIDING))
+    await stores.redis.pexpire(KEY_PREFIX + opened.session_id.handle, 96_000)
+    shared = await log_in(stores.sessions(**now))
+    assert shared.shared
+    assert 90 < shared.expires_in <= 96
+
+
+@pytest.mark.parametrize("ttl", [10, 100_000])
+async def test_a_fixed_session_keeps_its_life_when_the_settings_change(
+    stores: Stores, ttl: int
+) -> None:
+    opened = await log_in(stores.sessions())
+    now = stores.sessions(session_ttl=ttl)
+    assert 7190 < (await now.validate(opened.session_id)).expires_in <= 7200
+    assert 7190 < (await log_in(now)).expires_in <= 7200
+    assert not now._ttl_reader._lanes  # one MGET and no more, as always
+
+
+@pytest.mark.parametrize("ttl", [10, 7200, 604_800])
+async def test_a_sliding_session_tells_what_is_left_when_sessions_are_fixed_by_now(
+    stores: Stores, ttl: int
+) -> None:
+    opened = await log_in(stores.sessions(**SLIDING))
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.pexpire(key, 96_000)
+    now = stores.sessions(session_ttl=ttl)
+    assert 90 < (await now.validate(opened.session_id)).expires_in <= 96
+    assert await stores.redis.pttl(key) <= 96_000
 
 
 async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:
@@ -410,7 +453,7 @@ async def test_a_damaged_record_is_no_verdict_and_yields_to_a_login(
     assert await stores.redis.ttl(key) > 7190
 
 
-@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "renew"])
+@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "erase", "renew"])
 async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
@@ -423,6 +466,7 @@ async def test_no_script_changes_anything_after_its_deadline(stores: Stores, nam
         "rekey": [sealed, "new"],
         "logout": [opened.session_id.digest],
         "end": ["kicked"],
+        "erase": [],
         "renew": [opened.session_id.digest, 1000],
     }
     arguments = by_name[name]
@@ -443,6 +487,27 @@ async def test_a_repeated_login_script_is_one_login(stores: Stores) -> None:
     arguments: tuple[str | bytes | int, ...] = (deadline, record, digest, 7_200_000, 3000)
     assert (await sessions._scripts.repeatable(Script("login"), key, *arguments))[0] == b"stored"
     assert await stores.redis.get(key) == record
+
+
+@pytest.mark.parametrize("since", [1, 4])
+async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
+    stores: Stores, since: int
+) -> None:
+    """As when its reply is lost, others log in, and then the driver sends it again."""
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    key, digest = KEY_PREFIX + first.session_id.handle, first.session_id.digest
+    record = await stores.raw(key)
+    later = [await log_in(sessions) for _ in range(since)]
+    before = await stores.everything()
+    for window_ms in (0, 3000):
+        arguments = (record, digest, 7_200_000, window_ms)
+        reply = await sessions._scripts.run(Script("login"), key, *arguments, confirms=digest)
+        assert reply[0] == b"stored"
+    assert await stores.everything() == before
+    assert await is_live(sessions, later[-1].session_id)
+    with pytest.raises(SessionReplaced):
+        await sessions.validate(first.session_id)
 
 
 async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:

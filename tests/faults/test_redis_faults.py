@@ -263,6 +263,24 @@ async def test_a_change_cannot_happen_from_the_moment_on_at_which_it_was_called_
     assert landed == 0
 
 
+async def test_an_erasure_that_was_called_failed_takes_no_session_when_redis_wakes_up(
+    settings: Callable[..., Settings], server: RedisServer
+) -> None:
+    tight = settings(redis_url=server.url, redis_timeout_ms=100)
+    who = WeChatIdentity("oAlice", secrets.token_bytes(16))
+    async with bootstrap.open_services(tight) as services, admin(server) as client:
+        sessions = services.sessions
+        opened = await sessions.open(who, appid=APPID, device="default", user_id="alice")
+        for _ in range(3):
+            server.freeze()
+            with pytest.raises(SessionStoreUnavailable):
+                await sessions.erase(opened.session_id.handle)
+            server.thaw()
+            for _ in range(3):  # a round each: by then it has worked through its backlog
+                await client.ping()
+            await sessions.validate(opened.session_id)
+
+
 async def test_without_its_deadline_such_a_login_would_land(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

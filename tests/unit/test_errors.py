@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import ServiceError, error_classes
+from service.errors import (
+    InvalidRequest,
+    PhoneTaken,
+    ServiceError,
+    WeChatBusy,
+    WeChatUnavailable,
+    error_classes,
+)
 
 TABLE = error_classes()
 
@@ -26,6 +33,24 @@ def test_every_error_has_its_status_and_two_texts(cls: type[ServiceError]) -> No
     assert cls.code // 100 == cls.status
     assert re.search("[\u4e00-\u9fff]", cls.zh)
     assert cls.en.isascii()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WeChatUnavailable(sent=False),
+        WeChatBusy(),
+        PhoneTaken(owner="somebody"),
+        InvalidRequest("code", "missing"),
+    ],
+    ids=lambda error: error.error,
+)
+def test_an_error_for_another_caller_is_the_same_and_stays_so(error: ServiceError) -> None:
+    before = dict(vars(error))
+    another = error.for_another()
+    assert (type(another), str(another), vars(another)) == (type(error), str(error), before)
+    another.data = {"hint": "for one"}
+    assert vars(error) == before
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])

@@ -80,6 +80,13 @@ GOOD = {
         validate(3, 4, "a", True),
         logout(5, 6, "a", False),
     ],
+    "a login replaced before it was answered": [
+        login(0, 9, "a"),
+        login(2, 3, "b"),
+        validate(4, 5, "b", True),
+        validate(10, 11, "a", False),
+        validate(12, 13, "b", True),
+    ],
     "a lost validate": [login(0, 1, "a"), validate(2, NEVER, "b", None)],
 }
 BAD = {
@@ -126,6 +133,14 @@ BAD = {
         validate(1, 2, "lost", True),
         login(3, 4, "a"),
         validate(5, 6, "lost", True),
+    ],
+    "a login under way that took twice": [
+        login(0, 1, "a"),
+        login(2, 11, "b"),
+        validate(3, 4, "a", False),
+        login(5, 6, "c"),
+        validate(7, 8, "c", True),
+        validate(9, 10, "c", False),
     ],
     "a lost logout of another": [
         login(0, 1, "a"),

@@ -7,9 +7,10 @@
 -- ARGV[4]  its lifetime, milliseconds
 -- ARGV[5]  logins this close share a session, milliseconds; 0: never
 --
--- {'late', now}            past the deadline: the caller has given up already
--- {'recent', now, record}  a session this young is there: share it
--- {'stored', now, digest}  written; or written before, when a repeat arrives
+-- {'late', now}                 past the deadline: the caller has given up already
+-- {'recent', now, record, left} a session this young is there, for so many milliseconds: share it
+-- {'stored', now, digest}       written; or written before, when a repeat arrives, which
+--                               must not take the session from a login that came in between
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then
@@ -23,11 +24,17 @@ if readable and type(old) == 'table' and old.d then
     if old.d == ARGV[3] then
         return {'stored', now, ARGV[3]}
     end
+    local former, mark = old.p or '', string.sub(ARGV[3], 1, 8)
+    for at = 1, #former, 8 do
+        if string.sub(former, at, at + 7) == mark then
+            return {'stored', now, ARGV[3]}
+        end
+    end
     local window = tonumber(ARGV[5])
     if window > 0 and not old['end'] and old.iat + window > now then
-        return {'recent', now, current}
+        return {'recent', now, current, redis.call('PTTL', KEYS[1])}
     end
-    local marks = string.sub(old.d, 1, 8) .. (old.p or '')
+    local marks = string.sub(old.d, 1, 8) .. former
     replaces = ',"p":"' .. string.sub(marks, 1, 32) .. '"'
 end
 redis.call('SET', KEYS[1], string.sub(ARGV[2], 1, -2) .. replaces .. '}', 'PX', ARGV[4])
