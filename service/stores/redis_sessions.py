@@ -62,7 +62,9 @@ class RedisSessions:
         self._sliding = settings.session_renewal == "sliding"
         self._ttl_ms = settings.session_ttl * 1000
         self._life = settings.session_max_age if self._sliding else settings.session_ttl
-        self._window_ms = settings.login_coalesce_ms
+        # Nobody is to share a session that is about to end.
+        self._window_ms = min(settings.login_coalesce_ms, self._ttl_ms // 2)
+        self._served = {(app, dev) for app in settings.apps for dev in settings.device_classes}
         ring = [key.get_secret_value() for key in settings.secret_keys]
         self._keyring = Keyring(ring, purpose="session")
         self._scripts = scripts
@@ -106,6 +108,8 @@ class RedisSessions:
             raise UserBanned
         if record.ended:
             raise SessionKicked(at=record.ended_at)
+        if (record.appid, record.device) not in self._served:
+            raise SessionExpired  # of a mini-program or device class from before a restart
         if reading.ttl_ms is not None:
             left_ms = await self._renewed(session_id, record, reading.ttl_ms)
         elif record.slides:  # from before the settings said fixed

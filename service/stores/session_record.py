@@ -77,6 +77,11 @@ class SessionRecord:
         return int(self.fields["iat"])
 
     @property
+    def appid(self) -> str:
+        """The mini-program."""
+        return str(self.fields["app"])
+
+    @property
     def device(self) -> str:
         """The device class that logged in."""
         return str(self.fields.get("dev", _USUAL_DEVICE))

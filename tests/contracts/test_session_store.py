@@ -7,7 +7,9 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import pytest
+from pydantic import SecretStr
 
 from service.errors import (
     SessionExpired,
@@ -17,6 +19,7 @@ from service.errors import (
     UserBanned,
 )
 from service.models import SessionId, WeChatIdentity, handle_of
+from service.settings import AppEntry
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.redis_sessions import KEY_PREFIX
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from service.models import OpenedSession, SessionKeys
     from service.stores.redis_sessions import RedisSessions
     from tests.contracts.conftest import Stores
+
+OTHER_APP: Final = AppEntry(appid="wxother", secret=SecretStr("another secret"))
 
 
 def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
@@ -175,7 +180,9 @@ async def test_a_shared_login_does_not_prolong_the_session(stores: Stores) -> No
 
 
 async def test_other_apps_openids_and_devices_are_other_sessions(stores: Stores) -> None:
-    sessions = stores.sessions(login_coalesce_ms=0, device_classes=("phone", "pc"))
+    sessions = stores.sessions(
+        login_coalesce_ms=0, device_classes=("phone", "pc"), wechat_apps=(OTHER_APP,)
+    )
     opened = [
         await log_in(sessions, identity("oAlice"), "phone"),
         await log_in(sessions, identity("oAlice"), "pc"),
@@ -184,6 +191,20 @@ async def test_other_apps_openids_and_devices_are_other_sessions(stores: Stores)
     ]
     assert [await is_live(sessions, one.session_id) for one in opened] == [True] * 4
     assert len({one.session_id.handle for one in opened}) == 4
+    # After a restart with fewer of them: nobody could end these sessions any more.
+    fewer = stores.sessions(device_classes=("phone",))
+    assert [await is_live(fewer, one.session_id) for one in opened] == [True, False, True, False]
+
+
+async def test_a_session_is_shared_only_in_the_first_half_of_its_life(stores: Stores) -> None:
+    sessions = stores.sessions(session_ttl=2, login_coalesce_ms=60_000)
+    first, second = await log_in(sessions), await log_in(sessions)
+    assert second.session_id == first.session_id
+    key = KEY_PREFIX + first.session_id.handle
+    record = orjson.loads(await stores.raw(key))
+    record["iat"] -= 1000
+    await stores.redis.set(key, orjson.dumps(record), px=1000)
+    assert (await log_in(sessions)).session_id != first.session_id
 
 
 async def test_logout_ends_the_session_once(stores: Stores) -> None:
