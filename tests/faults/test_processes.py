@@ -322,14 +322,13 @@ async def test_what_a_worker_would_fail_over_is_refused_in_one_go(tmp_path: Path
         "DATABASE_URL": "postgresql://u:canary@canary@h:canary/db",
         "AUTH_ERROR_STATUS": "canary",
         "WECHAT_APPID": "  ",
-        "SESSION_TTL": "4",
     }
     code, took, output = await refusal({"ENVIRONMENT": "production", **values}, tmp_path)
     assert code == 2
     assert took < 2
     assert "canary" not in output
     assert "Traceback" not in output
-    for name in (*values, "WECHAT_SECRET", "SECRET_KEYS", "LOGIN_COALESCE_MS"):
+    for name in (*values, "WECHAT_SECRET", "SECRET_KEYS"):
         assert name in output
 
 
