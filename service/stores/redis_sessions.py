@@ -104,10 +104,8 @@ class RedisSessions:
             if record.replaced(digest):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
             raise SessionExpired
-        if record.ended == "banned":
-            raise UserBanned
         if record.ended:
-            raise SessionKicked(at=record.ended_at)
+            raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
         if (record.appid, record.device) not in self._served:
             raise SessionExpired  # of a mini-program or device class from before a restart
         if reading.ttl_ms is not None:

@@ -121,16 +121,17 @@ class SessionRecord:
     def session(self, *, expires_in: int) -> Session:
         """The session as the rest of the service knows it."""
         fields = self.fields
+        # In the order of Session's: by name it takes twice as long, on every request.
         return Session(
-            handle=fields["h"],
-            appid=fields["app"],
-            openid=fields["openid"],
-            unionid=fields.get("unionid"),
-            device=fields.get("dev", _USUAL_DEVICE),
-            user_id=fields["uid"],
-            issued_at=fields["iat"],
-            expires_in=expires_in,
-            sealed=fields["k"],
+            fields["h"],
+            fields["app"],
+            fields["openid"],
+            fields.get("unionid"),
+            fields.get("dev", _USUAL_DEVICE),
+            fields["uid"],
+            fields["iat"],
+            expires_in,
+            fields["k"],
         )
 
 
