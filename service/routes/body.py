@@ -70,7 +70,7 @@ def _is_no_json(invalid: ValidationError) -> bool:
 
 
 def _says_json(request: AppRequest) -> bool:
-    return "json" in request.headers.getone("content-type", "")
+    return "json" in request.headers.getone("content-type", "").lower()
 
 
 def encrypted_in(data: str | None, iv: str | None) -> Encrypted | None:

@@ -152,11 +152,7 @@ class UserRows:
             )
         )
         sealed = self._keyring.seal(phone.number.encode(), owner=user_id)
-        self._db.execute(
-            update(users)
-            .where(users.c.id == user_id)
-            .values(phone=sealed, updated_at=int(time.time()))
-        )
+        update_user(self._db, user_id, phone=sealed)
 
     def insert_user(self, user_id: str) -> None:
         """Make the row, with a random nickname and the default avatar."""

@@ -104,6 +104,7 @@ BODIES: list[tuple[Any, str, int, int, str]] = [
     (b"{", "application/json", 400, 40000, "body"),
     (b"[]", "application/json", 400, 40000, "body"),
     (b"null", "application/json", 400, 40000, "body"),
+    (b"{", "Application/JSON", 400, 40000, "body"),
     (b'"text"', "application/json", 400, 40000, "body"),
     (b"{}", "application/json", 400, 40000, "code"),
     (b'{"code": 1}', "application/json", 400, 40000, "code"),
