@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from service.simulator.app import create_app
 from service.simulator.control import ENDPOINTS
 from service.simulator.settings import AppEntry, SimulatorSettings
+from tests.support.running import forget
 
 with warnings.catch_warnings():
     # It imports the legacy half of websockets, which warns; nothing here uses it.
@@ -163,6 +164,7 @@ class Client:
     def close(self) -> None:
         self._http.stop()
         self.loop.close()
+        forget(self.app)
 
     def call(self, method: str, uri: str, **kwargs: Any) -> Answer:
         _, response = getattr(self._http, method)(uri, gather_request=False, **kwargs)
