@@ -125,7 +125,9 @@ class Profiles:
         if changed is None:  # deleted meanwhile
             await self._avatars.delete(name)
             raise SessionExpired
-        await self._remove_picture(changed.former)
+        # The database may have made a change twice, when its first answer was lost.
+        if changed.former != changed.user.avatar:
+            await self._remove_picture(changed.former)
         return changed.user
 
     async def _delete(self, session: Session) -> None:

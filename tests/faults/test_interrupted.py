@@ -191,6 +191,21 @@ async def test_a_picture_that_comes_while_a_user_goes_goes_too(
     assert kept() == []
 
 
+async def test_a_picture_outlives_a_change_that_the_database_made_twice(
+    api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a connection that died between the commit and its answer."""
+    session = await log_in(api, simulator)
+    set_avatar = users.set_avatar
+
+    async def twice(user_id: str, avatar: str) -> Any:
+        await set_avatar(user_id, avatar)
+        return await set_avatar(user_id, avatar)
+
+    monkeypatch.setattr(users, "set_avatar", twice)
+    assert await is_served(api, (await upload(api, session)).data["avatar"])
+
+
 async def test_a_delete_that_is_hung_up_on_is_seen_through(
     api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
