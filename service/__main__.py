@@ -11,8 +11,8 @@ import logging
 import sys
 from functools import partial
 
+from service.config.settings import ConfigError, Settings, load_settings
 from service.listening import BACKLOG, PortTaken, refuse_taken_port
-from service.settings import ConfigError, Settings, load_settings
 
 log = logging.getLogger("service")
 

@@ -12,6 +12,7 @@ from sanic.exceptions import SanicException
 
 from service import hooks, logs, watchdog
 from service.bootstrap import open_services
+from service.config.settings import load_settings
 from service.context import App, AppContext
 from service.errors import ServiceError, SessionError
 from service.request import AppRequest
@@ -23,10 +24,9 @@ from service.routes.uploads import uploads
 from service.routes.users import users
 from service.routes.verify import verify
 from service.routes.wafer import answer_dead_session, wafer
-from service.settings import load_settings
 
 if TYPE_CHECKING:
-    from service.settings import Settings
+    from service.config.settings import Settings
 
 
 def create_app(*, settings: Settings | None = None, name: str = "minigate") -> App:

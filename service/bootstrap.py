@@ -29,8 +29,8 @@ from service.wechat.http import WeChatHttp, open_http
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from service.config.settings import Settings
     from service.ports import AvatarStore, SessionStore
-    from service.settings import Settings
     from service.stores.sql_connection import SqlDatabase
 
 

@@ -10,8 +10,8 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.bootstrap import Services
+    from service.config.settings import Settings
     from service.models import Session
-    from service.settings import Settings
 
 
 class AppContext(SimpleNamespace):

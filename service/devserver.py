@@ -25,8 +25,8 @@ from service.listening import refuse_taken_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from service.config.settings import Settings
     from service.embedded_redis import EmbeddedRedis
-    from service.settings import Settings
 
 VAR: Final = Path("var")
 _SIMULATED_APPID: Final = "wx5a11ab1e0c0ffee0"

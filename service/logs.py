@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from service.settings import Settings
+    from service.config.settings import Settings
 
 _SECRET = re.compile(
     r"(?P<session>[A-Za-z0-9_-]{22}\.)[A-Za-z0-9_-]{43}"

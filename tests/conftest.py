@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from service.config.settings import Settings
     from service.embedded_redis import EmbeddedRedis
-    from service.settings import Settings
 
 Sanic.test_mode = True
 

@@ -15,8 +15,8 @@ from service.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from service.config.settings import Settings
     from service.request import AppRequest
-    from service.settings import Settings
 
 demo = Blueprint("demo")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
-from service.redis_address import Node
+from service.config.redis_url import Node
 from service.stores.lookout import Lookout, most_of
 from service.stores.primaries import NoPrimary, Redirection
 from service.stores.primary import Primary

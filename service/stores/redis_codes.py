@@ -26,8 +26,8 @@ from service.stores.scripts import Script
 from service.unique import unique_word
 
 if TYPE_CHECKING:
+    from service.config.settings import Settings
     from service.models import LoggedIn
-    from service.settings import Settings
     from service.stores.keyring import Keyring
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog

@@ -21,7 +21,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from service.redis_address import Node, RedisAddress
+from service.config.redis_url import Node, RedisAddress
 from service.stores.keyspace import Keyspace
 from service.stores.primaries import OnePrimary
 from service.stores.primary import Primary
@@ -31,7 +31,7 @@ from service.stores.redis_sentinels import SentinelPrimaries
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from service.stores.outage import OutageLog
     from service.stores.primaries import Primaries
 

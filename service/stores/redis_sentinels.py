@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import ReadOnlyError
 
-from service.redis_address import Node
+from service.config.redis_url import Node
 from service.stores.lookout import Lookout, most_of
 from service.stores.primaries import NoPrimary
 from service.stores.primary import Primary

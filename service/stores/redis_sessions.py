@@ -28,8 +28,8 @@ from service.stores.session_record import NotOurRecord, SessionRecord
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from service.config.settings import Settings
     from service.models import Session, SessionKeys, WeChatIdentity
-    from service.settings import Settings
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
 

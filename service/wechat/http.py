@@ -21,8 +21,8 @@ from service.wechat import errcodes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from service.config.settings import Settings
     from service.errors import ServiceError
-    from service.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from service import login
+from service.config.settings import AppEntry as ServedApp
 from service.models import WeChatIdentity, handle_of
-from service.settings import AppEntry as ServedApp
 from service.simulator import getuserphonenumber, handset, world
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
@@ -22,7 +22,7 @@ from tests.support.running import Api, Simulator, running, running_service, runn
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer
 
 A: Final = "wxaaaaaaaaaaaaaaaa"

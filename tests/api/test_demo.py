@@ -14,7 +14,7 @@ from tests.support.settings import APPID
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Api, Simulator
 
 ROOT = Path(__file__).parents[2]

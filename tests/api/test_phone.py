@@ -12,7 +12,7 @@ from tests.support.running import running_service
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer, Api, Simulator
 
 REDEEM = "/wxa/business/getuserphonenumber"

@@ -17,7 +17,7 @@ from tests.support.settings import APPID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer, Api, Simulator
 
 OLD_SKEY = "da39a3ee5e6b4b0d3255bfef95601890afd80709"

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from service.config.settings import AppEntry
 from service.errors import (
     SessionExpired,
     SessionKicked,
@@ -19,7 +20,6 @@ from service.errors import (
     UserBanned,
 )
 from service.models import SessionId, WeChatIdentity, handle_of
-from service.settings import AppEntry
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.redis_sessions import KEY_PREFIX

@@ -12,8 +12,8 @@ from service.app import create_app
 from tests.faults.naive_sessions import NaiveSessions
 
 if TYPE_CHECKING:
+    from service.config.settings import Settings
     from service.context import App
-    from service.settings import Settings
 
 
 def create_naive_app(*, settings: Settings) -> App:

@@ -15,8 +15,8 @@ from service.errors import SessionExpired
 from service.models import OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
+    from service.config.settings import Settings
     from service.models import SessionKeys, WeChatIdentity
-    from service.settings import Settings
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts

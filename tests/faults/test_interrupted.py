@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from service.stores.sql_users import SqlUsers
     from tests.support.running import Answer, Api, Simulator
 

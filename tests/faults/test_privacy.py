@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer
 
 pytestmark = LINUX_ONLY

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer, Simulator
 
 pytestmark = LINUX_ONLY

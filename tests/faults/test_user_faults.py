@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection as SqlConnection
 
+    from service.config.settings import Settings
     from service.models import WeChatIdentity
-    from service.settings import Settings
     from tests.support.running import Simulator
 
 
@@ -568,7 +568,7 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
 
 if __name__ == "__main__":
     from service.bootstrap import migrate
-    from service.settings import load_settings
+    from service.config.settings import load_settings
 
     configured = load_settings()
     asyncio.run(migrate(configured))

@@ -30,7 +30,7 @@ from tests.support.settings import APP_SECRET, APPID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from service.settings import Settings
+    from service.config.settings import Settings
     from tests.support.running import Answer
 
 OK: Final = (200, 0)

@@ -21,7 +21,7 @@ from tests.support.settings import APP_SECRET, APPID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from service.settings import Settings
+    from service.config.settings import Settings
 
 _numbers = itertools.count(1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.settings import Settings
+from service.config.settings import Settings
 
 APPID = "wx0123456789abcdef"
 APP_SECRET = "app-secret-canary-6c1f7d2e94b8a350"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from service.settings import Settings
+from service.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = json.loads((ROOT / "app.json").read_text())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.redis_address import Node
+from service.config.redis_url import Node
 from service.stores.outage import OutageLog
 from service.stores.primaries import NoPrimary
 from service.stores.redis_cluster import ClusterPrimaries

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.settings import Settings
+from service.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

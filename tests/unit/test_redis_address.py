@@ -8,7 +8,7 @@ import certifi
 import pytest
 from redis.asyncio import ConnectionPool
 
-from service.redis_address import Node, RedisAddress
+from service.config.redis_url import Node, RedisAddress
 
 
 def parsed(url: str) -> RedisAddress:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.settings import ConfigError, Settings, load_settings
+from service.config.settings import ConfigError, Settings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
