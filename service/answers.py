@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.errors import ServiceError, SessionError
+from service.core.errors import ServiceError, SessionError
+from service.core.ids import unique_word
 from service.response import Response
-from service.unique import unique_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

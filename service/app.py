@@ -14,7 +14,7 @@ from service import hooks, logs, watchdog
 from service.bootstrap import open_services
 from service.config.settings import load_settings
 from service.context import App, AppContext
-from service.errors import ServiceError, SessionError
+from service.core.errors import ServiceError, SessionError
 from service.request import AppRequest
 from service.routes.auth import auth
 from service.routes.demo import demo

@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.decrypt import Decryptor
-from service.errors import SessionStoreUnavailable
-from service.login import Login
-from service.phone import PhoneNumbers
-from service.profile import Profiles
+from service.core.background import Undisturbed
+from service.core.decrypt import Decryptor
+from service.core.errors import SessionStoreUnavailable
+from service.core.login import Login
+from service.core.phone import PhoneNumbers
+from service.core.profile import Profiles
 from service.stores.avatar_files import AvatarFiles
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
@@ -21,7 +22,6 @@ from service.stores.redis_sessions import RedisSessions
 from service.stores.scripts import Scripts
 from service.stores.sql_connection import connect_sql
 from service.stores.sql_users import SqlUsers
-from service.undisturbed import Undisturbed
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service.config.settings import Settings
-    from service.ports import AvatarStore, SessionStore
+    from service.core.ports import AvatarStore, SessionStore
     from service.stores.sql_connection import SqlDatabase
 
 

@@ -11,7 +11,7 @@ from sanic.config import Config
 if TYPE_CHECKING:
     from service.bootstrap import Services
     from service.config.settings import Settings
-    from service.models import Session
+    from service.core.models import Session
 
 
 class AppContext(SimpleNamespace):

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from service.answers import failure, request_id
-from service.errors import (
+from service.core.errors import (
     BodyTooLarge,
     InternalError,
     InvalidRequest,
@@ -17,8 +17,8 @@ from service.errors import (
     SessionMalformed,
     SessionMissing,
 )
+from service.core.models import SessionId
 from service.logs import describe
-from service.models import SessionId
 
 if TYPE_CHECKING:
     from sanic.exceptions import SanicException

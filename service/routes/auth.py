@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from sanic import Blueprint
 
 from service.answers import success
-from service.errors import InvalidRequest, SessionError
+from service.core.errors import InvalidRequest, SessionError
+from service.core.login import LoginRequest
 from service.hooks import session_id_of
-from service.login import LoginRequest
 from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
 from service.routes.views import user_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.models import LoggedIn
+    from service.core.models import LoggedIn
     from service.request import AppRequest
 
 auth = Blueprint("auth")

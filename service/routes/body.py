@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from service.errors import InvalidRequest, UnsupportedMediaType
-from service.models import Encrypted
+from service.core.errors import InvalidRequest, UnsupportedMediaType
+from service.core.models import Encrypted
 
 if TYPE_CHECKING:
     from service.request import AppRequest

@@ -10,7 +10,7 @@ from sanic import Blueprint
 from sanic.response import HTTPResponse
 
 from service.answers import headers_for, prefers_english, success
-from service.errors import NotFound
+from service.core.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sanic import Blueprint
 
 from service.answers import success
-from service.errors import OperatorTokenRefused, UnknownAppid
+from service.core.errors import OperatorTokenRefused, UnknownAppid
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
 
-from service.errors import NotFound
+from service.core.errors import NotFound
 from service.response import Response
 
 if TYPE_CHECKING:

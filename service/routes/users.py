@@ -8,15 +8,15 @@ from sanic import Blueprint
 from sanic.request.form import File
 
 from service.answers import success
-from service.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
-from service.models import Encrypted
+from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from service.core.models import Encrypted
 from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
 from service.routes.views import own_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.profile import Profiles
+    from service.core.profile import Profiles
     from service.request import AppRequest
 
 users = Blueprint("users")

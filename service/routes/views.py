@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from service.models import User
+    from service.core.models import User
 
 
 def user_view(user: User) -> dict[str, Any]:

@@ -19,17 +19,17 @@ from pydantic import Field
 from sanic import Blueprint
 
 from service.answers import failure, success
-from service.errors import LoginCodeUsed, ServiceError
-from service.login import LoginRequest
-from service.models import UserIdentity
+from service.core.errors import LoginCodeUsed, ServiceError
+from service.core.login import LoginRequest
+from service.core.models import UserIdentity
 from service.routes.auth import appid_of
 from service.routes.body import Base64, Body, Word, encrypted_in, read_headers
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.errors import SessionError
-    from service.models import LoggedIn, User
+    from service.core.errors import SessionError
+    from service.core.models import LoggedIn, User
     from service.request import AppRequest
 
 wafer = Blueprint("wafer", url_prefix="/weapp")

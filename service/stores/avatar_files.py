@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from service.errors import UserStoreUnavailable
+from service.core.errors import UserStoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

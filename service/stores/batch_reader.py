@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from service.errors import SessionStoreUnavailable
+from service.core.errors import SessionStoreUnavailable
 from service.stores.read_lane import ReadLane
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from service.errors import SessionStoreUnavailable
+from service.core.errors import SessionStoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

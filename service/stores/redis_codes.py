@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.errors import (
+from service.core.errors import (
     LoginCodeUsed,
     PhoneCodeInvalid,
     ServiceError,
     SessionStoreUnavailable,
     error_classes,
 )
-from service.models import CodeClaim, PastLogin, Phone
+from service.core.ids import unique_word
+from service.core.models import CodeClaim, PastLogin, Phone
 from service.stores.scripts import Script
-from service.unique import unique_word
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
-    from service.models import LoggedIn
+    from service.core.models import LoggedIn
     from service.stores.keyring import Keyring
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog

@@ -11,14 +11,14 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from service.errors import (
+from service.core.errors import (
     SessionExpired,
     SessionKicked,
     SessionReplaced,
     SessionStoreUnavailable,
     UserBanned,
 )
-from service.models import OpenedSession, SessionId, handle_of
+from service.core.models import OpenedSession, SessionId, handle_of
 from service.stores import session_record
 from service.stores.batch_reader import BatchReader
 from service.stores.keyring import Keyring
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from service.config.settings import Settings
-    from service.models import Session, SessionKeys, WeChatIdentity
+    from service.core.models import Session, SessionKeys, WeChatIdentity
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
 

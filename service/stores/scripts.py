@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoScriptError
 
-from service.errors import SessionStoreUnavailable
+from service.core.errors import SessionStoreUnavailable
 
 if TYPE_CHECKING:
     from service.stores.keyspace import Keyspace

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.models import SECRET_BYTES, SESSION_KEY_BYTES, Session, SessionId, SessionKeys
+from service.core.models import SECRET_BYTES, SESSION_KEY_BYTES, Session, SessionId, SessionKeys
 
 if TYPE_CHECKING:
-    from service.models import WeChatIdentity
+    from service.core.models import WeChatIdentity
     from service.stores.keyring import Keyring
 
 _VERSION: Final = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
 
-from service.errors import ServiceError, UserStoreUnavailable
-from service.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
+from service.core.errors import ServiceError, UserStoreUnavailable
+from service.core.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
 from service.stores.sql_connection import PATIENCE_SECONDS
 from service.stores.sql_schema import users
 from service.stores.user_rows import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from service.models import WeChatIdentity
+    from service.core.models import WeChatIdentity
     from service.stores.keyring import Keyring
     from service.stores.outage import OutageLog
     from service.stores.sql_connection import SqlDatabase

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 
-from service.errors import PhoneTaken
-from service.models import UserIdentity
+from service.core.errors import PhoneTaken
+from service.core.models import UserIdentity
 from service.stores.sql_schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Insert, Row
 
-    from service.models import Phone, WeChatIdentity
+    from service.core.models import Phone, WeChatIdentity
     from service.stores.keyring import Keyring
 
 DEFAULT_AVATAR: Final = "/uploads/default-avatar.png"

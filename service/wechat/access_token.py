@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
-from service.errors import ServiceError, SessionStoreUnavailable, WeChatUnavailable
+from service.core.errors import ServiceError, SessionStoreUnavailable, WeChatUnavailable
 from service.stores.scripts import Script
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.models import WeChatApp
+    from service.core.models import WeChatApp
     from service.stores.keyring import Keyring
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog

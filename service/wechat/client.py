@@ -7,17 +7,17 @@ import binascii
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from service.errors import PhoneCodeInvalid, WeChatUnavailable
-from service.models import SESSION_KEY_BYTES, Phone, WeChatIdentity
+from service.core.encrypted_data import login_state_signature
+from service.core.errors import PhoneCodeInvalid, WeChatUnavailable
+from service.core.models import SESSION_KEY_BYTES, Phone, WeChatIdentity
 from service.wechat import errcodes
-from service.wechat.crypto import login_state_signature
 from service.wechat.http import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.errors import ServiceError
-    from service.models import WeChatApp
+    from service.core.errors import ServiceError
+    from service.core.models import WeChatApp
     from service.wechat.access_token import AccessTokens
     from service.wechat.http import WeChatHttp
 

@@ -12,7 +12,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from service.errors import (
+from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
     PhoneCodeInvalid,

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
-from service.errors import WeChatBusy, WeChatMisconfigured, WeChatUnavailable
+from service.core.errors import WeChatBusy, WeChatMisconfigured, WeChatUnavailable
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from service.config.settings import Settings
-    from service.errors import ServiceError
+    from service.core.errors import ServiceError
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from service import login
 from service.config.settings import AppEntry as ServedApp
-from service.models import WeChatIdentity, handle_of
+from service.core import login
+from service.core.models import WeChatIdentity, handle_of
 from service.simulator import getuserphonenumber, handset, world
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.errors import UserStoreUnavailable
-from service.models import SessionId
+from service.core.errors import UserStoreUnavailable
+from service.core.models import SessionId
 from tests.api.test_guard import DEAD, PUBLIC
 from tests.support.running import running_service
 from tests.support.settings import APPID

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from sqlalchemy import create_engine, insert
 
-from service.models import SessionId, WeChatIdentity, handle_of
+from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.simulator.identities import openid_of
 from service.stores import session_record
 from service.stores.keyring import Keyring

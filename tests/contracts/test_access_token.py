@@ -17,14 +17,14 @@ import pytest
 from fakeredis import FakeAsyncRedis
 from pydantic import SecretStr
 
-from service.errors import (
+from service.core.errors import (
     PhoneCodeInvalid,
     ServiceError,
     SessionStoreUnavailable,
     WeChatMisconfigured,
     WeChatUnavailable,
 )
-from service.models import WeChatApp
+from service.core.models import WeChatApp
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.stores.keyring import Keyring

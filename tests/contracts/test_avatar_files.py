@@ -13,7 +13,7 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.server import ThreadedMotoServer
 
-from service.errors import UserStoreUnavailable
+from service.core.errors import UserStoreUnavailable
 from service.stores.avatar_files import AvatarFiles
 from service.stores.outage import OutageLog
 

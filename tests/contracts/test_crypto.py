@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from service.decrypt import Decryptor
-from service.errors import DecryptFailed
-from service.models import Encrypted, Session, SessionKeys, WeChatIdentity
-from service.wechat import crypto
-from service.wechat.crypto import Unopenable, login_state_signature, open_encrypted, signs
+from service.core import encrypted_data as crypto
+from service.core.decrypt import Decryptor
+from service.core.encrypted_data import Unopenable, login_state_signature, open_encrypted, signs
+from service.core.errors import DecryptFailed
+from service.core.models import Encrypted, Session, SessionKeys, WeChatIdentity
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
@@ -439,7 +439,7 @@ def make_decryptor(sessions: OneSession) -> Decryptor:
 def frozen(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The time at which the payloads are fresh; and no line for each of 50,000 failures."""
     monkeypatch.setattr(time, "time", lambda: NOW)
-    caplog.set_level(logging.WARNING, logger="service.decrypt")
+    caplog.set_level(logging.WARNING, logger="service.core.decrypt")
 
 
 def outward(error: DecryptFailed) -> tuple[object, ...]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.errors import (
+from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
     PhoneCodeInvalid,
     PhoneTaken,
 )
-from service.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
+from service.core.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
 from service.stores import redis_codes
 from tests.support.settings import APPID
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.crc import key_slot
 
-from service.errors import SessionReplaced, SessionStoreUnavailable
-from service.models import WeChatIdentity
+from service.core.errors import SessionReplaced, SessionStoreUnavailable
+from service.core.models import WeChatIdentity
 from service.stores.outage import OutageLog
 from service.stores.primary import NotConfirmed, Primary
 from service.stores.redis_connection import open_keyspace
@@ -23,7 +23,7 @@ from tests.support.settings import APPID, make_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from service.models import SessionId
+    from service.core.models import SessionId
     from tests.support.redis_cluster import RedisCluster
     from tests.support.redis_servers import RedisProcess
 

@@ -12,14 +12,14 @@ import pytest
 from pydantic import SecretStr
 
 from service.config.settings import AppEntry
-from service.errors import (
+from service.core.errors import (
     SessionExpired,
     SessionKicked,
     SessionReplaced,
     SessionStoreUnavailable,
     UserBanned,
 )
-from service.models import SessionId, WeChatIdentity, handle_of
+from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.redis_sessions import KEY_PREFIX
@@ -28,7 +28,7 @@ from service.stores.session_record import SessionRecord
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
-    from service.models import OpenedSession, SessionKeys
+    from service.core.models import OpenedSession, SessionKeys
     from service.stores.redis_sessions import RedisSessions
     from tests.contracts.conftest import Stores
 

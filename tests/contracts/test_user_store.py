@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Engine, event, select, text
 
-from service.errors import PhoneTaken, UserStoreUnavailable
-from service.models import Departure, Phone, UserIdentity, WeChatIdentity
+from service.core.errors import PhoneTaken, UserStoreUnavailable
+from service.core.models import Departure, Phone, UserIdentity, WeChatIdentity
 from service.stores.keyring import Keyring
 from service.stores.migrate import upgrade
 from service.stores.outage import OutageLog
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
-    from service.models import Arrival
+    from service.core.models import Arrival
     from service.stores.sql_connection import SqlDatabase
     from tests.support.postgres import Postgres
 

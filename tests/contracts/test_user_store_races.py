@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
-from service.errors import PhoneTaken
-from service.models import Arrival, Departure, Phone
+from service.core.errors import PhoneTaken
+from service.core.models import Arrival, Departure, Phone
 from service.stores.migrate import upgrade
 from tests.contracts.test_user_store import OTHER_APP, identity, make_store, opened
 from tests.support.settings import APPID

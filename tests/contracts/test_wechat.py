@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from service.errors import (
+from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
     ServiceError,
@@ -18,7 +18,7 @@ from service.errors import (
     WeChatMisconfigured,
     WeChatUnavailable,
 )
-from service.models import WeChatApp
+from service.core.models import WeChatApp
 from service.simulator.settings import AppEntry
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
@@ -34,7 +34,7 @@ from tests.support.settings import APP_SECRET, APPID, make_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from service.models import WeChatIdentity
+    from service.core.models import WeChatIdentity
     from tests.support.running import Simulator
 
 APP = WeChatApp(APPID, APP_SECRET)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
-from service.errors import SessionExpired
-from service.models import OpenedSession, Session, SessionId, handle_of
+from service.core.errors import SessionExpired
+from service.core.models import OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
-    from service.models import SessionKeys, WeChatIdentity
+    from service.core.models import SessionKeys, WeChatIdentity
     from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
     from service.stores.scripts import Scripts

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from service import profile
-from service.errors import UserStoreUnavailable
+from service.core import profile
+from service.core.errors import UserStoreUnavailable
 from tests.support.process import eventually
 from tests.support.running import running_service
 

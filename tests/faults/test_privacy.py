@@ -15,7 +15,7 @@ import redis.asyncio
 from PIL import Image
 from pydantic import SecretStr
 
-from service.models import handle_of
+from service.core.models import handle_of
 from service.simulator.app import create_app as create_simulator
 from service.simulator.identities import openid_of
 from service.simulator.settings import AppEntry, SimulatorSettings

@@ -20,8 +20,8 @@ import pytest
 import redis.asyncio
 
 from service import bootstrap
-from service.errors import SessionReplaced, SessionStoreUnavailable
-from service.models import SessionId, WeChatIdentity, handle_of
+from service.core.errors import SessionReplaced, SessionStoreUnavailable
+from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.simulator.identities import openid_of
 from service.stores import redis_connection, redis_sessions
 from service.stores.redis_sessions import KEY_PREFIX

@@ -24,7 +24,7 @@ from sqlalchemy import select
 
 from service import bootstrap, watchdog
 from service.app import create_app
-from service.models import Arrival, User
+from service.core.models import Arrival, User
 from service.simulator.identities import openid_of
 from service.stores.redis_sessions import KEY_PREFIX
 from service.stores.sql_connection import connect_sql
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
 
     from service.config.settings import Settings
-    from service.models import WeChatIdentity
+    from service.core.models import WeChatIdentity
     from tests.support.running import Simulator
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from redis import exceptions
 
-from service.errors import SessionStoreUnavailable
-from service.models import SessionId, WeChatIdentity
+from service.core.errors import SessionStoreUnavailable
+from service.core.models import SessionId, WeChatIdentity
 from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
 from service.stores.primaries import NoPrimary, OnePrimary, Redirection

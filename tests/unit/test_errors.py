@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import (
+from service.core.errors import (
     InvalidRequest,
     PhoneTaken,
     ServiceError,

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from service.core.models import SessionId
 from service.logs import Redact, describe, redact
-from service.models import SessionId
 
 SESSION = SessionId.new("H" * 22)
 

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from service.models import (
+from service.core.models import (
     SessionId,
     SessionKeys,
     WeChatApp,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.nickname import LONGEST, BadNickname, clean
+from service.core.nickname import LONGEST, BadNickname, clean
 
 # DerivedCoreProperties.txt of Unicode 17.0: Default_Ignorable_Code_Point.
 IGNORABLE = [

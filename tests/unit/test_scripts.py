@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.errors import SessionStoreUnavailable
+from service.core.errors import SessionStoreUnavailable
 from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
 from service.stores.primaries import OnePrimary

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from service.errors import (
+from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
     LoginCodeUsed,
@@ -18,14 +18,15 @@ from service.errors import (
     WeChatBusy,
     WeChatUnavailable,
 )
-from service.models import LoggedIn, PastLogin, UserIdentity
-from service.nickname import ANONYMOUS, BadNickname, clean
+from service.core.models import LoggedIn, PastLogin, UserIdentity
+from service.core.nickname import ANONYMOUS, BadNickname, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.decrypt import Decryptor
-    from service.models import (
+    from service.core.background import Undisturbed
+    from service.core.decrypt import Decryptor
+    from service.core.models import (
         Arrival,
         CodeClaim,
         Encrypted,
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
         WeChatApp,
         WeChatIdentity,
     )
-    from service.phone import PhoneNumbers
-    from service.ports import LoginCodes, SessionStore, UserStore, WeChat
-    from service.undisturbed import Undisturbed
+    from service.core.phone import PhoneNumbers
+    from service.core.ports import LoginCodes, SessionStore, UserStore, WeChat
 
 log = logging.getLogger(__name__)
 

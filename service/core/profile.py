@@ -6,17 +6,17 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from service.errors import InvalidRequest, SessionExpired
-from service.models import handle_of
-from service.nickname import BadNickname, clean
-from service.portrait import NotAPicture, portrait
+from service.core.avatar_image import NotAPicture, portrait
+from service.core.errors import InvalidRequest, SessionExpired
+from service.core.models import handle_of
+from service.core.nickname import BadNickname, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.models import Session, User, UserIdentity, WeChatApp
-    from service.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
-    from service.undisturbed import Undisturbed
+    from service.core.background import Undisturbed
+    from service.core.models import Session, User, UserIdentity, WeChatApp
+    from service.core.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
 
 UPLOADS: Final = "/uploads/"
 _PICTURES_AT_ONCE: Final = 2

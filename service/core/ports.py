@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.errors import ServiceError
-    from service.models import (
+    from service.core.errors import ServiceError
+    from service.core.models import (
         Arrival,
         CodeClaim,
         Departure,

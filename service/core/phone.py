@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service.errors import (
+from service.core.errors import (
     DecryptFailed,
     PhoneCodeInvalid,
     ServiceError,
     SessionExpired,
 )
-from service.models import CodeClaim, Phone
+from service.core.models import CodeClaim, Phone
 from service.wechat.client import phone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.decrypt import Decryptor
-    from service.models import Encrypted, Session, User, WeChatApp
-    from service.ports import PhoneCodes, UserStore, WeChat
-    from service.undisturbed import Undisturbed
+    from service.core.background import Undisturbed
+    from service.core.decrypt import Decryptor
+    from service.core.models import Encrypted, Session, User, WeChatApp
+    from service.core.ports import PhoneCodes, UserStore, WeChat
 
 
 class PhoneNumbers:

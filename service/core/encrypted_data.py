@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
 if TYPE_CHECKING:
-    from service.models import SessionKeys
+    from service.core.models import SessionKeys
 
 _BLOCK: Final = 16
 _CLOCK_SKEW_SECONDS: Final = 300

@@ -7,15 +7,15 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from service.errors import DecryptFailed, ServiceError
-from service.models import SessionKeys
-from service.wechat.crypto import Unopenable, open_encrypted, signs
+from service.core.encrypted_data import Unopenable, open_encrypted, signs
+from service.core.errors import DecryptFailed, ServiceError
+from service.core.models import SessionKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.models import Encrypted, Session, WeChatApp, WeChatIdentity
-    from service.ports import SessionStore, WeChat
+    from service.core.models import Encrypted, Session, WeChatApp, WeChatIdentity
+    from service.core.ports import SessionStore, WeChat
 
 log = logging.getLogger(__name__)
 
