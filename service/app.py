@@ -10,20 +10,21 @@ from sanic import Sanic
 from sanic.config import Config
 from sanic.exceptions import SanicException
 
-from service import hooks, logs, watchdog
+from service import logs, watchdog
 from service.bootstrap import open_services
 from service.config.settings import load_settings
-from service.context import App, AppContext
 from service.core.errors import ServiceError, SessionError
-from service.request import AppRequest
-from service.routes.auth import auth
-from service.routes.demo import demo
-from service.routes.health import health
-from service.routes.internal import internal
-from service.routes.uploads import uploads
-from service.routes.users import users
-from service.routes.verify import verify
-from service.routes.wafer import answer_dead_session, wafer
+from service.http import middleware
+from service.http.context import App, AppContext
+from service.http.request import AppRequest
+from service.http.routes.auth import auth
+from service.http.routes.demo import demo
+from service.http.routes.health import health
+from service.http.routes.internal import internal
+from service.http.routes.uploads import uploads
+from service.http.routes.users import users
+from service.http.routes.verify import verify
+from service.http.routes.wafer import answer_dead_session, wafer
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
@@ -54,12 +55,12 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.after_server_stop(_close)
 
     if settings.access_log:
-        app.register_middleware(hooks.start_timing, "request")
-        app.register_middleware(hooks.log_access, "response")
-    app.register_middleware(hooks.authenticate, "request")
-    app.error_handler.add(ServiceError, hooks.answer_service_error)
-    app.error_handler.add(SanicException, hooks.answer_framework_error)
-    app.error_handler.add(Exception, hooks.answer_any_error)
+        app.register_middleware(middleware.start_timing, "request")
+        app.register_middleware(middleware.log_access, "response")
+    app.register_middleware(middleware.authenticate, "request")
+    app.error_handler.add(ServiceError, middleware.answer_service_error)
+    app.error_handler.add(SanicException, middleware.answer_framework_error)
+    app.error_handler.add(Exception, middleware.answer_any_error)
 
     app.blueprint(auth)
     app.blueprint(users)

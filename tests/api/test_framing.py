@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from service import request
+from service.http import request
 
 if TYPE_CHECKING:
     from tests.support.running import Api

@@ -13,7 +13,7 @@ from tests.faults.naive_sessions import NaiveSessions
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
-    from service.context import App
+    from service.http.context import App
 
 
 def create_naive_app(*, settings: Settings) -> App:

@@ -9,7 +9,7 @@ const { Phone } = require('./support/phone.js')
 const { ROOT } = require('./support/service.js')
 const { PRODUCTS, endSession, outcomes, stage } = require('./support/stage.js')
 
-const PICTURE = path.join(ROOT, 'service/assets/default-avatar.png')
+const PICTURE = path.join(ROOT, 'service/http/routes/default-avatar.png')
 const AVATAR = { url: '/me/avatar', filePath: PICTURE, name: 'avatar' }
 const set = stage()
 

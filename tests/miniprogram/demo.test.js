@@ -13,7 +13,7 @@ const { ROOT, pause } = require('./support/service.js')
 const { stage } = require('./support/stage.js')
 
 const PROJECT = path.join(ROOT, 'miniprogram')
-const PICTURE = path.join(ROOT, 'service/assets/default-avatar.png')
+const PICTURE = path.join(ROOT, 'service/http/routes/default-avatar.png')
 const set = stage()
 const dom = new JSDOM('<!doctype html><body></body>')
 let simulate

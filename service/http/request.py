@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sanic import Request
 from sanic.exceptions import BadRequest
 
-from service.context import App, RequestContext
+from service.http.context import App, RequestContext
 
 if TYPE_CHECKING:
     from sanic.compat import Header

@@ -10,7 +10,7 @@ from service.core.errors import InvalidRequest, UnsupportedMediaType
 from service.core.models import Encrypted
 
 if TYPE_CHECKING:
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]

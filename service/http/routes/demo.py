@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 from sanic import Blueprint
 from sanic.response import HTTPResponse
 
-from service.answers import headers_for, prefers_english, success
 from service.core.errors import NotFound
+from service.http.responses import headers_for, prefers_english, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from service.config.settings import Settings
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 demo = Blueprint("demo")
 
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[3]
 _PAGE: Final = _ROOT / "service" / "demo_page"
 _CLIENT: Final = _ROOT / "miniprogram" / "minigate" / "index.js"
 _KINDS: Final = {

@@ -6,7 +6,6 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from service.answers import failure, request_id
 from service.core.errors import (
     BodyTooLarge,
     InternalError,
@@ -18,13 +17,14 @@ from service.core.errors import (
     SessionMissing,
 )
 from service.core.models import SessionId
+from service.http.responses import failure, request_id
 from service.logs import describe
 
 if TYPE_CHECKING:
     from sanic.exceptions import SanicException
     from sanic.response import BaseHTTPResponse, HTTPResponse
 
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 log = logging.getLogger(__name__)
 

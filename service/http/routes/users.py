@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from sanic import Blueprint
 from sanic.request.form import File
 
-from service.answers import success
 from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 from service.core.models import Encrypted
-from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
-from service.routes.views import own_view
+from service.http.responses import success
+from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
+from service.http.routes.views import own_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.core.profile import Profiles
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 users = Blueprint("users")
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from sanic import Blueprint
 
-from service.answers import success
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login import LoginRequest
-from service.hooks import session_id_of
-from service.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
-from service.routes.views import user_view
+from service.http.middleware import session_id_of
+from service.http.responses import success
+from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
+from service.http.routes.views import user_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.core.models import LoggedIn
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 auth = Blueprint("auth")
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 from sanic import Blueprint
 
 from service.core.errors import NotFound
-from service.response import Response
+from service.http.response import Response
 
 if TYPE_CHECKING:
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 uploads = Blueprint("uploads")
 
 _NAME = re.compile(r"[0-9a-f]{40}\.jpg", re.ASCII)
 _DEFAULT_NAME: Final = "default-avatar.png"
-_DEFAULT: Final = (Path(__file__).parents[1] / "assets" / _DEFAULT_NAME).read_bytes()
+_DEFAULT: Final = (Path(__file__).parent / _DEFAULT_NAME).read_bytes()
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _A_DAY: Final = "public, max-age=86400"
 

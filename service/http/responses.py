@@ -9,12 +9,12 @@ import orjson
 
 from service.core.errors import ServiceError, SessionError
 from service.core.ids import unique_word
-from service.response import Response
+from service.http.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.answers import success
 from service.core.errors import OperatorTokenRefused, UnknownAppid
+from service.http.responses import success
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 internal = Blueprint("internal")
 

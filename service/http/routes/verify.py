@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.answers import headers_for
-from service.response import Response
+from service.http.response import Response
+from service.http.responses import headers_for
 
 if TYPE_CHECKING:
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 verify = Blueprint("verify")
 

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field
 from sanic import Blueprint
 
-from service.answers import failure, success
 from service.core.errors import LoginCodeUsed, ServiceError
 from service.core.login import LoginRequest
 from service.core.models import UserIdentity
-from service.routes.auth import appid_of
-from service.routes.body import Base64, Body, Word, encrypted_in, read_headers
+from service.http.responses import failure, success
+from service.http.routes.auth import appid_of
+from service.http.routes.body import Base64, Body, Word, encrypted_in, read_headers
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.core.errors import SessionError
     from service.core.models import LoggedIn, User
-    from service.request import AppRequest
+    from service.http.request import AppRequest
 
 wafer = Blueprint("wafer", url_prefix="/weapp")
 
