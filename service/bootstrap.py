@@ -13,13 +13,13 @@ from service.core.errors import SessionStoreUnavailable
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
+from service.redis.connect import open_keyspace
+from service.redis.scripts import Scripts
 from service.stores.avatar_files import AvatarFiles
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import RedisSessions
-from service.stores.scripts import Scripts
 from service.stores.sql_connection import connect_sql
 from service.stores.sql_users import SqlUsers
 from service.wechat.access_token import AccessTokens

@@ -23,15 +23,15 @@ from service.core.errors import (
 )
 from service.core.ids import unique_word
 from service.core.models import CodeClaim, PastLogin, Phone
-from service.stores.scripts import Script
+from service.redis.scripts import Script
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.core.models import LoggedIn
+    from service.redis.client import Keyspace
+    from service.redis.scripts import Scripts
     from service.stores.keyring import Keyring
-    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
-    from service.stores.scripts import Scripts
 
 KEY_PREFIX: Final = "minigate:code:"
 NUMBER_PREFIX: Final = "minigate:number:"

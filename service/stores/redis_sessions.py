@@ -19,10 +19,10 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.models import OpenedSession, SessionId, handle_of
+from service.redis.batch_reader import BatchReader
+from service.redis.scripts import Script, Scripts
 from service.stores import session_record
-from service.stores.batch_reader import BatchReader
 from service.stores.keyring import Keyring
-from service.stores.scripts import Script, Scripts
 from service.stores.session_record import NotOurRecord, SessionRecord
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.core.models import Session, SessionKeys, WeChatIdentity
-    from service.stores.keyspace import Keyspace
+    from service.redis.client import Keyspace
     from service.stores.outage import OutageLog
 
 KEY_PREFIX: Final = "minigate:session:"

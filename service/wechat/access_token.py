@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from service.core.errors import ServiceError, SessionStoreUnavailable, WeChatUnavailable
-from service.stores.scripts import Script
+from service.redis.scripts import Script
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.core.models import WeChatApp
+    from service.redis.client import Keyspace
+    from service.redis.scripts import Scripts
     from service.stores.keyring import Keyring
-    from service.stores.keyspace import Keyspace
     from service.stores.outage import OutageLog
-    from service.stores.scripts import Scripts
     from service.wechat.http import WeChatHttp
 
 KEY_PREFIX: Final = "minigate:access-token:"

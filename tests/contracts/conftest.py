@@ -9,15 +9,15 @@ import pytest
 import redis.asyncio
 from fakeredis import FakeAsyncRedis
 
+from service.redis.client import Keyspace
+from service.redis.connect import open_keyspace
+from service.redis.node import Primary
+from service.redis.scripts import Scripts
+from service.redis.topology import OnePrimary
 from service.stores.keyring import Keyring
-from service.stores.keyspace import Keyspace
 from service.stores.outage import OutageLog
-from service.stores.primaries import OnePrimary
-from service.stores.primary import Primary
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import RedisSessions
-from service.stores.scripts import Scripts
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import SECRET_KEY, make_settings
 

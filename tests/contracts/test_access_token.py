@@ -25,12 +25,12 @@ from service.core.errors import (
     WeChatUnavailable,
 )
 from service.core.models import WeChatApp
+from service.redis.connect import open_keyspace
+from service.redis.scripts import Scripts
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
-from service.stores.redis_connection import open_keyspace
-from service.stores.scripts import Scripts
 from service.wechat import access_token
 from service.wechat.access_token import KEY_PREFIX, LOCK_PREFIX, AccessToken, AccessTokens
 from service.wechat.client import WeChatClient

@@ -11,10 +11,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.stores import redis_wire
-from service.stores.command_lane import CommandLane
-from service.stores.redis_connection import connect
-from service.stores.redis_wire import RedisWire, packed
+from service.redis import pipeline
+from service.redis.command_lane import CommandLane
+from service.redis.connect import connect
+from service.redis.pipeline import RedisWire, packed
 from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.settings import make_settings
 
@@ -93,7 +93,7 @@ async def test_who_gives_up_takes_nobody_along_and_is_not_sent(lane: CommandLane
 async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
     lane: CommandLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange, attempts = redis_wire.exchange, []
+    exchange, attempts = pipeline.exchange, []
 
     async def failing_once(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
         attempts.append(len(commands))
@@ -102,7 +102,7 @@ async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
             raise RedisTimeoutError
         return await exchange(connection, commands)
 
-    monkeypatch.setattr(redis_wire, "exchange", failing_once)
+    monkeypatch.setattr(pipeline, "exchange", failing_once)
     kept, dropped = lane.execute(packed("INCR", "kept")), lane.execute(packed("INCR", "dropped"))
     assert await kept == 1
     assert await lane.execute(packed("GET", "dropped")) is None

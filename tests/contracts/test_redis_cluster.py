@@ -12,11 +12,11 @@ from redis.crc import key_slot
 
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import WeChatIdentity
+from service.redis.connect import open_keyspace
+from service.redis.node import NotConfirmed, Primary
+from service.redis.scripts import Scripts
 from service.stores.outage import OutageLog
-from service.stores.primary import NotConfirmed, Primary
-from service.stores.redis_connection import open_keyspace
 from service.stores.redis_sessions import KEY_PREFIX, RedisSessions
-from service.stores.scripts import Scripts
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import APPID, make_settings
 

@@ -20,10 +20,10 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.models import SessionId, WeChatIdentity, handle_of
+from service.redis.scripts import Script
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.redis_sessions import KEY_PREFIX
-from service.stores.scripts import Script
 from service.stores.session_record import SessionRecord
 from tests.support.settings import APPID, SECRET_KEY
 

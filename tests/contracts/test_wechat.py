@@ -19,11 +19,11 @@ from service.core.errors import (
     WeChatUnavailable,
 )
 from service.core.models import WeChatApp
+from service.redis.connect import open_keyspace
+from service.redis.scripts import Scripts
 from service.simulator.settings import AppEntry
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
-from service.stores.redis_connection import open_keyspace
-from service.stores.scripts import Scripts
 from service.wechat import errcodes
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient

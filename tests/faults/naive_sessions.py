@@ -17,9 +17,9 @@ from service.core.models import OpenedSession, Session, SessionId, handle_of
 if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.core.models import SessionKeys, WeChatIdentity
-    from service.stores.keyspace import Keyspace
+    from service.redis.client import Keyspace
+    from service.redis.scripts import Scripts
     from service.stores.outage import OutageLog
-    from service.stores.scripts import Scripts
 
 _USER: Final = "naive:user:"
 _SESSION: Final = "naive:session:"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from service.stores.redis_cluster import ClusterPrimaries
+    from service.redis.cluster import ClusterPrimaries
     from tests.support.redis_servers import RedisProcess
     from tests.support.running import Api, Simulator
 

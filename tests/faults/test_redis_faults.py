@@ -22,10 +22,11 @@ import redis.asyncio
 from service import bootstrap
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity, handle_of
+from service.redis import connect
+from service.redis.scripts import Script
 from service.simulator.identities import openid_of
-from service.stores import redis_connection, redis_sessions
+from service.stores import redis_sessions
 from service.stores.redis_sessions import KEY_PREFIX
-from service.stores.scripts import Script
 from tests.support.process import (
     LINUX_ONLY,
     Connection,
@@ -418,7 +419,7 @@ def connect_by_default(settings: Settings) -> redis.asyncio.Redis:
 async def test_with_the_drivers_defaults_a_stray_reply_would_be_believed(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_connection, "connect", connect_by_default)
+    monkeypatch.setattr(connect, "connect", connect_by_default)
     async with injecting(serving, server, simulator) as injection:
         assert await injection.wrong_answers(STRAYS["array-of-nil"](b"")) != []
 

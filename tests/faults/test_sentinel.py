@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from service.stores import redis_connection
+from service.redis import connect
+from service.redis.connect import open_keyspace
 from service.stores.outage import OutageLog
-from service.stores.redis_connection import open_keyspace
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.process import LINUX_ONLY
 from tests.support.redis_servers import until
@@ -111,7 +111,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
 
     settings, outage = make_settings(redis_url=group.url), OutageLog("redis")
     right = open_keyspace(settings, outage)
-    monkeypatch.setattr(redis_connection, "_only_to_a_primary", to_anybody)
+    monkeypatch.setattr(connect, "_only_to_a_primary", to_anybody)
     trusting = open_keyspace(settings, outage)
     await right.set("session", "alive")
     assert [await one.get("session") for one in (right, trusting)] == [b"alive"] * 2

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from service.config.redis_url import Node
+from service.redis.cluster import ClusterPrimaries
+from service.redis.topology import NoPrimary
 from service.stores.outage import OutageLog
-from service.stores.primaries import NoPrimary
-from service.stores.redis_cluster import ClusterPrimaries
 
 NODES = [Node("10.0.0.1", 7000 + number) for number in range(3)]
 

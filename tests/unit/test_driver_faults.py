@@ -11,13 +11,13 @@ from redis import exceptions
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity
-from service.stores.keyspace import Keyspace
+from service.redis.client import Keyspace
+from service.redis.node import NotConfirmed, Primary
+from service.redis.scripts import Scripts
+from service.redis.topology import NoPrimary, OnePrimary, Redirection
 from service.stores.outage import OutageLog
-from service.stores.primaries import NoPrimary, OnePrimary, Redirection
-from service.stores.primary import NotConfirmed, Primary
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes
 from service.stores.redis_sessions import RedisSessions
-from service.stores.scripts import Scripts
 from tests.support.settings import make_settings
 
 if TYPE_CHECKING:

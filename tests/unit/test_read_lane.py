@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from service.core.errors import SessionStoreUnavailable
-from service.stores.keyspace import Keyspace
+from service.redis.client import Keyspace
+from service.redis.node import Primary
+from service.redis.read_lane import Reading, ReadLane
+from service.redis.topology import OnePrimary
 from service.stores.outage import OutageLog
-from service.stores.primaries import OnePrimary
-from service.stores.primary import Primary
-from service.stores.read_lane import Reading, ReadLane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from service.core.errors import SessionStoreUnavailable
-from service.stores.keyspace import Keyspace
+from service.redis.client import Keyspace
+from service.redis.node import Primary
+from service.redis.scripts import Script, Scripts
+from service.redis.topology import OnePrimary
 from service.stores.outage import OutageLog
-from service.stores.primaries import OnePrimary
-from service.stores.primary import Primary
-from service.stores.scripts import Script, Scripts
 
 
 class ScriptedPrimary(Primary):

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stores.server_clock import ServerClock
+from service.redis.clock import ServerClock
 
 
 def test_a_clock_that_has_seen_nothing_says_so() -> None:

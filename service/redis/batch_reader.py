@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from service.core.errors import SessionStoreUnavailable
-from service.stores.read_lane import ReadLane
+from service.redis.read_lane import ReadLane
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from service.stores.keyspace import Keyspace
+    from service.redis.client import Keyspace
+    from service.redis.node import Primary
+    from service.redis.read_lane import Reading
     from service.stores.outage import OutageLog
-    from service.stores.primary import Primary
-    from service.stores.read_lane import Reading
 
 
 class BatchReader:

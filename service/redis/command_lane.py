@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from service.stores.redis_wire import RedisWire
+    from service.redis.pipeline import RedisWire
 
 Batch = list[tuple[bytes, "asyncio.Future[Any]"]]
 

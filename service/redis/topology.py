@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.stores.primary import Primary
+    from service.redis.node import Primary
 
 
 class NoPrimary(Exception):

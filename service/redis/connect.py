@@ -22,18 +22,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.config.redis_url import Node, RedisAddress
-from service.stores.keyspace import Keyspace
-from service.stores.primaries import OnePrimary
-from service.stores.primary import Primary
-from service.stores.redis_cluster import ClusterPrimaries
-from service.stores.redis_sentinels import SentinelPrimaries
+from service.redis.client import Keyspace
+from service.redis.cluster import ClusterPrimaries
+from service.redis.node import Primary
+from service.redis.sentinel import SentinelPrimaries
+from service.redis.topology import OnePrimary
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from service.config.settings import Settings
+    from service.redis.topology import Primaries
     from service.stores.outage import OutageLog
-    from service.stores.primaries import Primaries
 
 
 def open_keyspace(settings: Settings, outage: OutageLog) -> Keyspace:

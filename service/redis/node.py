@@ -6,9 +6,9 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from service.stores.command_lane import CommandLane
-from service.stores.redis_wire import RedisWire, exchange, packed, raise_if_error
-from service.stores.server_clock import ServerClock
+from service.redis.clock import ServerClock
+from service.redis.command_lane import CommandLane
+from service.redis.pipeline import RedisWire, exchange, packed, raise_if_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

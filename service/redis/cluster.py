@@ -15,10 +15,10 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from service.config.redis_url import Node
-from service.stores.lookout import Lookout, most_of
-from service.stores.primaries import NoPrimary, Redirection
-from service.stores.primary import Primary
-from service.stores.retirement import Retirement
+from service.redis.node import Primary
+from service.redis.refresher import Lookout, most_of
+from service.redis.retirement import Retirement
+from service.redis.topology import NoPrimary, Redirection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from redis.exceptions import ReadOnlyError
 
 from service.config.redis_url import Node
-from service.stores.lookout import Lookout, most_of
-from service.stores.primaries import NoPrimary
-from service.stores.primary import Primary
-from service.stores.retirement import Retirement
+from service.redis.node import Primary
+from service.redis.refresher import Lookout, most_of
+from service.redis.retirement import Retirement
+from service.redis.topology import NoPrimary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from service.stores.primary import Primary
+    from service.redis.node import Primary
 
 _LINGER_SECONDS: Final = 5.0
 """Longer than any call, with all its attempts, takes."""

@@ -6,13 +6,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from service.stores.primaries import NoPrimary
+from service.redis.topology import NoPrimary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from service.stores.primaries import Primaries
-    from service.stores.primary import Primary
+    from service.redis.node import Primary
+    from service.redis.topology import Primaries
 
 T = TypeVar("T")
 

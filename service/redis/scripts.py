@@ -21,14 +21,14 @@ from redis.exceptions import NoScriptError
 from service.core.errors import SessionStoreUnavailable
 
 if TYPE_CHECKING:
-    from service.stores.keyspace import Keyspace
+    from service.redis.client import Keyspace
+    from service.redis.node import Primary
     from service.stores.outage import OutageLog
-    from service.stores.primary import Primary
 
 _MARGIN_MS: Final = 10
 """Timers fire up to a millisecond early, servers count whole ones, clocks drift."""
 _SUCCESSES: Final = frozenset({b"stored", b"ended", b"renewed"})
-_FOLDER: Final = Path(__file__).parent / "lua"
+_FOLDER: Final = Path(__file__).parents[1] / "stores" / "lua"
 
 
 class Script:

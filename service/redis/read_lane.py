@@ -16,9 +16,9 @@ from service.core.errors import SessionStoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from service.stores.keyspace import Keyspace
+    from service.redis.client import Keyspace
+    from service.redis.node import Primary
     from service.stores.outage import OutageLog
-    from service.stores.primary import Primary
 
 _LARGEST_BATCH: Final = 512
 _BATCHES_UNDER_WAY: Final = 2
