@@ -15,13 +15,13 @@ from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.redis.connect import open_keyspace
 from service.redis.scripts import Scripts
+from service.sql.connect import connect_sql
+from service.sql.users import SqlUsers
 from service.stores.avatar_files import AvatarFiles
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
 from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
 from service.stores.redis_sessions import RedisSessions
-from service.stores.sql_connection import connect_sql
-from service.stores.sql_users import SqlUsers
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.core.ports import AvatarStore, SessionStore
-    from service.stores.sql_connection import SqlDatabase
+    from service.sql.connect import SqlDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ async def migrate(settings: Settings) -> tuple[int, int]:
     Returns how many numbers were sealed anew, and how many no key opens. What
     fails is raised as it is.
     """
-    from service.stores.migrate import upgrade  # noqa: PLC0415 # 9 MB that no worker needs
+    from service.sql.migrate import upgrade  # noqa: PLC0415 # 9 MB that no worker needs
 
     database = _open_database(settings)
     try:

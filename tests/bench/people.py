@@ -12,10 +12,10 @@ from sqlalchemy import create_engine, insert
 
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.simulator.identities import openid_of
+from service.sql.schema import identities, users
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.redis_sessions import KEY_PREFIX
-from service.stores.sql_schema import identities, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,13 +13,13 @@ from sqlalchemy import Engine, event, select, text
 
 from service.core.errors import PhoneTaken, UserStoreUnavailable
 from service.core.models import Departure, Phone, UserIdentity, WeChatIdentity
+from service.sql.connect import connect_sql
+from service.sql.migrate import upgrade
+from service.sql.rows import DEFAULT_AVATAR
+from service.sql.schema import identities, metadata, phones, unions, users
+from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
-from service.stores.migrate import upgrade
 from service.stores.outage import OutageLog
-from service.stores.sql_connection import connect_sql
-from service.stores.sql_schema import identities, metadata, phones, unions, users
-from service.stores.sql_users import SqlUsers
-from service.stores.user_rows import DEFAULT_AVATAR
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.core.models import Arrival
-    from service.stores.sql_connection import SqlDatabase
+    from service.sql.connect import SqlDatabase
     from tests.support.postgres import Postgres
 
 PHONE = Phone("+86 13800000001")

@@ -16,15 +16,15 @@ from sqlalchemy.util import await_only
 
 from service.core.errors import PhoneTaken
 from service.core.models import Arrival, Departure, Phone
-from service.stores.migrate import upgrade
+from service.sql.migrate import upgrade
 from tests.contracts.test_user_store import OTHER_APP, identity, make_store, opened
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from service.stores.sql_connection import SqlDatabase
-    from service.stores.sql_users import SqlUsers
+    from service.sql.connect import SqlDatabase
+    from service.sql.users import SqlUsers
     from tests.support.postgres import Postgres
 
     Action = Callable[[SqlUsers, int], Awaitable[Any]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.config.settings import Settings
-    from service.stores.sql_users import SqlUsers
+    from service.sql.users import SqlUsers
     from tests.support.running import Answer, Api, Simulator
 
 REDEEM = "/wxa/business/getuserphonenumber"

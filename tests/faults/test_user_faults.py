@@ -26,11 +26,11 @@ from service import bootstrap, watchdog
 from service.app import create_app
 from service.core.models import Arrival, User
 from service.simulator.identities import openid_of
+from service.sql.connect import connect_sql
+from service.sql.rows import DEFAULT_AVATAR, by_openid
+from service.sql.schema import identities, users
+from service.sql.users import SqlUsers, _new_id
 from service.stores.redis_sessions import KEY_PREFIX
-from service.stores.sql_connection import connect_sql
-from service.stores.sql_schema import identities, users
-from service.stores.sql_users import SqlUsers, _new_id
-from service.stores.user_rows import DEFAULT_AVATAR, by_openid
 from service.wechat.access_token import LOCK_PREFIX
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from service.stores.sql_schema import metadata
+from service.sql.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

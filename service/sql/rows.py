@@ -15,7 +15,7 @@ from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 
 from service.core.errors import PhoneTaken
 from service.core.models import UserIdentity
-from service.stores.sql_schema import identities, phones, unions, users
+from service.sql.schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable

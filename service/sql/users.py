@@ -11,9 +11,8 @@ from sqlalchemy import delete, select
 
 from service.core.errors import ServiceError, UserStoreUnavailable
 from service.core.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
-from service.stores.sql_connection import PATIENCE_SECONDS
-from service.stores.sql_schema import users
-from service.stores.user_rows import (
+from service.sql.connect import PATIENCE_SECONDS
+from service.sql.rows import (
     UserRows,
     by_id,
     by_openid,
@@ -22,6 +21,7 @@ from service.stores.user_rows import (
     lock_user,
     update_user,
 )
+from service.sql.schema import users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from service.core.models import WeChatIdentity
+    from service.sql.connect import SqlDatabase
     from service.stores.keyring import Keyring
     from service.stores.outage import OutageLog
-    from service.stores.sql_connection import SqlDatabase
 
 T = TypeVar("T")
 

@@ -55,10 +55,10 @@ def connect_sql(address: str, *, pool_size: int) -> SqlDatabase:
     """
     url, arguments = driver_url(address)
     if url.get_backend_name() == "sqlite":
-        from service.stores.sqlite_database import SqliteDatabase  # noqa: PLC0415 # only one
+        from service.sql.sqlite import SqliteDatabase  # noqa: PLC0415 # only one
 
         return SqliteDatabase(url)
-    from service.stores.postgres_database import PostgresDatabase  # noqa: PLC0415 # is needed
+    from service.sql.postgres import PostgresDatabase  # noqa: PLC0415 # is needed
 
     return PostgresDatabase(url, arguments, pool_size=pool_size)
 

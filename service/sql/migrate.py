@@ -11,7 +11,7 @@ from alembic.config import Config
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from service.stores.sql_connection import SqlDatabase
+    from service.sql.connect import SqlDatabase
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
