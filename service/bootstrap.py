@@ -17,11 +17,11 @@ from service.redis.connect import open_keyspace
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
 from service.sql.users import SqlUsers
-from service.stores.avatar_files import AvatarFiles
+from service.stores.avatars import AvatarFiles
+from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
-from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_sessions import RedisSessions
+from service.stores.sessions import RedisSessions
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http

@@ -16,7 +16,7 @@ from service.core.models import WeChatIdentity, handle_of
 from service.simulator import getuserphonenumber, handset, world
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
-from service.stores import redis_sessions
+from service.stores import sessions
 from tests.support.running import Api, Simulator, running, running_service, running_simulator
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ async def test_a_handle_without_the_appid_would_make_them_one(
 ) -> None:
     _ = one_openid
     monkeypatch.setattr(
-        redis_sessions, "handle_of", lambda _, openid, device: handle_of("", openid, device)
+        sessions, "handle_of", lambda _, openid, device: handle_of("", openid, device)
     )
     async with studio(settings) as found:
         here = await found.session(A)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from service.stores.redis_sessions import KEY_PREFIX
+from service.stores.sessions import KEY_PREFIX
 from tests.bench.contestants import BARE, MINIGATE
 from tests.bench.spread import Spread
 from tests.bench.tasks import Validation

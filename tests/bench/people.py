@@ -15,7 +15,7 @@ from service.simulator.identities import openid_of
 from service.sql.schema import identities, users
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.redis_sessions import KEY_PREFIX
+from service.stores.sessions import KEY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,10 +14,10 @@ from service.redis.connect import open_keyspace
 from service.redis.node import Primary
 from service.redis.scripts import Scripts
 from service.redis.topology import OnePrimary
+from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
-from service.stores.redis_codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
-from service.stores.redis_sessions import RedisSessions
+from service.stores.sessions import RedisSessions
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import SECRET_KEY, make_settings
 

@@ -14,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service.core.errors import UserStoreUnavailable
-from service.stores.avatar_files import AvatarFiles
+from service.stores.avatars import AvatarFiles
 from service.stores.outage import OutageLog
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from service.redis.connect import open_keyspace
 from service.redis.node import NotConfirmed, Primary
 from service.redis.scripts import Scripts
 from service.stores.outage import OutageLog
-from service.stores.redis_sessions import KEY_PREFIX, RedisSessions
+from service.stores.sessions import KEY_PREFIX, RedisSessions
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import APPID, make_settings
 

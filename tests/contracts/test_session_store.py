@@ -23,13 +23,13 @@ from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis.scripts import Script
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.redis_sessions import KEY_PREFIX
 from service.stores.session_record import SessionRecord
+from service.stores.sessions import KEY_PREFIX
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
     from service.core.models import OpenedSession, SessionKeys
-    from service.stores.redis_sessions import RedisSessions
+    from service.stores.sessions import RedisSessions
     from tests.contracts.conftest import Stores
 
 OTHER_APP: Final = AppEntry(appid="wxother", secret=SecretStr("another secret"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.stores.redis_sessions import KEY_PREFIX
+from service.stores.sessions import KEY_PREFIX
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.process import LINUX_ONLY, eventually
 from tests.support.redis_cluster import RedisCluster

@@ -25,8 +25,8 @@ from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
 from service.redis.scripts import Script
 from service.simulator.identities import openid_of
-from service.stores import redis_sessions
-from service.stores.redis_sessions import KEY_PREFIX
+from service.stores import sessions
+from service.stores.sessions import KEY_PREFIX
 from tests.support.process import (
     LINUX_ONLY,
     Connection,
@@ -290,7 +290,7 @@ async def test_without_its_deadline_such_a_login_would_land(
     assert unfenced.text.count(fence) == 1
     unfenced.text = unfenced.text.replace(fence, "if false then")
     unfenced.sha = hashlib.sha1(unfenced.text.encode(), usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(redis_sessions, "_LOGIN", unfenced)
+    monkeypatch.setattr(sessions, "_LOGIN", unfenced)
     async with freezing(serving, server, simulator) as freeze:
         kept = [await freeze.kept(after_exchange=True) for _ in range(3)]
     assert not all(kept)

@@ -30,7 +30,7 @@ from service.sql.connect import connect_sql
 from service.sql.rows import DEFAULT_AVATAR, by_openid
 from service.sql.schema import identities, users
 from service.sql.users import SqlUsers, _new_id
-from service.stores.redis_sessions import KEY_PREFIX
+from service.stores.sessions import KEY_PREFIX
 from service.wechat.access_token import LOCK_PREFIX
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (

@@ -15,9 +15,9 @@ from service.redis.client import Keyspace
 from service.redis.node import NotConfirmed, Primary
 from service.redis.scripts import Scripts
 from service.redis.topology import NoPrimary, OnePrimary, Redirection
+from service.stores.codes import CodeMarkers, RedisLoginCodes
 from service.stores.outage import OutageLog
-from service.stores.redis_codes import CodeMarkers, RedisLoginCodes
-from service.stores.redis_sessions import RedisSessions
+from service.stores.sessions import RedisSessions
 from tests.support.settings import make_settings
 
 if TYPE_CHECKING:
