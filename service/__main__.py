@@ -75,13 +75,13 @@ def serve(settings: Settings) -> None:
 
 def _serve_with_stand_ins(settings: Settings) -> None:
     # Packages of development only, which a deployment does not have.
-    from service import devserver  # noqa: PLC0415
+    from service.dev import stack  # noqa: PLC0415
 
     try:
-        with devserver.stand_ins(settings) as (complete, banner):
-            devserver.announce(complete, banner)
+        with stack.stand_ins(settings) as (complete, banner):
+            stack.announce(complete, banner)
             serve(complete)
-    except (devserver.StandInError, PortTaken) as fault:
+    except (stack.StandInError, PortTaken) as fault:
         sys.exit(_refusal(_CANNOT_START, str(fault)))
 
 

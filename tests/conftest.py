@@ -13,7 +13,7 @@ import uvloop
 from sanic import Sanic
 
 from service.bootstrap import migrate
-from service.embedded_redis import embedded_redis
+from service.dev.embedded_redis import embedded_redis
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.redis_cluster import RedisCluster
 from tests.support.running import Api, Simulator, running_service, running_simulator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.config.settings import Settings
-    from service.embedded_redis import EmbeddedRedis
+    from service.dev.embedded_redis import EmbeddedRedis
 
 Sanic.test_mode = True
 

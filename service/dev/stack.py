@@ -19,14 +19,14 @@ import orjson
 from pydantic import SecretStr
 
 from service.bootstrap import migrate
-from service.embedded_redis import EmbeddedRedisError, embedded_redis
+from service.dev.embedded_redis import EmbeddedRedisError, embedded_redis
 from service.listening import refuse_taken_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from service.config.settings import Settings
-    from service.embedded_redis import EmbeddedRedis
+    from service.dev.embedded_redis import EmbeddedRedis
 
 VAR: Final = Path("var")
 _SIMULATED_APPID: Final = "wx5a11ab1e0c0ffee0"

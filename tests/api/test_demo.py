@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.running import Api, Simulator
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "service" / "demo_page"
+PAGE = ROOT / "service" / "dev" / "demo_page"
 ASSETS = sorted(file.name for file in PAGE.iterdir())
 
 

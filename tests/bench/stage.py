@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from service import embedded_redis
+from service.dev import embedded_redis
 from tests.bench.cores import family, start_on
 from tests.bench.people import APP_SECRET, APPID, SECRET_KEY
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from service.embedded_redis import EmbeddedRedis
+    from service.dev.embedded_redis import EmbeddedRedis
     from tests.support.redis_cluster import RedisCluster
 
 

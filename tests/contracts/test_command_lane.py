@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-    from service.embedded_redis import EmbeddedRedis
+    from service.dev.embedded_redis import EmbeddedRedis
 
 pytestmark = LINUX_ONLY
 

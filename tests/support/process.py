@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import pytest
 
-from service import embedded_redis
+from service.dev import embedded_redis
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import redis
 
-from service import embedded_redis as module
-from service.embedded_redis import EmbeddedRedis, EmbeddedRedisError, Kind, embedded_redis
+from service.dev import embedded_redis as module
+from service.dev.embedded_redis import EmbeddedRedis, EmbeddedRedisError, Kind, embedded_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ return {tonumber(time[1]) > 1600000000, back.was, back.number, ARGV[2]}
 """
 HOLDER = """
 import sys, time
-from service.embedded_redis import embedded_redis
+from service.dev.embedded_redis import embedded_redis
 with embedded_redis(sys.argv[1]) as server:
     print(server.pid, flush=True)
     time.sleep(60)

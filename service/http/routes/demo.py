@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 demo = Blueprint("demo")
 
 _ROOT: Final = Path(__file__).parents[3]
-_PAGE: Final = _ROOT / "service" / "demo_page"
+_PAGE: Final = _ROOT / "service" / "dev" / "demo_page"
 _CLIENT: Final = _ROOT / "miniprogram" / "minigate" / "index.js"
 _KINDS: Final = {
     ".html": "text/html; charset=utf-8",
