@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from service.config.settings import ConfigError, Settings, load_settings
-from service.listening import BACKLOG, PortTaken, refuse_taken_port
+from service.port_check import BACKLOG, PortTaken, refuse_taken_port
 
 log = logging.getLogger("service")
 
@@ -89,7 +89,7 @@ def _migrate(settings: Settings) -> int:
     if settings.database_url is None or not settings.secret_keys:
         return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
     from service import logs  # noqa: PLC0415
-    from service.bootstrap import migrate  # noqa: PLC0415
+    from service.wiring import migrate  # noqa: PLC0415
 
     logs.configure(settings)
     try:

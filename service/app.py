@@ -11,7 +11,6 @@ from sanic.config import Config
 from sanic.exceptions import SanicException
 
 from service import logs, watchdog
-from service.bootstrap import open_services
 from service.config.settings import load_settings
 from service.core.errors import ServiceError, SessionError
 from service.http import middleware
@@ -25,6 +24,7 @@ from service.http.routes.uploads import uploads
 from service.http.routes.users import users
 from service.http.routes.verify import verify
 from service.http.routes.wafer import answer_dead_session, wafer
+from service.wiring import open_services
 
 if TYPE_CHECKING:
     from service.config.settings import Settings

@@ -12,8 +12,8 @@ import redis
 import uvloop
 from sanic import Sanic
 
-from service.bootstrap import migrate
 from service.dev.embedded_redis import embedded_redis
+from service.wiring import migrate
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.redis_cluster import RedisCluster
 from tests.support.running import Api, Simulator, running_service, running_simulator

@@ -1,6 +1,6 @@
 """What the use cases need from the outside, and how each need may fail.
 
-Adapters do not import these; bootstrap hands adapters over under these types,
+Adapters do not import these; wiring hands adapters over under these types,
 so that mypy holds the two against each other. Expected outcomes are return
 values or the errors named with the method.
 """

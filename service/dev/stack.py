@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from pydantic import SecretStr
 
-from service.bootstrap import migrate
 from service.dev.embedded_redis import EmbeddedRedisError, embedded_redis
-from service.listening import refuse_taken_port
+from service.port_check import refuse_taken_port
+from service.wiring import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from sanic import Sanic
 from sanic.config import Config
 
 if TYPE_CHECKING:
-    from service.bootstrap import Services
     from service.config.settings import Settings
     from service.core.models import Session
+    from service.wiring import Services
 
 
 class AppContext(SimpleNamespace):

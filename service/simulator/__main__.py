@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from service.listening import BACKLOG
+from service.port_check import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
 

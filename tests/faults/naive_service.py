@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import service.app
-from service import bootstrap
+from service import wiring
 from service.__main__ import main
 from service.app import create_app
 from tests.faults.naive_sessions import NaiveSessions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def create_naive_app(*, settings: Settings) -> App:
     """Sanic runs this in every worker, each of which begins with modules unpatched."""
-    patch.object(bootstrap, "RedisSessions", NaiveSessions).start()
+    patch.object(wiring, "RedisSessions", NaiveSessions).start()
     return create_app(settings=settings)
 
 

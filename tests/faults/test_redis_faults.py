@@ -19,7 +19,7 @@ import orjson
 import pytest
 import redis.asyncio
 
-from service import bootstrap
+from service import wiring
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
@@ -243,7 +243,7 @@ async def test_a_change_cannot_happen_from_the_moment_on_at_which_it_was_called_
     tight = settings(redis_url=server.url, redis_timeout_ms=20, login_coalesce_ms=0)
     who = WeChatIdentity("oAlice", secrets.token_bytes(16))
     landed = 0
-    async with bootstrap.open_services(tight) as services, admin(server) as client:
+    async with wiring.open_services(tight) as services, admin(server) as client:
         sessions = services.sessions
         log_in_once = partial(sessions.open, who, appid=APPID, device="default", user_id="alice")
         for _ in range(60):
@@ -269,7 +269,7 @@ async def test_an_erasure_that_was_called_failed_takes_no_session_when_redis_wak
 ) -> None:
     tight = settings(redis_url=server.url, redis_timeout_ms=100)
     who = WeChatIdentity("oAlice", secrets.token_bytes(16))
-    async with bootstrap.open_services(tight) as services, admin(server) as client:
+    async with wiring.open_services(tight) as services, admin(server) as client:
         sessions = services.sessions
         opened = await sessions.open(who, appid=APPID, device="default", user_id="alice")
         for _ in range(3):

@@ -22,7 +22,7 @@ import pytest
 import redis.asyncio
 from sqlalchemy import select
 
-from service import bootstrap, watchdog
+from service import watchdog, wiring
 from service.app import create_app
 from service.core.models import Arrival, User
 from service.simulator.identities import openid_of
@@ -567,11 +567,11 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
 
 
 if __name__ == "__main__":
-    from service.bootstrap import migrate
     from service.config.settings import load_settings
+    from service.wiring import migrate
 
     configured = load_settings()
     asyncio.run(migrate(configured))
     if os.environ.get("HASTY"):
-        patch.object(bootstrap, "SqlUsers", Hasty).start()
+        patch.object(wiring, "SqlUsers", Hasty).start()
     phoenix(configured)

@@ -18,7 +18,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from service import bootstrap
+from service import wiring
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.wechat.http import open_http
@@ -462,7 +462,7 @@ async def test_with_the_drivers_defaults_codes_would_be_sent_twice(
         session._retry_connection = True
         return session
 
-    monkeypatch.setattr(bootstrap, "open_http", with_repeats)
+    monkeypatch.setattr(wiring, "open_http", with_repeats)
     async with watched(settings) as service:
         stats = await log_in_over_resets(service)
     assert stats["repeatedCodes"] > 0

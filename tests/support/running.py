@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sanic import Sanic
 
 from service.app import create_app
-from service.listening import BACKLOG
+from service.port_check import BACKLOG
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.settings import APP_SECRET, APPID
