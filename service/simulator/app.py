@@ -13,20 +13,21 @@ from sanic.config import Config
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from service.simulator import cgi_bin, control, cors, handset, redis_plug, sns, wxa
-from service.simulator.bodies import BadBodyError
-from service.simulator.checksession import PATH as CHECKSESSION
-from service.simulator.checksession import RESET_PATH as RESETUSERSESSIONKEY
 from service.simulator.context import SimulatorApp, SimulatorContext, SimulatorRequest
+from service.simulator.control import control, cors, handset, redis_plug
+from service.simulator.control.bodies import BadBodyError
+from service.simulator.control.plug import Plug
+from service.simulator.endpoints import cgi_bin, sns, wxa
+from service.simulator.endpoints.checksession import PATH as CHECKSESSION
+from service.simulator.endpoints.checksession import RESET_PATH as RESETUSERSESSIONKEY
+from service.simulator.endpoints.getuserphonenumber import PATH as GETUSERPHONENUMBER
+from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
+from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
+from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
+from service.simulator.endpoints.token import PATH as TOKEN
 from service.simulator.faults.board import FaultBoard
-from service.simulator.getuserphonenumber import PATH as GETUSERPHONENUMBER
-from service.simulator.jscode2session import PATH as JSCODE2SESSION
-from service.simulator.msg_sec_check import PATH as MSG_SEC_CHECK
-from service.simulator.plain_token import PATH as TOKEN
-from service.simulator.plug import Plug
-from service.simulator.stable_token import PATH as STABLE_TOKEN
+from service.simulator.state.world import App, World
 from service.simulator.stats import Stats
-from service.simulator.world import App, World
 
 if TYPE_CHECKING:
     import random

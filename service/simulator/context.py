@@ -10,10 +10,10 @@ from sanic import Request, Sanic
 from sanic.config import Config
 
 if TYPE_CHECKING:
+    from service.simulator.control.plug import Plug
     from service.simulator.faults.board import FaultBoard
-    from service.simulator.plug import Plug
+    from service.simulator.state.world import World
     from service.simulator.stats import Stats
-    from service.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from pydantic import SecretStr
 from service.config.settings import AppEntry as ServedApp
 from service.core import login
 from service.core.models import WeChatIdentity, handle_of
-from service.simulator import getuserphonenumber, handset, world
 from service.simulator.app import create_app as create_simulator
+from service.simulator.control import handset
+from service.simulator.endpoints import getuserphonenumber
 from service.simulator.settings import AppEntry, SimulatorSettings
+from service.simulator.state import world
 from service.stores import sessions
 from tests.support.running import Api, Simulator, running, running_service, running_simulator
 

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import create_engine, insert
 
 from service.core.models import SessionId, WeChatIdentity, handle_of
-from service.simulator.identities import openid_of
+from service.simulator.state.identities import openid_of
 from service.sql.schema import identities, users
 from service.stores import session_record
 from service.stores.keyring import Keyring

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from service.core.models import handle_of
 from service.simulator.app import create_app as create_simulator
-from service.simulator.identities import openid_of
 from service.simulator.settings import AppEntry, SimulatorSettings
+from service.simulator.state.identities import openid_of
 from service.stores.sessions import KEY_PREFIX
 from tests.faults.test_wechat_faults import forms
 from tests.support.process import (

@@ -24,7 +24,7 @@ from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
 from service.redis.scripts import Script
-from service.simulator.identities import openid_of
+from service.simulator.state.identities import openid_of
 from service.stores import sessions
 from service.stores.sessions import KEY_PREFIX
 from tests.support.process import (

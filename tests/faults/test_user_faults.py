@@ -25,7 +25,7 @@ from sqlalchemy import select
 from service import watchdog, wiring
 from service.app import create_app
 from service.core.models import Arrival, User
-from service.simulator.identities import openid_of
+from service.simulator.state.identities import openid_of
 from service.sql.connect import connect_sql
 from service.sql.rows import DEFAULT_AVATAR, by_openid
 from service.sql.schema import identities, users

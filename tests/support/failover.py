@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 
 from service.core.models import handle_of
-from service.simulator.identities import openid_of
+from service.simulator.state.identities import openid_of
 from tests.support.running import Api, running_service
 from tests.support.settings import APPID, make_settings
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.simulator.conditions import Injection
 from service.simulator.errcodes import Refusal, refusal
+from service.simulator.faults.conditions import Injection
 from service.simulator.faults.fault import Fault
 
 

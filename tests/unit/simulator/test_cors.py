@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from multidict import CIMultiDict
 
-from service.simulator.cors import refuse_strangers
+from service.simulator.control.cors import refuse_strangers
 from tests.unit.simulator.harness import target
 
 if TYPE_CHECKING:

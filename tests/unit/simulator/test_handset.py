@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from service.simulator.phones import made_up
+from service.simulator.state.phones import made_up
 from tests.unit.simulator.harness import (
     APPID,
     SECRET,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.simulator.msg_sec_check import OFFICIAL_TEST_TEXT, WORDS
+from service.simulator.endpoints.msg_sec_check import OFFICIAL_TEST_TEXT, WORDS
 from tests.unit.simulator.harness import (
     NOT_LATEST,
     RID,

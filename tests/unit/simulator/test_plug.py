@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.simulator.plug import Plug
+from service.simulator.control.plug import Plug
 from tests.unit.simulator.harness import Client, Clock
 from tests.unit.simulator.test_process import COMMAND, ask, environment
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from service.simulator.profiles import GREY_AVATAR
 from service.simulator.signatures import raw_data_signature
+from service.simulator.state.profiles import GREY_AVATAR
 from tests.unit.simulator.harness import (
     APPID,
     START,

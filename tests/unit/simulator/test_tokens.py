@@ -169,7 +169,7 @@ def test_lives_and_overlap_can_be_set(clock: Clock) -> None:
 def test_tokens_long_gone_are_forgotten_and_good_ones_are_not(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.simulator.access_tokens._REMEMBERED", 20)
+    monkeypatch.setattr("service.simulator.state.access_tokens._REMEMBERED", 20)
     tokens = client.app.ctx.world.tokens
     good = client.token()
     for number in range(100):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from service.simulator.encryption import encrypt
-from service.simulator.phones import Phone
 from service.simulator.signatures import login_state_signature, raw_data_signature
+from service.simulator.state.phones import Phone
 
 RAW_DATA = (
     '{"nickName":"Band","gender":1,"language":"zh_CN","city":"Guangzhou",'

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.simulator.world import App, Grant, World
+from service.simulator.state.world import App, Grant, World
 from tests.unit.simulator.harness import APPID, SISTER_APPID, UNBOUND_APPID, Clock, seeded
 
 if TYPE_CHECKING:
-    from service.simulator.codes import LoginCode
+    from service.simulator.state.codes import LoginCode
 
 APPS = (
     App(APPID, "s", platform="acme"),

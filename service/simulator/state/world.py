@@ -7,19 +7,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.simulator.access_tokens import AccessTokens
-from service.simulator.codes import (
+from service.simulator.state.access_tokens import AccessTokens
+from service.simulator.state.codes import (
     CodeBook,
     LoginCode,
     PhoneCode,
     login_code_text,
     phone_code_text,
 )
-from service.simulator.identities import openid_of, unionid_of
-from service.simulator.phones import Phones
-from service.simulator.quotas import DAY, Quotas
-from service.simulator.session_keys import SessionKeys
-from service.simulator.visits import Visit, Visits
+from service.simulator.state.identities import openid_of, unionid_of
+from service.simulator.state.phones import Phones
+from service.simulator.state.quotas import DAY, Quotas
+from service.simulator.state.session_keys import SessionKeys
+from service.simulator.state.visits import Visit, Visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

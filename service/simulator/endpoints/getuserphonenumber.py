@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from service.simulator.credentials import check_token
+from service.simulator.endpoints.credentials import check_token
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.identities import openid_of
+from service.simulator.state.identities import openid_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.codes import PhoneCode
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import App, World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.codes import PhoneCode
+    from service.simulator.state.world import App, World
 
 PATH = "/wxa/business/getuserphonenumber"
 

@@ -9,8 +9,8 @@ from service.simulator.errcodes import Refusal, foreign_ip, refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import App, World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.world import App, World
 
 
 def check_secret(

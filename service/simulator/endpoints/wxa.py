@@ -6,19 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from service.simulator import checksession as keys
-from service.simulator import getuserphonenumber as phones
-from service.simulator import msg_sec_check as texts
-from service.simulator.call import respond
+from service.simulator.endpoints import checksession as keys
+from service.simulator.endpoints import getuserphonenumber as phones
+from service.simulator.endpoints import msg_sec_check as texts
+from service.simulator.endpoints.call import respond
+from service.simulator.endpoints.posted import posted_json
 from service.simulator.errcodes import Refusal
-from service.simulator.posted import posted_json
 from service.simulator.wire import API, hint, request_id
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.simulator.conditions import Conditions
     from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.conditions import Conditions
 
 
 async def getuserphonenumber(request: SimulatorRequest) -> HTTPResponse | None:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from sanic.response import json
 
-from service.simulator.bodies import BadBodyError, json_object
+from service.simulator.control.bodies import BadBodyError, json_object
 from service.simulator.encryption import BLOCK, encrypt
-from service.simulator.identities import openid_of
-from service.simulator.phones import read_phone
-from service.simulator.profiles import Profile
 from service.simulator.signatures import raw_data_signature
+from service.simulator.state.identities import openid_of
+from service.simulator.state.phones import read_phone
+from service.simulator.state.profiles import Profile
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.simulator.context import SimulatorRequest
-    from service.simulator.world import World
+    from service.simulator.state.world import World
 
 _EXAMPLE = '{"user": "alice"}'
 _USER_LENGTH = 128

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     import random
 
-    from service.simulator.phones import Phone
+    from service.simulator.state.phones import Phone
 
 _LOGIN_LENGTH = 32
 _PHONE_BYTES = 32

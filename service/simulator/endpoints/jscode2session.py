@@ -9,9 +9,9 @@ from service.simulator.errcodes import Refusal, foreign_ip, refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.codes import LoginCode
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import App, Grant, World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.codes import LoginCode
+    from service.simulator.state.world import App, Grant, World
 
 PATH = "/sns/jscode2session"
 

@@ -9,7 +9,7 @@ from service.simulator.settings import DEFAULT_SECRET
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from service.simulator.world import App
+    from service.simulator.state.world import App
 
 _PAGE = """\
 MiniGate's WeChat simulator. It speaks the wire of WeChat's server API; everybody in it is made up.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sanic.response import HTTPResponse
 
-from service.simulator.conditions import Normal
 from service.simulator.errcodes import Refusal
 from service.simulator.faults.arrivals import ArrivalFault
 from service.simulator.faults.circumstances import (
@@ -19,15 +18,16 @@ from service.simulator.faults.circumstances import (
     TokenSuperseded,
     WrongSecret,
 )
+from service.simulator.faults.conditions import Normal
 from service.simulator.faults.replies import CutFault, ReplyFault
 from service.simulator.wire import Reply, error, http_date, request_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from service.simulator.conditions import Conditions, Injection
     from service.simulator.context import SimulatorContext, SimulatorRequest
     from service.simulator.faults.board import F
+    from service.simulator.faults.conditions import Conditions, Injection
     from service.simulator.wire import Family
 
     Rules: TypeAlias = Callable[[SimulatorRequest, Conditions], "dict[str, Any] | Refusal"]

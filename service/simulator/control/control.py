@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from sanic.response import json, text
 
-from service.simulator.bodies import BadBodyError, json_object
-from service.simulator.checksession import PATH as CHECKSESSION
-from service.simulator.checksession import RESET_PATH as RESETUSERSESSIONKEY
+from service.simulator.control.bodies import BadBodyError, json_object
+from service.simulator.control.index import front_page
+from service.simulator.endpoints.checksession import PATH as CHECKSESSION
+from service.simulator.endpoints.checksession import RESET_PATH as RESETUSERSESSIONKEY
+from service.simulator.endpoints.getuserphonenumber import PATH as GETUSERPHONENUMBER
+from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
+from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
+from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
+from service.simulator.endpoints.token import PATH as TOKEN
 from service.simulator.faults.catalogue import KINDS, describe, param_rules
 from service.simulator.faults.fault import COMMON_PARAMS
-from service.simulator.getuserphonenumber import PATH as GETUSERPHONENUMBER
-from service.simulator.index import front_page
-from service.simulator.jscode2session import PATH as JSCODE2SESSION
-from service.simulator.msg_sec_check import PATH as MSG_SEC_CHECK
-from service.simulator.plain_token import PATH as TOKEN
-from service.simulator.stable_token import PATH as STABLE_TOKEN
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse

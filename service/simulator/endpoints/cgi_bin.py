@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from service.simulator import plain_token
-from service.simulator import stable_token as stable
-from service.simulator.call import respond
+from service.simulator.endpoints import stable_token as stable
+from service.simulator.endpoints import token as plain_token
+from service.simulator.endpoints.call import respond
 from service.simulator.errcodes import Refusal
 from service.simulator.wire import API
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.simulator.access_tokens import AccessToken
-    from service.simulator.conditions import Conditions
     from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.access_tokens import AccessToken
 
 
 async def token(request: SimulatorRequest) -> HTTPResponse | None:

@@ -6,16 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from service.simulator.call import respond
+from service.simulator.endpoints.call import respond
+from service.simulator.endpoints.jscode2session import PATH, exchange
 from service.simulator.errcodes import Refusal
-from service.simulator.jscode2session import PATH, exchange
 from service.simulator.wire import SNS
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.simulator.conditions import Conditions
     from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.conditions import Conditions
 
 
 async def jscode2session(request: SimulatorRequest) -> HTTPResponse | None:

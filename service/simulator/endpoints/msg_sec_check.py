@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from service.simulator.credentials import check_token
+from service.simulator.endpoints.credentials import check_token
+from service.simulator.endpoints.posted import posted_json
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.posted import posted_json
-from service.simulator.visits import is_openid
+from service.simulator.state.visits import is_openid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import App, World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.world import App, World
 
 PATH = "/wxa/msg_sec_check"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sanic.response import json
 
-from service.simulator.bodies import BadBodyError, json_object
-from service.simulator.plug import NO_PLUG
+from service.simulator.control.bodies import BadBodyError, json_object
+from service.simulator.control.plug import NO_PLUG
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse

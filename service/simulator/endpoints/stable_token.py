@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from service.simulator.credentials import check_secret
+from service.simulator.endpoints.credentials import check_secret
 from service.simulator.errcodes import Refusal, refusal
 
 if TYPE_CHECKING:
-    from service.simulator.access_tokens import AccessToken
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.access_tokens import AccessToken
+    from service.simulator.state.world import World
 
 PATH = "/cgi-bin/stable_token"
 

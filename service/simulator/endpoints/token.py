@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service.simulator.credentials import check_secret
+from service.simulator.endpoints.credentials import check_secret
 from service.simulator.errcodes import Refusal, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.access_tokens import AccessToken
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.access_tokens import AccessToken
+    from service.simulator.state.world import World
 
 PATH = "/cgi-bin/token"
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from service.simulator.credentials import check_token
+from service.simulator.endpoints.credentials import check_token
 from service.simulator.errcodes import Refusal, refusal
 from service.simulator.signatures import login_state_signature
-from service.simulator.visits import Visit, is_openid
+from service.simulator.state.visits import Visit, is_openid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.conditions import Conditions
-    from service.simulator.world import World
+    from service.simulator.faults.conditions import Conditions
+    from service.simulator.state.world import World
 
 PATH = "/wxa/checksession"
 RESET_PATH = "/wxa/resetusersessionkey"

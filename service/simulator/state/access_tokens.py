@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from service.simulator.quotas import DAY, Quotas
+from service.simulator.state.quotas import DAY, Quotas
 
 if TYPE_CHECKING:
     import random
