@@ -109,12 +109,6 @@ async def log_in_by_phone(port: int, simulator: Simulator, user: str) -> Answer:
     return await ask(port, "POST", "/login/phone", body=body)
 
 
-def start_again(database: Postgres) -> None:
-    """Start a killed server, whose socket is still locked by the name of the dead."""
-    (Path(database._folder) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
-    database.start()
-
-
 async def rows(address: str, table: Any) -> list[Any]:
     database = connect_sql(address, pool_size=1)
     try:
@@ -172,7 +166,7 @@ async def kill_under_registrations(
     """Three times; `after` is a statement that spoils the database first."""
     address = database.database()
     if after:
-        database._server.psql(after.format(name=address.partition("@/")[2].partition("?")[0]))
+        database.psql(after.format(name=address.partition("@/")[2].partition("?")[0]))
     environment = complete_environment(
         redis=redis.url, wechat=simulator.url, DATABASE_URL=address, WEB_CONCURRENCY="2"
     )
@@ -185,7 +179,7 @@ async def kill_under_registrations(
                 await asyncio.sleep(rng.uniform(0.4, 0.7))
                 await asyncio.to_thread(database.kill)
                 await asyncio.sleep(0.3)
-                await asyncio.to_thread(start_again, database)
+                await asyncio.to_thread(database.start)
                 began = time.monotonic()
                 await eventually(
                     lambda began=began: registrations.last_success > began,  # type: ignore[misc]
@@ -253,7 +247,7 @@ async def test_without_the_database_sessions_hold_and_logins_are_refused_in_time
     database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path, how: str
 ) -> None:
     address = database.database()
-    async with ChaosProxy(f"{database._folder}/.s.PGSQL.5432") as proxy:
+    async with ChaosProxy(str(database.socket)) as proxy:
         through = address.partition("?")[0].replace("@", f"@127.0.0.1:{proxy.port}")
         environment = complete_environment(
             redis=redis_server.url,

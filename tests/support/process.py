@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import pytest
 
 from service.dev import embedded_redis
+from tests.support.children import spawn
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -28,11 +29,6 @@ LINUX_ONLY: Final = pytest.mark.skipif(
 )
 REPOSITORY: Final = Path(__file__).parents[2]
 _POLL_SECONDS: Final = 0.01
-_KILLED_WITH_PARENT: Final = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
 
 
 async def eventually(holds: Callable[[], bool], *, within: float, what: str) -> float:
@@ -146,14 +142,12 @@ class ServiceProcess:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 # our own command
-                [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, *self._command],
+            self._process = spawn(
+                self._command,
                 cwd=self._home,
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         self.look()
 
@@ -246,12 +240,7 @@ class RedisServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         place = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
         habits = ["--save", "", "--appendonly", "no", "--dir", self._home.name]
-        return subprocess.Popen(  # noqa: S603 # found by our own rules
-            [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, _redis_program(), *place, *habits],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        return spawn([_redis_program(), *place, *habits], stdout=subprocess.DEVNULL)
 
     def _answers(self) -> bool:
         address = ("127.0.0.1", self._port) if self._port else self.socket

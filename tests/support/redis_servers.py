@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -17,9 +15,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.process import _KILLED_WITH_PARENT, _redis_program
+from tests.support.children import spawn
+from tests.support.process import _redis_program
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterable
 
 _BUS: Final = 10_000
@@ -71,13 +71,7 @@ class RedisProcess:
         place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home)]
         options = [*self._config, *place, *self._options]
         with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 # found by our own rules
-                [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, _redis_program(), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._process = spawn([_redis_program(), *options], stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL; may be repeated."""
