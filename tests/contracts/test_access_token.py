@@ -182,6 +182,18 @@ def clock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+async def test_tokens_are_not_all_renewed_in_the_same_second(scene: Scene) -> None:
+    """Of many mini-programs, say; each up to half a minute before WeChat has a new one."""
+    worker, margins = scene.worker(), []
+    for _ in range(20):
+        token = await worker.get(APP)
+        margins.append(token.expires_at - token.fresh_until)
+        await worker.discard(APP, token)
+    assert min(margins) >= 300
+    assert max(margins) <= 330
+    assert max(margins) - min(margins) > 1
+
+
 async def test_a_token_is_renewed_ahead_and_nobody_waits_for_it(scene: Scene, clock: Clock) -> None:
     workers = scene.workers(3)
     [old] = await ask_all(workers)
