@@ -19,6 +19,7 @@ import orjson
 import pytest
 
 from service import watchdog
+from tests.support.ports import free_port
 from tests.support.process import (
     LINUX_ONLY,
     REPOSITORY,
@@ -27,7 +28,6 @@ from tests.support.process import (
     ServiceProcess,
     complete_environment,
     eventually,
-    free_port,
 )
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
 

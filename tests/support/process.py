@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import pytest
 
 from service.dev import embedded_redis
 from tests.support.children import spawn
+from tests.support.ports import free_port
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ async def eventually(holds: Callable[[], bool], *, within: float, what: str) -> 
         assert time.monotonic() - began < within, f"not within {within} s: {what}"
         await asyncio.sleep(_POLL_SECONDS)
     return time.monotonic() - began
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def complete_environment(*, redis: str, wechat: str, **more: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import tempfile
 import time
 from contextlib import suppress
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable
 
-_BUS: Final = 10_000
-"""A node of a cluster listens on its port and, for the others, this much above it."""
 HABITS: Final = (
     *("--save", "", "--appendonly", "no"),
     *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
@@ -133,27 +130,6 @@ class RedisServers:
         part, *rest = primary.role
         ports = {int(replica[1]) for replica in rest[1]} if part == b"master" else set()
         return [node for node in self.nodes if node.port in ports]
-
-
-def free_ports(count: int, *, bus: bool = False) -> list[int]:
-    """Ports that nobody listens on, kept until all are found so that they differ."""
-    found: dict[int, list[socket.socket]] = {}
-    while len(found) < count:
-        probes = [socket.socket()]
-        try:
-            probes[0].bind(("127.0.0.1", 0))
-            port = int(probes[0].getsockname()[1])
-            if bus:
-                probes.append(socket.socket())
-                probes[1].bind(("127.0.0.1", port - _BUS))
-            found[port - _BUS if bus else port] = probes
-        except OSError:
-            for probe in probes:
-                probe.close()
-    for probes in found.values():
-        for probe in probes:
-            probe.close()
-    return list(found)
 
 
 async def until(holds: Callable[[], bool], *, within: float, what: str) -> None:
