@@ -1,4 +1,4 @@
-"""Every store under its contract: on fakeredis, on a real redis-server and on a real cluster."""
+"""Every store under its contract: on a redis-server and on a cluster, in part on fakeredis."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis.asyncio
-from fakeredis import FakeAsyncRedis
 
-from service.redis.client import Keyspace
+from service.dev.embedded_redis import embedded_redis
 from service.redis.connect import open_keyspace
-from service.redis.node import Primary
 from service.redis.scripts import Scripts
-from service.redis.topology import OnePrimary
 from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
 from service.stores.keyring import Keyring
 from service.stores.outage import OutageLog
 from service.stores.sessions import RedisSessions
-from tests.support.process import LINUX_ONLY
+from tests.contracts.kinds import CLUSTER, CLUSTER_MARKS, REAL, SERVER
 from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from redis.asyncio import Redis
 
     from service.dev.embedded_redis import EmbeddedRedis
+    from service.redis.client import Keyspace
     from tests.support.redis_cluster import RedisCluster
 
 
@@ -70,24 +68,35 @@ class Stores:
         return CodeMarkers(self.keyspace, settings, self.scripts(), OutageLog("redis"))
 
 
-@pytest.fixture(
-    params=["fakeredis", "redis-server", pytest.param("redis-cluster", marks=LINUX_ONLY)]
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have the test once for each kind of Redis that `redis` in its marks names."""
+    if "stores" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("redis")
+        named = mark.args if mark else REAL
+        kinds = [pytest.param(one, marks=CLUSTER_MARKS if one == CLUSTER else ()) for one in named]
+        metafunc.parametrize("stores", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def fakeredis_server() -> Iterator[EmbeddedRedis]:
+    """What `make run` falls back to where there is no redis-server."""
+    with embedded_redis("fakeredis") as server:
+        yield server
+
+
+@pytest.fixture
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     client: Any
-    if request.param == "fakeredis":
-        client = FakeAsyncRedis()
-        keyspace = Keyspace(OnePrimary(Primary(client)), budget=2.0)
-    elif request.param == "redis-server":
-        server: EmbeddedRedis = request.getfixturevalue("redis_server")
-        client = redis.asyncio.Redis.from_url(server.url)
-        keyspace = keyspace_at(server.url)
-    else:
+    if request.param == CLUSTER:
         cluster: RedisCluster = request.getfixturevalue("redis_cluster")
         client = redis.asyncio.RedisCluster("127.0.0.1", cluster.nodes[0].port)
-        keyspace = keyspace_at(cluster.url)
-    if request.param != "fakeredis":
-        await client.flushall()
+        url = cluster.url
+    else:
+        fixture = "redis_server" if request.param == SERVER else "fakeredis_server"
+        url = request.getfixturevalue(fixture).url
+        client = redis.asyncio.Redis.from_url(url)
+    keyspace = keyspace_at(url)
+    await client.flushall()
     yield Stores(client, keyspace)
     await keyspace.aclose()
     await client.aclose()

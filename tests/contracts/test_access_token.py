@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 import pytest
-from fakeredis import FakeAsyncRedis
 from pydantic import SecretStr
 
 from service.core.errors import (
@@ -35,6 +34,7 @@ from service.wechat import access_token
 from service.wechat.access_token import KEY_PREFIX, LOCK_PREFIX, AccessToken, AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
+from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
 from tests.support.running import Simulator, running
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY, make_settings
 
@@ -106,10 +106,6 @@ class Scene:
 async def staged(stores: Stores, **overrides: Any) -> AsyncIterator[Scene]:
     entries = tuple(AppEntry(appid=app.appid, secret=SecretStr(app.secret)) for app in (APP, OTHER))
     app = create_simulator(settings=SimulatorSettings(apps=entries, **overrides))
-    if isinstance(stores.redis, FakeAsyncRedis):
-        stores.redis.connection_pool.max_connections = (
-            1000  # its own pool does not wait for a free one
-        )
     async with (
         running(app) as url,
         open_http(make_settings(wechat_concurrency=1000)) as http,
@@ -137,6 +133,7 @@ async def ask_all(workers: list[AccessTokens], times: int = 50) -> set[str]:
     return {token.value for token in tokens}
 
 
+@ALSO_FAKEREDIS
 async def test_of_two_hundred_that_ask_at_once_one_asks_wechat(scene: Scene) -> None:
     assert len(await ask_all(scene.workers(4))) == 1
     assert await scene.fetches() == 1
@@ -261,6 +258,7 @@ async def test_a_token_that_nobody_asked_for_in_time_is_fetched_anew(
     assert await scene.is_good(new)
 
 
+@ONE_KIND
 async def test_in_real_time_every_token_handed_out_is_good(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +304,7 @@ async def discard_late(scene: Scene) -> bool:
     return bool(kept)
 
 
+@ALSO_FAKEREDIS
 async def test_an_old_token_takes_no_newer_one_with_it(scene: Scene) -> None:
     assert await discard_late(scene)
     assert await scene.fetches() == 2
@@ -416,12 +415,14 @@ async def test_a_holder_of_the_lock_that_died_is_succeeded(
     assert 0.4 < await takeover(scene, 4) < 1.5
 
 
+@ONE_KIND
 async def test_that_takes_less_than_ten_seconds(scene: Scene) -> None:
     took = await takeover(scene)
     print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
     assert 4 < took < 10
 
 
+@ONE_KIND
 async def test_a_lock_without_an_end_would_be_no_ones_ever(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
