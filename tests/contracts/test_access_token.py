@@ -37,6 +37,7 @@ from service.wechat.http import WeChatHttp, open_http
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
 from tests.support.running import Simulator, running
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY, make_settings
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -121,9 +122,9 @@ async def scene(stores: Stores) -> AsyncIterator[Scene]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]], *, within: float) -> None:
-    give_up = time.monotonic() + within
+    watch = Stopwatch()
     while not await holds():
-        assert time.monotonic() < give_up, f"not within {within} s"
+        assert not watch.exceeds(within), f"not within {within} s"
         await asyncio.sleep(0.01)
 
 
@@ -200,9 +201,9 @@ async def test_a_token_is_renewed_ahead_and_nobody_waits_for_it(scene: Scene, cl
 
     clock.ahead = 6901
     await scene.simulator.fault("latency", median_ms=500, tail_ms=500, endpoint=FETCH)
-    began = time.monotonic()
+    watch = Stopwatch()
     assert await ask_all(workers) == {old}
-    assert time.monotonic() - began < 0.4
+    assert watch.seconds < 0.4
     assert await scene.is_good(await workers[0].get(APP))
 
     async def renewed() -> bool:
@@ -397,29 +398,32 @@ async def test_a_fetch_that_fails_is_told_to_each_who_waits_by_an_error_of_their
     assert len({id(error) for error in errors}) == 3
 
 
-async def takeover(scene: Scene, count: int = 2) -> float:
-    """Seconds that workers wait for a token while a dead one has the lock."""
+async def takeover(scene: Scene, count: int = 2) -> Stopwatch:
+    """How long workers wait for a token while a dead one has the lock."""
     millis = int(access_token.LOCK_SECONDS * 1000)
     await scene.stores.redis.set(LOCK_PREFIX + APPID, "the dead one's", nx=True, px=millis)
-    began = time.monotonic()
+    watch = Stopwatch()
     assert len(await ask_all(scene.workers(count))) == 1
     assert await scene.fetches() == 1
     assert await scene.stores.redis.exists(LOCK_PREFIX + APPID) == 0
-    return time.monotonic() - began
+    return watch
 
 
 async def test_a_holder_of_the_lock_that_died_is_succeeded(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access_token, "LOCK_SECONDS", 0.5)
-    assert 0.4 < await takeover(scene, 4) < 1.5
+    watch = await takeover(scene, 4)
+    assert watch.elapsed > 0.4
+    assert watch.seconds < 1.5
 
 
 @ONE_KIND
 async def test_that_takes_less_than_ten_seconds(scene: Scene) -> None:
-    took = await takeover(scene)
-    print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
-    assert 4 < took < 10
+    watch = await takeover(scene)
+    print(f"taken over after {watch.seconds:.2f} s")  # noqa: T201 # a figure to keep
+    assert watch.elapsed > 4
+    assert watch.seconds < 10
 
 
 @ONE_KIND
@@ -560,10 +564,10 @@ async def test_a_wechat_that_hangs_keeps_nobody_waiting_for_the_others(scene: Sc
     waited = []
 
     async def ask() -> None:
-        began = time.monotonic()
+        watch = Stopwatch(alone=True)
         with pytest.raises(ServiceError):
             await worker.get(APP)
-        waited.append(time.monotonic() - began)
+        waited.append(watch.seconds)
 
     await asyncio.gather(*(ask() for _ in range(20)))
     fetches = await scene.fetches()

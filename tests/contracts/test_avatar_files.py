@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from service.core.errors import UserStoreUnavailable
 from service.stores.avatars import AvatarFiles
 from service.stores.outage import OutageLog
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,11 +140,11 @@ def dead() -> Iterator[str]:
 
 async def refusal_of(store: AvatarFiles, action: str) -> float:
     """Seconds until a store that is away says so."""
-    began = time.monotonic()
+    watch = Stopwatch()
     with pytest.raises(UserStoreUnavailable):
         async with asyncio.timeout(2 * LONGEST):
             await (store.put(NAME, b"x") if action == "put" else getattr(store, action)(NAME))
-    took = time.monotonic() - began
+    took = watch.seconds
     print(f"{action}: {took:.2f} s")  # noqa: T201 # a figure to keep
     return took
 

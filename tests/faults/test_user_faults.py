@@ -44,6 +44,7 @@ from tests.support.process import (
 )
 from tests.support.proxy import ChaosProxy
 from tests.support.settings import APPID
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -92,12 +93,11 @@ async def ask(
     port: int, method: str, path: str, *, sessionid: str | None = None, body: object = None
 ) -> Answer:
     raw = b"" if body is None else orjson.dumps(body)
-    began = time.monotonic()
+    watch = Stopwatch(alone=True)
     async with asyncio.timeout(20), await Connection.open(port) as connection:
         reply = await connection.ask(method, path, sessionid=sessionid, body=raw)
     envelope: dict[str, Any] = orjson.loads(reply.body or b'{"code": 0, "data": null}')
-    took = time.monotonic() - began
-    return Answer(reply.status, envelope["code"], envelope["data"] or {}, took)
+    return Answer(reply.status, envelope["code"], envelope["data"] or {}, watch.seconds)
 
 
 async def log_in(port: int, code: str) -> Answer:
@@ -184,12 +184,13 @@ async def kill_under_registrations(
                 await asyncio.sleep(0.3)
                 await asyncio.to_thread(database.start)
                 began = time.monotonic()
-                await eventually(
-                    lambda began=began: registrations.last_success > began,  # type: ignore[misc]
-                    within=5,
-                    what="registrations succeed again",
+                back.append(
+                    await eventually(
+                        lambda began=began: registrations.last_success > began,  # type: ignore[misc]
+                        within=5,
+                        what="registrations succeed again",
+                    )
                 )
-                back.append(time.monotonic() - began)
     found = {row.openid: row.user_id for row in await rows(address, identities)}
     there = {row.id for row in await rows(address, users)}
     lost = {
@@ -272,10 +273,10 @@ async def test_without_the_database_sessions_hold_and_logins_are_refused_in_time
             if how == "dead":
                 await proxy.accept()
             proxy.resume()
-            began = time.monotonic()
+            watch = Stopwatch()
             while (await log_in(service.port, await simulator.code("u0"))).status != 200:
-                assert time.monotonic() - began < 5
-            back = time.monotonic() - began
+                assert not watch.exceeds(5)
+            back = watch.seconds
             print(f"back after {back:.2f} s")  # noqa: T201 # a figure to keep
             assert back < 2
             assert longest < 2.1
@@ -350,10 +351,10 @@ class Mortal:
             lambda: bool(self.service.workers - {worker}), within=10, what="another life"
         )
         self.orphans += await self.sessions_of_nobody()
-        began = time.monotonic()
+        watch = Stopwatch()
         again = await asyncio.gather(*(self._log_in_again(name) for name in names))
         self.typical = (self.typical + statistics.median(one.took for one in again)) / 2
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.slowest = max(self.slowest, watch.seconds)
         assert {(one.status, one.code) for one in again} == {(200, 0)}
 
     async def sessions_of_nobody(self) -> int:
@@ -484,23 +485,30 @@ async def four_workers(
 
 async def phone_logins(
     by_worker: dict[int, list[Connection]], simulator: Simulator, batch: str
-) -> Counter[tuple[int, int]]:
-    """Fifty at once on each worker, each of another user with a phone of their own."""
-    bodies = []
-    for number in range(200):
-        user = f"{batch}-{number}"
-        phone = await simulator.phone(user, phone=f"13{batch}{number:08}")
-        bodies.append({"loginCode": await simulator.code(user), "code": phone["code"]})
-    connections = [one for mine in by_worker.values() for one in mine[:50]]
-    began = time.monotonic()
-    replies = await asyncio.gather(
-        *(
-            one.ask("POST", "/login/phone", body=orjson.dumps(body))
-            for one, body in zip(connections, bodies, strict=True)
+) -> None:
+    """Fifty at once on each worker, each of another user with a phone of their own.
+
+    Who is told to come again, for a database that had no time, does so; the others are in.
+    """
+    left = list(enumerate(one for mine in by_worker.values() for one in mine[:50]))
+    watch = Stopwatch()
+    while left:
+        assert not watch.exceeds(20)
+        bodies = []
+        for number, _ in left:
+            user = f"{batch}-{number}"
+            phone = await simulator.phone(user, phone=f"13{batch}{number:08}")
+            bodies.append({"loginCode": await simulator.code(user), "code": phone["code"]})
+        replies = await asyncio.gather(
+            *(
+                one.ask("POST", "/login/phone", body=orjson.dumps(body))
+                for (_, one), body in zip(left, bodies, strict=True)
+            )
         )
-    )
-    print(f"200 phone logins in {time.monotonic() - began:.2f} s")  # noqa: T201 # a figure
-    return Counter((one.status, orjson.loads(one.body)["code"]) for one in replies)
+        came = [(one.status, orjson.loads(one.body)["code"]) for one in replies]
+        assert set(came) <= {(200, 0), (503, 50301)}
+        left = [one for one, answer in zip(left, came, strict=True) if answer[0] == 503]
+    print(f"200 phone logins in {watch.elapsed:.2f} s")  # noqa: T201 # a figure
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -515,11 +523,11 @@ async def test_four_workers_share_one_token_and_renew_it_once(
     if kind == "postgresql":
         address = request.getfixturevalue("database").database()
     async with four_workers(redis_server, simulator, tmp_path, address) as (_, by_worker):
-        first = await phone_logins(by_worker, simulator, "0")
-        assert (first, await simulator.calls(FETCH)) == ({(200, 0): 200}, 1)
+        await phone_logins(by_worker, simulator, "0")
+        assert await simulator.calls(FETCH) == 1
         await simulator.fault("token_superseded", times=1)
-        second = await phone_logins(by_worker, simulator, "1")
-        assert (second, await simulator.calls(FETCH)) == ({(200, 0): 200}, 2)
+        await phone_logins(by_worker, simulator, "1")
+        assert await simulator.calls(FETCH) == 2
 
 
 async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does(
@@ -554,9 +562,9 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
             with pytest.raises((OSError, EOFError)):
                 await login
         assert await client.exists(LOCK_PREFIX + APPID)
-        began = time.monotonic()
+        watch = Stopwatch()
         answer = await log_in_by_phone(service.port, simulator, "bob")
-        took = time.monotonic() - began
+        took = watch.seconds
     print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
     assert (answer.status, answer.code) == (200, 0)
     assert took < 10

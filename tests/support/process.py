@@ -20,6 +20,7 @@ from service.dev import embedded_redis
 from tests.support.children import spawn
 from tests.support.ports import free_port
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +34,11 @@ _POLL_SECONDS: Final = 0.01
 
 async def eventually(holds: Callable[[], bool], *, within: float, what: str) -> float:
     """Wait until `holds` does; returns the seconds that took, or fails after `within`."""
-    began = time.monotonic()
+    watch = Stopwatch()
     while not holds():
-        assert time.monotonic() - began < within, f"not within {within} s: {what}"
+        assert not watch.exceeds(within), f"not within {within} s: {what}"
         await asyncio.sleep(_POLL_SECONDS)
-    return time.monotonic() - began
+    return watch.seconds
 
 
 def complete_environment(*, redis: str, wechat: str, **more: str) -> dict[str, str]:
@@ -151,13 +152,13 @@ class ServiceProcess:
 
     async def ready(self, *, within: float = 15) -> float:
         """Wait until /readyz says 200; returns the seconds since this was called."""
-        began = time.monotonic()
+        watch = Stopwatch()
         while await self._status("/readyz") != 200:
             assert self.process.poll() is None, f"ended by itself:\n{self.output}"
-            assert time.monotonic() - began < within, f"not ready:\n{self.output}"
+            assert not watch.exceeds(within), f"not ready:\n{self.output}"
             await asyncio.sleep(_POLL_SECONDS)
         self.look()
-        return time.monotonic() - began
+        return watch.seconds
 
     def signal(self, number: signal.Signals, pid: int | None = None) -> None:
         """Signal the main process, or one of its workers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,6 +15,7 @@ from redis.retry import Retry
 
 from tests.support.children import spawn
 from tests.support.process import _redis_program
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import subprocess
@@ -140,7 +140,7 @@ async def until(holds: Callable[[], bool], *, within: float, what: str) -> None:
             return holds()
         return False
 
-    began = time.monotonic()
+    watch = Stopwatch()
     while not await asyncio.to_thread(safely):
-        assert time.monotonic() - began < within, f"not within {within} s: {what}"
+        assert not watch.exceeds(within), f"not within {within} s: {what}"
         await asyncio.sleep(0.02)
