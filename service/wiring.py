@@ -18,9 +18,11 @@ from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
 from service.sql.users import SqlUsers
 from service.stores.avatars import AvatarFiles
-from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
+from service.stores.login_codes import RedisLoginCodes
 from service.stores.outage import OutageLog
+from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient

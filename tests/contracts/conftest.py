@@ -14,9 +14,11 @@ from service.redis.connect import open_keyspace
 from service.redis.node import Primary
 from service.redis.scripts import Scripts
 from service.redis.topology import OnePrimary
-from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
+from service.stores.login_codes import RedisLoginCodes
 from service.stores.outage import OutageLog
+from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import SECRET_KEY, make_settings

@@ -15,7 +15,8 @@ from service.redis.client import Keyspace
 from service.redis.node import NotConfirmed, Primary
 from service.redis.scripts import Scripts
 from service.redis.topology import NoPrimary, OnePrimary, Redirection
-from service.stores.codes import CodeMarkers, RedisLoginCodes
+from service.stores.code_markers import CodeMarkers
+from service.stores.login_codes import RedisLoginCodes
 from service.stores.outage import OutageLog
 from service.stores.sessions import RedisSessions
 from tests.support.settings import make_settings
