@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.core.ports import AvatarStore, SessionStore
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
 
 
 @dataclass(frozen=True, slots=True)

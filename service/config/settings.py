@@ -220,7 +220,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
         if value:
             # 0.15 s, which only those pay who need it soon in any case.
-            from service.sql.connect import driver_url  # noqa: PLC0415
+            from service.config.database_url import driver_url  # noqa: PLC0415
 
             driver_url(address)  # says what is wrong
         return value

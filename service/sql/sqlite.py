@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
-from service.sql.connect import PATIENCE_SECONDS
+from service.sql.database import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

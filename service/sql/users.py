@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 
 from service.core.errors import ServiceError, UserStoreUnavailable
 from service.core.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
-from service.sql.connect import PATIENCE_SECONDS
+from service.sql.database import PATIENCE_SECONDS
 from service.sql.rows import (
     UserRows,
     by_id,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from service.core.models import WeChatIdentity
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
     from service.stores.keyring import Keyring
     from service.stores.outage import OutageLog
 

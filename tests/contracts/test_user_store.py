@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.core.models import Arrival
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
     from tests.support.postgres import Postgres
 
 PHONE = Phone("+86 13800000001")

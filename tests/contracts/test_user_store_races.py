@@ -23,7 +23,7 @@ from tests.support.settings import APPID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
     from service.sql.users import SqlUsers
     from tests.support.postgres import Postgres
 

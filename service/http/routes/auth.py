@@ -9,10 +9,10 @@ from sanic import Blueprint
 
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login import LoginRequest
-from service.http.middleware import session_id_of
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
 from service.http.routes.views import user_view
+from service.http.session_id import session_id_of
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sanic import Blueprint
 
 from service.core.errors import NotFound
-from service.http.response import Response
+from service.http.responses import Response
 
 if TYPE_CHECKING:
     from service.http.request import AppRequest

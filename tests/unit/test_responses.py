@@ -6,7 +6,7 @@ import pytest
 from sanic.headers import format_http1_response
 from sanic.response import HTTPResponse
 
-from service.http.response import Response
+from service.http.responses import Response
 
 HEADERS = [
     {"Cache-Control": "no-store", "X-Empty": "", "X-Number": 7, "X-Colons": "a: b: c"},

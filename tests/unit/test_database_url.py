@@ -5,7 +5,7 @@ import ssl
 import certifi
 import pytest
 
-from service.sql.connect import driver_url
+from service.config.database_url import driver_url
 
 
 @pytest.mark.parametrize(
