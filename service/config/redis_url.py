@@ -35,7 +35,7 @@ _PARAMETERS: Final = (
 )
 
 
-class Node(NamedTuple):
+class HostPort(NamedTuple):
     """Where one server listens."""
 
     host: str
@@ -47,7 +47,7 @@ class RedisAddress:
     """A cluster by some of its nodes, or a primary by the sentinels that know it."""
 
     kind: Literal["cluster", "sentinel"]
-    nodes: tuple[Node, ...]
+    hosts: tuple[HostPort, ...]
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool = False
@@ -127,9 +127,9 @@ def _credentials(text: str) -> tuple[str | None, str | None]:
     return unquote(username) or None, unquote(password)
 
 
-def _nodes(text: str, usual_port: int, form: str) -> tuple[Node, ...]:
+def _nodes(text: str, usual_port: int, form: str) -> tuple[HostPort, ...]:
     found = [_NODE.fullmatch(part) for part in text.split(",")]
-    nodes = [Node(one[1] or one[2], int(one[3] or usual_port)) for one in found if one]
+    nodes = [HostPort(one[1] or one[2], int(one[3] or usual_port)) for one in found if one]
     if len(nodes) < len(found):
         raise _WrongForm(form)
     if not all(0 < node.port <= _HIGHEST_PORT for node in nodes):

@@ -22,7 +22,7 @@ class NotAPicture(ValueError):
     """The bytes are no JPEG, PNG or WebP that can be used."""
 
 
-def portrait(raw: bytes) -> bytes:
+def normalize_avatar(raw: bytes) -> bytes:
     """A JPEG of at most SIDE pixels a side, upright, without metadata.
 
     The type is told from the bytes, whatever the upload calls itself, and only

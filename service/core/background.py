@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Undisturbed:
+class BackgroundTasks:
     """Sees to its end what must not stop half-way.
 
     Sanic cancels the handler of a client that has gone.
@@ -20,7 +20,7 @@ class Undisturbed:
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_to_completion(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises; it goes on when this is cancelled."""
         task = asyncio.create_task(work)
         self._under_way.add(task)

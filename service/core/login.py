@@ -24,15 +24,15 @@ from service.core.nickname import ANONYMOUS, BadNickname, clean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import (
-        Arrival,
         CodeClaim,
         Encrypted,
         Session,
         SessionId,
         User,
+        UserMatch,
         WeChatApp,
         WeChatIdentity,
     )
@@ -78,7 +78,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
         self._apps = apps
@@ -89,7 +89,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
-        self._undisturbed = undisturbed
+        self._undisturbed = background
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
@@ -100,11 +100,11 @@ class Login:
         """
         app, device = self._app(request.appid), self._device(request.device)
         # The code is spent, and a repeat of the request is to find the answer.
-        return await self._undisturbed.see_through(self._log_in(request, app, device))
+        return await self._undisturbed.run_to_completion(self._log_in(request, app, device))
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
-        ended = await self._sessions.close(session_id)
+        ended = await self._sessions.revoke(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
 
@@ -154,17 +154,17 @@ class Login:
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
         identity, profile = self._profile(identity, app, request)
-        arrival = await self._arrive(identity, app, request)
-        user = await self._with_profile(arrival.user, profile)
+        match = await self._find_or_create(identity, app, request)
+        user = await self._with_profile(match.user, profile)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
-        opened = await self._sessions.open(
+        opened = await self._sessions.create(
             identity, appid=app.appid, device=device, user_id=user.id
         )
-        if await self._sessions.is_gone(user.id) and await self._users.get(user.id) is None:
+        if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
             # Deleted between the look at the row and the session: a new login finds them gone.
-            await self._sessions.close(opened.session_id)
+            await self._sessions.revoke(opened.session_id)
             raise LoginCodeUsed
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
@@ -172,22 +172,22 @@ class Login:
             app.appid,
             device,
             user.id,
-            arrival.is_new,
+            match.is_new,
             opened.shared,
         )
         who = UserIdentity(app.appid, identity.openid, identity.unionid)
-        return LoggedIn(opened.session_id, opened.expires_in, user, arrival.is_new, who)
+        return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 
-    async def _arrive(
+    async def _find_or_create(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> Arrival:
+    ) -> UserMatch:
         if request.phone_code is None:
-            return await self._users.arrive(app.appid, identity)
+            return await self._users.find_or_create(app.appid, identity)
         try:
             phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         except PhoneCodeInvalid as error:
             raise _hinted(error, request) from None
-        return await self._users.arrive_with_phone(app.appid, identity, phone)
+        return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
@@ -215,7 +215,7 @@ class Login:
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
-        session_id = await self._sessions.recall(past.handle, past.digest)
+        session_id = await self._sessions.restore_id(past.handle, past.digest)
         user = await self._users.get(past.user_id)
         if session_id is None or user is None:
             raise LoginCodeUsed

@@ -6,12 +6,13 @@ or traceback can carry them by accident.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from service.core import base64url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +25,6 @@ _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-
-
-def _base64url(data: bytes) -> str:
-    # Without padding. A third of what base64's own function takes; it is on every request.
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode()
-
-
 def handle_of(appid: str, openid: str, device: str) -> str:
     """The public half of a session id: one per user, mini-program and device class.
 
@@ -39,7 +32,7 @@ def handle_of(appid: str, openid: str, device: str) -> str:
     the record. The NUL keeps ("ab", "c") and ("a", "bc") apart.
     """
     digest = hashlib.sha256(f"{appid}\0{openid}\0{device}".encode()).digest()
-    return _base64url(digest)[:_HANDLE_LENGTH]
+    return base64url.encode(digest)[:_HANDLE_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +65,7 @@ class SessionId:
         The secret is 256 random bits, so a plain hash cannot be searched, and
         half of it loses nothing while it keeps the record small.
         """
-        return _base64url(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
+        return base64url.encode(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +191,8 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """Who came, and whether for the first time."""
+class UserMatch:
+    """The user of an identity, and whether they were made for it just now."""
 
     user: User
     is_new: bool
@@ -223,7 +216,7 @@ class NewAvatar:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class DeletedUser:
     """A user who was deleted, as they were."""
 
     user: User
@@ -249,3 +242,16 @@ class Encrypted:
 
     data: str = field(repr=False)
     iv: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """WeChat's access_token, as it was a moment ago."""
+
+    value: str = field(repr=False)
+    version: str
+    """Tells it from the same token that was fetched another time."""
+    expires_in: int
+    """Whole seconds."""
+    fresh: bool
+    """Whether asking WeChat again would bring the same one."""

@@ -16,7 +16,7 @@ from service.wechat.client import phone_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
     from service.core.ports import PhoneCodes, UserStore, WeChat
@@ -34,7 +34,7 @@ class PhoneNumbers:
         users: UserStore,
         decryptor: Decryptor,
         send_openid: bool,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`send_openid`: have WeChat check that a code is of the user who brings it."""
         self._apps = apps
@@ -43,7 +43,7 @@ class PhoneNumbers:
         self._users = users
         self._decryptor = decryptor
         self._send_openid = send_openid
-        self._undisturbed = undisturbed
+        self._undisturbed = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
@@ -53,7 +53,7 @@ class PhoneNumbers:
         and what WeChat.phone_number raises.
         """
         # Paid for once WeChat answers, so the answer is waited for and kept.
-        return await self._undisturbed.see_through(self._redeem(app, code, openid))
+        return await self._undisturbed.run_to_completion(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
         """Give the session's user the number behind a code; raises PhoneTaken."""

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from service.core.avatar_image import NotAPicture, portrait
+from service.core.avatar_image import NotAPicture, normalize_avatar
 from service.core.errors import InvalidRequest, SessionExpired
 from service.core.models import handle_of
 from service.core.nickname import BadNickname, clean
@@ -14,7 +14,7 @@ from service.core.nickname import BadNickname, clean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.models import Session, User, UserIdentity, WeChatApp
     from service.core.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
 
@@ -40,7 +40,7 @@ class Profiles:
         wechat: WeChat,
         phone_codes: PhoneCodes,
         check_nicknames: bool,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`check_nicknames`: have WeChat's content check pass them first."""
         self._apps = apps
@@ -51,8 +51,8 @@ class Profiles:
         self._wechat = wechat
         self._phone_codes = phone_codes
         self._check_nicknames = check_nicknames
-        self._undisturbed = undisturbed
-        self._studio = asyncio.Semaphore(_PICTURES_AT_ONCE)
+        self._undisturbed = background
+        self._decode_slots = asyncio.Semaphore(_PICTURES_AT_ONCE)
 
     async def show(self, session: Session) -> User:
         """The caller's record."""
@@ -74,8 +74,8 @@ class Profiles:
         """Make an uploaded picture the avatar; raises InvalidRequest if it is none."""
         await self.show(session)
         # Who hangs up in the queue leaves it; a picture that is being decoded keeps its place.
-        await self._studio.acquire()
-        return await self._undisturbed.see_through(self._set_avatar(session.user_id, upload))
+        await self._decode_slots.acquire()
+        return await self._undisturbed.run_to_completion(self._set_avatar(session.user_id, upload))
 
     async def export(self, session: Session) -> dict[str, Any]:
         """All that is kept of the caller, and nothing of anybody else."""
@@ -108,15 +108,15 @@ class Profiles:
         The session in use goes last, so that a delete that failed on the way
         can be asked for again.
         """
-        await self._undisturbed.see_through(self._delete(session))
+        await self._undisturbed.run_to_completion(self._delete(session))
 
     async def _set_avatar(self, user_id: str, upload: bytes) -> User:
         try:
-            picture = await asyncio.to_thread(portrait, upload)
+            picture = await asyncio.to_thread(normalize_avatar, upload)
         except NotAPicture as fault:
             raise InvalidRequest("avatar", str(fault)) from None
         finally:
-            self._studio.release()
+            self._decode_slots.release()
         # A name of its own each time: it may be cached for ever, and who takes
         # one down that was replaced takes down nothing that is in use.
         name = secrets.token_hex(_NAME_BYTES) + ".jpg"
@@ -133,17 +133,17 @@ class Profiles:
     async def _delete(self, session: Session) -> None:
         user = await self._users.get(session.user_id)
         if user is None:  # deleted by a request that was cut off before its last step
-            await self._sessions.erase(session.handle)
+            await self._sessions.delete(session.handle)
             raise SessionExpired
-        await self._sessions.mark_gone(user.id)
+        await self._sessions.mark_user_deleted(user.id)
         await self._forget(await self._users.identities(user.id), but=session.handle)
         await self._remove_picture(user.avatar)
-        departure = await self._users.delete(user.id)
-        if departure is not None:
+        deleted = await self._users.delete(user.id)
+        if deleted is not None:
             # Once more: a login or a picture may have come in between. Later ones find nobody.
-            await self._forget(departure.identities, but=session.handle)
-            await self._remove_picture(departure.user.avatar)
-        await self._sessions.erase(session.handle)
+            await self._forget(deleted.identities, but=session.handle)
+            await self._remove_picture(deleted.user.avatar)
+        await self._sessions.delete(session.handle)
 
     async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
         """End the sessions of these, on every device; `but` one, by its handle."""
@@ -152,7 +152,7 @@ class Profiles:
             for device in self._devices:
                 handle = handle_of(one.appid, one.openid, device)
                 if handle != but:
-                    await self._sessions.erase(handle)
+                    await self._sessions.delete(handle)
 
     async def _remove_picture(self, address: str) -> None:
         name = address.removeprefix(UPLOADS)

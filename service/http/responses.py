@@ -10,7 +10,7 @@ from sanic.helpers import has_message_body
 from sanic.response import HTTPResponse
 
 from service.core.errors import ServiceError, SessionError
-from service.core.ids import unique_word
+from service.core.ids import unique_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ def request_id(request: AppRequest) -> str:
     if not hasattr(context, "request_id"):
         given = request.headers.getone("x-request-id", "")
         usable = given and _REQUEST_ID.fullmatch(given)
-        context.request_id = given if usable else unique_word()
+        context.request_id = given if usable else unique_id()
     return context.request_id
 
 

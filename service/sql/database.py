@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 1.8
+TIMEOUT_SECONDS: Final = 1.8
 """How long a request waits for a read or a change."""
 
 
@@ -28,7 +28,7 @@ class SqlDatabase(Protocol):
     async def read(self, question: Callable[[Connection], T]) -> T:
         """Answer with what `question` finds: one statement, on a connection it does not keep.
 
-        Takes PATIENCE_SECONDS at most.
+        Takes TIMEOUT_SECONDS at most.
         """
         ...
 

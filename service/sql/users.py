@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import delete, select
 
 from service.core.errors import ServiceError, UserStoreUnavailable
-from service.core.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
-from service.sql.database import PATIENCE_SECONDS
+from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
+from service.sql.database import TIMEOUT_SECONDS
 from service.sql.rows import (
     UserRows,
     by_id,
@@ -29,42 +29,42 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from service.core.models import WeChatIdentity
+    from service.core.throttled_log import ThrottledLog
     from service.sql.database import SqlDatabase
     from service.stores.keyring import Keyring
-    from service.stores.outage import OutageLog
 
 T = TypeVar("T")
 
-_RESEAL_SECONDS: Final = 600
+_RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
 
 
 class SqlUsers:
     """The UserStore port over SQLAlchemy; the same statements serve both databases."""
 
-    def __init__(self, database: SqlDatabase, keyring: Keyring, outage: OutageLog) -> None:
+    def __init__(self, database: SqlDatabase, keyring: Keyring, log: ThrottledLog) -> None:
         """`keyring` seals phone numbers and makes the fingerprints that find them."""
         self._database = database
         self._keyring = keyring
-        self._outage = outage
+        self._log = log
 
-    async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
+    async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         """The user of this identity, made if new. A known one costs one read."""
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known and identity.unionid in (None, known.unionid):
-            return Arrival(self._user(known), is_new=False)
-        return await self._write(partial(self._arrive, appid, identity))
+            return UserMatch(self._user(known), is_new=False)
+        return await self._write(partial(self._find_or_create, appid, identity))
 
-    async def arrive_with_phone(
+    async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
-    ) -> Arrival:
+    ) -> UserMatch:
         """The user of this identity, with this phone number.
 
         A known identity gets the number. An unknown one joins the owner of the
         number, unless that owner has another identity of this mini-program.
         Raises PhoneTaken rather than ever merging or moving anything.
         """
-        return await self._write(partial(self._arrive_with_phone, appid, identity, phone))
+        return await self._write(partial(self._find_or_create_with_phone, appid, identity, phone))
 
     async def get(self, user_id: str) -> User | None:
         """The user, or None."""
@@ -106,17 +106,17 @@ class SqlUsers:
         """All that WeChat calls this user."""
         return await self._read(lambda db: identities_of(db, user_id))
 
-    async def delete(self, user_id: str) -> Departure | None:
+    async def delete(self, user_id: str) -> DeletedUser | None:
         """Remove the user and all that belongs to them; None when there was none."""
 
-        def remove(db: Connection) -> Departure | None:
+        def remove(db: Connection) -> DeletedUser | None:
             lock_names(db, user_id)
             row = lock_user(db, user_id)  # from here on nobody commits a name more
             if row is None:
                 return None
-            departure = Departure(self._user(row), identities_of(db, user_id))
+            deleted = DeletedUser(self._user(row), identities_of(db, user_id))
             db.execute(delete(users).where(users.c.id == user_id))
-            return departure
+            return deleted
 
         return await self._write(remove)
 
@@ -126,22 +126,22 @@ class SqlUsers:
         Returns how many were moved, and how many no key of the ring opens. When
         none is left of the latter, the ring's other keys are needed no more.
         """
-        return await self._write(self._reseal, patience=_RESEAL_SECONDS)
+        return await self._write(self._reseal, timeout=_RESEAL_TIMEOUT_SECONDS)
 
     async def ping(self) -> None:
         """Return when the database answers; raises UserStoreUnavailable."""
         await self._read(lambda db: db.execute(select(1)).first())
 
-    def _arrive(self, appid: str, identity: WeChatIdentity, db: Connection) -> Arrival:
+    def _find_or_create(self, appid: str, identity: WeChatIdentity, db: Connection) -> UserMatch:
         rows = self._rows(db)
         candidate = _new_id()
         owner = rows.claim_union(identity.unionid, candidate)
         owner = rows.claim_identity(appid, identity, owner)
-        return self._arrived(db, owner, candidate)
+        return self._match(db, owner, candidate)
 
-    def _arrive_with_phone(
+    def _find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone, db: Connection
-    ) -> Arrival:
+    ) -> UserMatch:
         # Nothing is read before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
         rows = self._rows(db)
@@ -155,15 +155,15 @@ class SqlUsers:
             rows.pass_phone_claims(candidate, owner)
         rows.claim_phone(owner, phone)  # raises where the number is somebody else's
         rows.set_phone(owner, phone)
-        return self._arrived(db, owner, candidate)
+        return self._match(db, owner, candidate)
 
-    def _arrived(self, db: Connection, owner: str, candidate: str) -> Arrival:
+    def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
         """Make the user if the claims fell to the candidate, and read the row that stands."""
         row = by_id(db, owner)
         if row is None:
             self._rows(db).insert_user(owner)
             row = by_id(db, owner)
-        return Arrival(self._user(row), is_new=owner == candidate)
+        return UserMatch(self._user(row), is_new=owner == candidate)
 
     def _reseal(self, db: Connection) -> tuple[int, int]:
         rows = self._rows(db)
@@ -203,19 +203,19 @@ class SqlUsers:
         try:
             return await self._database.read(question)
         except Exception as fault:
-            self._outage.failed("sql read", fault)
+            self._log.failed("read", type(fault).__name__)
             raise UserStoreUnavailable from fault
 
     async def _write(
-        self, change: Callable[[Connection], T], *, patience: float = PATIENCE_SECONDS
+        self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
     ) -> T:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 return await self._database.write(change)
         except ServiceError:
             raise
         except Exception as fault:
-            self._outage.failed("sql write", fault)
+            self._log.failed("write", type(fault).__name__)
             raise UserStoreUnavailable from fault
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import PhoneCodeInvalid, SessionStoreUnavailable
 from service.core.models import CodeClaim, Phone
 from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, digest
 
 if TYPE_CHECKING:
-    from service.redis.client import Keyspace
+    from service.redis.client import RedisClient
     from service.stores.code_markers import CodeMarkers
     from service.stores.keyring import Keyring
-    from service.stores.outage import OutageLog
 
 NUMBER_PREFIX: Final = "minigate:number:"
 
@@ -25,13 +25,10 @@ class RedisPhoneCodes:
     under a key of the user's, so that it can be forgotten with the user.
     """
 
-    def __init__(
-        self, redis: Keyspace, markers: CodeMarkers, keyring: Keyring, outage: OutageLog
-    ) -> None:
+    def __init__(self, redis: RedisClient, markers: CodeMarkers, keyring: Keyring) -> None:
         self._redis = redis
         self._markers = markers
         self._keyring = keyring
-        self._outage = outage
 
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
         """Win the code, or the number that it stood for when the same user sent it before.
@@ -51,12 +48,10 @@ class RedisPhoneCodes:
         """Keep the number for a repeat of the request."""
         code = claim.key.removeprefix(KEY_PREFIX)
         sealed = self._keyring.seal(phone.number.encode(), owner=code)
-        try:
+        with suppress(SessionStoreUnavailable):
             await self._redis.set(
                 NUMBER_PREFIX + claim.client, f"{code} {sealed}", "PX", CODE_LIFE_MS
             )
-        except Exception as fault:
-            self._outage.failed("keep", fault)
         await self._markers.note(claim, {})
 
     async def fail(self, claim: CodeClaim) -> None:
@@ -69,17 +64,10 @@ class RedisPhoneCodes:
 
     async def forget(self, appid: str, openid: str) -> None:
         """Forget the number that a user's code brought; raises SessionStoreUnavailable."""
-        await self._on_redis(self._redis.delete(NUMBER_PREFIX + digest(appid, openid)))
+        await self._redis.delete(NUMBER_PREFIX + digest(appid, openid))
 
     async def _number(self, code: str, client: str) -> str | None:
-        kept = await self._on_redis(self._redis.get(NUMBER_PREFIX + client))
+        kept = await self._redis.get(NUMBER_PREFIX + client)
         of_code, _, sealed = kept.decode().partition(" ") if kept else ("", "", "")
         number = self._keyring.open(sealed, owner=code) if of_code == code else None
         return number.decode() if number else None
-
-    async def _on_redis(self, call: Any) -> Any:
-        try:
-            return await call
-        except Exception as fault:
-            self._outage.failed("phone code", fault)
-            raise SessionStoreUnavailable from fault

@@ -38,7 +38,7 @@ class _NotSent(Exception):
     """The connection was never made, so WeChat cannot have seen the request."""
 
 
-class Refused(Exception):
+class ErrcodeReturned(Exception):
     """WeChat answered with an errcode that the caller asked to be told of."""
 
     def __init__(self, errcode: int) -> None:
@@ -95,13 +95,13 @@ class WeChatHttp:
         query: Mapping[str, str],
         *,
         body: Mapping[str, Any] | None = None,
-        meanings: Mapping[int, type[ServiceError]],
-        told: frozenset[int] = frozenset(),
+        error_map: Mapping[int, type[ServiceError]],
+        expected: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
         """GET, or POST of `body` as JSON; the answer once WeChat accepts.
 
-        `meanings` says which error an errcode is; those in `told` are raised as
-        Refused for the caller to deal with. Raises besides WeChatUnavailable,
+        `error_map` says which error an errcode is; those in `expected` are raised as
+        ErrcodeReturned for the caller to deal with. Raises besides WeChatUnavailable,
         and WeChatBusy at once when as many calls as allowed are under way.
         """
         if self._under_way >= self._concurrency:
@@ -119,9 +119,9 @@ class WeChatHttp:
         errcode = answer.get("errcode", 0)
         if errcode == 0:
             return answer
-        if isinstance(errcode, int) and errcode in told:
-            raise Refused(errcode)
-        raise _refusal(path, errcode, answer.get("errmsg"), meanings)
+        if isinstance(errcode, int) and errcode in expected:
+            raise ErrcodeReturned(errcode)
+        raise _refusal(path, errcode, answer.get("errmsg"), error_map)
 
     async def _patiently(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
@@ -188,10 +188,10 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
 
 
 def _refusal(
-    path: str, errcode: object, errmsg: object, meanings: Mapping[int, type[ServiceError]]
+    path: str, errcode: object, errmsg: object, error_map: Mapping[int, type[ServiceError]]
 ) -> ServiceError:
     """The error of an errcode, logged at the level that its reader needs."""
-    kind = meanings.get(errcode) if isinstance(errcode, int) else None
+    kind = error_map.get(errcode) if isinstance(errcode, int) else None
     level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
     shown = errcode if isinstance(errcode, int) else "not a number"
     log.log(level, "wechat: %s errcode=%s %s", path, shown, errcodes.loggable(errmsg))

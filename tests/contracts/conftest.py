@@ -9,15 +9,15 @@ import pytest
 import redis.asyncio
 from fakeredis import FakeAsyncRedis
 
-from service.redis.client import Keyspace
-from service.redis.connect import open_keyspace
-from service.redis.node import Primary
+from service.core.throttled_log import ThrottledLog
+from service.redis.client import RedisClient
+from service.redis.connect import open_client
+from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.redis.topology import OnePrimary
+from service.redis.topology import SingleNode
 from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
 from service.stores.login_codes import RedisLoginCodes
-from service.stores.outage import OutageLog
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from tests.support.process import LINUX_ONLY
@@ -38,20 +38,17 @@ class Stores:
 
     redis: Redis
     """To look behind them."""
-    keyspace: Keyspace
+    client: RedisClient
 
     def sessions(self, **overrides: object) -> RedisSessions:
-        return RedisSessions(
-            self.keyspace, make_settings(**overrides), self.scripts(), OutageLog("redis")
-        )
+        return RedisSessions(self.client, self.scripts(), make_settings(**overrides))
 
     def codes(self, **overrides: object) -> RedisLoginCodes:
         return RedisLoginCodes(self._markers(**overrides))
 
     def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
         keyring = Keyring([SECRET_KEY], purpose="phone")
-        outage = OutageLog("redis")
-        return RedisPhoneCodes(self.keyspace, self._markers(**overrides), keyring, outage)
+        return RedisPhoneCodes(self.client, self._markers(**overrides), keyring)
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""
@@ -65,11 +62,10 @@ class Stores:
         return {key: await self.raw(key) for key in keys}
 
     def scripts(self) -> Scripts:
-        return Scripts(self.keyspace, outage=OutageLog("redis"))
+        return Scripts(self.client)
 
     def _markers(self, **overrides: object) -> CodeMarkers:
-        settings = make_settings(**overrides)
-        return CodeMarkers(self.keyspace, settings, self.scripts(), OutageLog("redis"))
+        return CodeMarkers(self.client, self.scripts(), make_settings(**overrides))
 
 
 @pytest.fixture(
@@ -79,22 +75,24 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     client: Any
     if request.param == "fakeredis":
         client = FakeAsyncRedis()
-        keyspace = Keyspace(OnePrimary(Primary(client)), budget=2.0)
+        ours = RedisClient(
+            SingleNode(Node(client, timeout=2.0)), timeout=2.0, log=ThrottledLog("redis")
+        )
     elif request.param == "redis-server":
         server: EmbeddedRedis = request.getfixturevalue("redis_server")
         client = redis.asyncio.Redis.from_url(server.url)
-        keyspace = keyspace_at(server.url)
+        ours = client_at(server.url)
     else:
         cluster: RedisCluster = request.getfixturevalue("redis_cluster")
         client = redis.asyncio.RedisCluster("127.0.0.1", cluster.nodes[0].port)
-        keyspace = keyspace_at(cluster.url)
+        ours = client_at(cluster.url)
     if request.param != "fakeredis":
         await client.flushall()
-    yield Stores(client, keyspace)
-    await keyspace.aclose()
+    yield Stores(client, ours)
+    await ours.aclose()
     await client.aclose()
 
 
-def keyspace_at(url: str) -> Keyspace:
+def client_at(url: str) -> RedisClient:
     settings = make_settings(redis_url=url, redis_timeout_ms=1000)
-    return open_keyspace(settings, OutageLog("redis"))
+    return open_client(settings, ThrottledLog("redis"))

@@ -101,7 +101,7 @@ class Studio:
 @pytest.fixture
 def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
     studio = Studio()
-    monkeypatch.setattr(profile, "portrait", studio.decode)
+    monkeypatch.setattr(profile, "normalize_avatar", studio.decode)
     return studio
 
 
@@ -144,7 +144,7 @@ async def test_uploads_that_are_hung_up_on_are_decoded_no_more_than_two_at_a_tim
     api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
 ) -> None:
     session = await log_in(api, simulator)
-    queue = api.app.ctx.services.profiles._studio
+    queue = api.app.ctx.services.profiles._decode_slots
     for number in range(1, 7):
         request = asyncio.create_task(upload(api, session))
         await eventually(

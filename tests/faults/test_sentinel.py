@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from service.core.throttled_log import ThrottledLog
 from service.redis import connect
-from service.redis.connect import open_keyspace
-from service.stores.outage import OutageLog
+from service.redis.connect import open_client
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.process import LINUX_ONLY
 from tests.support.redis_servers import until
@@ -109,10 +109,10 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     async def to_anybody(connection: AbstractConnection) -> None:
         await connection.on_connect()
 
-    settings, outage = make_settings(redis_url=group.url), OutageLog("redis")
-    right = open_keyspace(settings, outage)
+    settings, log = make_settings(redis_url=group.url), ThrottledLog("redis")
+    right = open_client(settings, log)
     monkeypatch.setattr(connect, "_only_to_a_primary", to_anybody)
-    trusting = open_keyspace(settings, outage)
+    trusting = open_client(settings, log)
     await right.set("session", "alive")
     assert [await one.get("session") for one in (right, trusting)] == [b"alive"] * 2
     primary = group.primary

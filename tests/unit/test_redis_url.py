@@ -8,7 +8,7 @@ import certifi
 import pytest
 from redis.asyncio import ConnectionPool
 
-from service.config.redis_url import Node, RedisAddress
+from service.config.redis_url import HostPort, RedisAddress
 
 
 def parsed(url: str) -> RedisAddress:
@@ -48,7 +48,7 @@ def test_a_single_server_is_left_to_the_driver_which_reads_it_likewise(
 
 def test_a_cluster_is_known_by_some_of_its_nodes() -> None:
     address = parsed("rediss+cluster://user:p%40ss%2F@one:7000,two,[::1]:7001,two:6379/")
-    assert address.nodes == (Node("one", 7000), Node("two", 6379), Node("::1", 7001))
+    assert address.hosts == (HostPort("one", 7000), HostPort("two", 6379), HostPort("::1", 7001))
     assert (address.kind, address.tls) == ("cluster", True)
     assert (address.username, address.password) == ("user", "p@ss/")
     assert not parsed("redis+cluster://one").tls
@@ -56,7 +56,7 @@ def test_a_cluster_is_known_by_some_of_its_nodes() -> None:
 
 def test_sentinels_name_a_primary_and_a_database_of_it() -> None:
     address = parsed("redis+sentinel://:secret@one,two:26380/my-master.1/3")
-    assert address.nodes == (Node("one", 26379), Node("two", 26380))
+    assert address.hosts == (HostPort("one", 26379), HostPort("two", 26380))
     assert (address.kind, address.master, address.database) == ("sentinel", "my-master.1", 3)
     assert (address.username, address.password) == (None, "secret")
     assert parsed("redis+sentinel://one/main").database == 0

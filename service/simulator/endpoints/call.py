@@ -47,7 +47,7 @@ class Call:
     def _firing(self, kind: type[F], when: Callable[[F], bool] = lambda _: True) -> Iterator[F]:
         return self.ctx.board.firing(kind, endpoint=self.endpoint, host=self.host, when=when)
 
-    async def arrive(self, request: SimulatorRequest) -> tuple[bool, HTTPResponse | None]:
+    async def find_or_create(self, request: SimulatorRequest) -> tuple[bool, HTTPResponse | None]:
         """Suffer what strikes at arrival. The first value tells whether the call is over."""
         for fault in self._firing(ArrivalFault):
             response = await fault.act(request)
@@ -113,7 +113,7 @@ async def respond(
         return to_response(reply, now=now)
 
     call = Call(ctx, endpoint, request.headers.get("host", ""))
-    is_over, response = await call.arrive(request)
+    is_over, response = await call.find_or_create(request)
     if is_over:
         return response
     now = call.now()

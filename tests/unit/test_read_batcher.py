@@ -6,28 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis.asyncio import Redis
 
-from service.core.errors import SessionStoreUnavailable
-from service.redis.client import Keyspace
-from service.redis.node import Primary
-from service.redis.read_lane import Reading, ReadLane
-from service.redis.topology import OnePrimary
-from service.stores.outage import OutageLog
+from service.redis.batching import ReadBatcher, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class HeldPrimary(Primary):
+class HeldServer:
     """Answers each batch when it is told to."""
 
     def __init__(self) -> None:
-        super().__init__(Redis())
         self.batches: list[tuple[list[str], asyncio.Future[Any]]] = []
 
-    async def read(self, keys: Sequence[str], *, with_ttl: bool) -> Any:
-        assert not with_ttl
+    async def fetch(self, keys: Sequence[str]) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.batches.append((list(keys), answer))
         return await answer
@@ -39,20 +31,27 @@ async def turns(count: int = 5) -> None:
 
 
 async def test_a_batch_that_fails_just_when_the_next_is_due_leaves_no_empty_one() -> None:
-    primary = HeldPrimary()
-    keyspace = Keyspace(OnePrimary(primary), budget=5.0)
-    lane = ReadLane(keyspace, primary, with_ttl=False, outage=OutageLog("redis"), tasks=set())
-    first = lane.read("first")
+    server = HeldServer()
+    reads = ReadBatcher(server.fetch, with_ttl=False, timeout=5.0)
+    first = reads.read("first")
     await turns()
-    primary.batches[0][1].set_exception(ConnectionError())
+    server.batches[0][1].set_exception(ConnectionError())
     # The failure is noticed in the next turn, ahead of the batch that this schedules for it.
-    second = lane.read("second")
+    second = reads.read("second")
     await turns()
     for refused in (first, second):
-        with pytest.raises(SessionStoreUnavailable):
+        with pytest.raises(ConnectionError):
             await refused
-    third = lane.read("third")
+    third = reads.read("third")
     await turns()
-    assert [keys for keys, _ in primary.batches] == [["first"], ["third"]]
-    primary.batches[1][1].set_result([b"value"])
+    assert [keys for keys, _ in server.batches] == [["first"], ["third"]]
+    server.batches[1][1].set_result([b"value"])
     assert await third == Reading(b"value", None)
+
+
+async def test_a_bug_reaches_the_callers_as_what_it_is() -> None:
+    async def fetch(_: Sequence[str]) -> Any:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        await ReadBatcher(fetch, with_ttl=False, timeout=5.0).read("key")

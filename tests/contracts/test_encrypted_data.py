@@ -20,7 +20,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from service.core import encrypted_data as crypto
 from service.core.decrypt import Decryptor
-from service.core.encrypted_data import Unopenable, login_state_signature, open_encrypted, signs
+from service.core.encrypted_data import (
+    DecryptionError,
+    login_state_signature,
+    open_encrypted,
+    signs,
+)
 from service.core.errors import DecryptFailed
 from service.core.models import Encrypted, Session, SessionKeys, WeChatIdentity
 from tests.support.settings import APPID
@@ -100,7 +105,7 @@ def opened(
 def opens(data: str, **how: Any) -> bool:
     try:
         opened(data, **how)
-    except Unopenable:
+    except DecryptionError:
         return False
     return True
 
@@ -275,13 +280,13 @@ def test_a_plus_that_became_a_space_is_a_plus_again(monkeypatch: pytest.MonkeyPa
     assert opened(spoilt, iv=spoilt_iv) == content
     # Python's own reader drops what it does not know, and is left with too few bytes.
     monkeypatch.setattr(crypto, "_base64", base64.b64decode)
-    with pytest.raises((ValueError, Unopenable)):
+    with pytest.raises((ValueError, DecryptionError)):
         opened(spoilt, iv=spoilt_iv)
 
 
 def test_the_key_before_opens_and_the_one_before_that_does_not() -> None:
     assert opened(seal(payload(), OLD_KEY), keys=SessionKeys(KEY, OLD_KEY)) == payload()
-    with pytest.raises(Unopenable) as fault:
+    with pytest.raises(DecryptionError) as fault:
         opened(seal(payload(), b"k" * 16), keys=SessionKeys(KEY, OLD_KEY))
     assert (fault.value.reason, fault.value.stale_key) == ("wrong_key", True)
 
@@ -373,12 +378,12 @@ def _flip(given: bytes, rng: random.Random) -> bytes:
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
-    """What became of each; lets out whatever is raised and is not Unopenable."""
+    """What became of each; lets out whatever is raised and is not DecryptionError."""
     seen: Counter[str] = Counter()
     for one in mutations(count, seed):
         try:
             found = opened(one.data, iv=one.iv, keys=one.keys)
-        except Unopenable as fault:
+        except DecryptionError as fault:
             seen[fault.reason] += 1
         else:
             assert found["watermark"]["appid"] == APPID

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.config.redis_url import Node
-from service.redis.cluster import ClusterPrimaries
-from service.redis.topology import NoPrimary
-from service.stores.outage import OutageLog
+from service.config.redis_url import HostPort
+from service.core.throttled_log import ThrottledLog
+from service.redis.cluster import ClusterTopology
+from service.redis.errors import NoNode
+from service.redis.node import Node
 
-NODES = [Node("10.0.0.1", 7000 + number) for number in range(3)]
+NODES = [HostPort("10.0.0.1", 7000 + number) for number in range(3)]
 
 
 @dataclass
@@ -21,7 +22,7 @@ class FakeNode:
     """What one node says of the cluster; its replies are those of a pipeline."""
 
     epoch: int = 1
-    primary: Node = NODES[0]
+    primary: HostPort = NODES[0]
     answers: bool = True
     closed: list[bool] = field(default_factory=list)
 
@@ -45,76 +46,76 @@ class FakeNode:
 
 @dataclass
 class Cluster:
-    views: dict[Node, FakeNode] = field(default_factory=lambda: {n: FakeNode() for n in NODES})
+    views: dict[HostPort, FakeNode] = field(default_factory=lambda: {n: FakeNode() for n in NODES})
 
-    def primaries(self, *seeds: Node) -> ClusterPrimaries:
-        return ClusterPrimaries(
+    def topology(self, *seeds: HostPort) -> ClusterTopology:
+        return ClusterTopology(
             seeds or NODES[:1],
-            lambda _node: FakeNode(),  # type: ignore[arg-type, return-value] # enough of one
+            lambda _: Node(FakeNode(), timeout=1),  # type: ignore[arg-type] # enough of a driver
             self.views.__getitem__,  # type: ignore[arg-type] # as above
-            patience=0.05,
-            outage=OutageLog("redis"),
+            timeout=0.05,
+            log=ThrottledLog("redis"),
         )
 
 
-async def primary_of(primaries: ClusterPrimaries) -> Node:
-    await primaries._look()
-    found = await primaries.find("key")
-    return next(node for node, one in primaries._primaries.items() if one is found)
+async def primary_of(topology: ClusterTopology) -> HostPort:
+    await topology.refresh()
+    found = await topology.find_node("key")
+    return next(address for address, one in topology.open_nodes.items() if one is found)
 
 
 async def test_the_view_with_the_most_elections_counts() -> None:
     cluster = Cluster()
-    primaries = cluster.primaries()
-    assert await primary_of(primaries) == NODES[0]
+    topology = cluster.topology()
+    assert await primary_of(topology) == NODES[0]
     for node in NODES[1:]:
         cluster.views[node] = FakeNode(epoch=2, primary=NODES[1])
-    primaries._scouts.clear()
-    assert await primary_of(primaries) == NODES[1]
-    await primaries.aclose()
+    topology._probes.clear()
+    assert await primary_of(topology) == NODES[1]
+    await topology.aclose()
 
 
 async def test_a_former_primary_that_is_cut_off_is_not_believed_again() -> None:
     cluster = Cluster({node: FakeNode(epoch=2, primary=NODES[1]) for node in NODES})
-    primaries = cluster.primaries()
-    assert await primary_of(primaries) == NODES[1]
+    topology = cluster.topology()
+    assert await primary_of(topology) == NODES[1]
     cluster.views[NODES[0]].epoch, cluster.views[NODES[0]].primary = 1, NODES[0]
     for node in NODES[1:]:
         cluster.views[node].answers = False
-    assert await primary_of(primaries) == NODES[1]
-    await primaries.aclose()
+    assert await primary_of(topology) == NODES[1]
+    await topology.aclose()
 
 
 async def test_a_cluster_that_was_made_anew_is_believed_when_most_say_so() -> None:
     cluster = Cluster({node: FakeNode(epoch=9, primary=NODES[1]) for node in NODES})
-    primaries = cluster.primaries()
-    assert await primary_of(primaries) == NODES[1]
+    topology = cluster.topology()
+    assert await primary_of(topology) == NODES[1]
     for view in cluster.views.values():
         view.epoch, view.primary = 1, NODES[2]
-    assert await primary_of(primaries) == NODES[2]
-    await primaries.aclose()
+    assert await primary_of(topology) == NODES[2]
+    await topology.aclose()
 
 
 async def test_when_nobody_answers_the_seeds_are_asked_again_and_those_known() -> None:
     cluster = Cluster()
-    primaries = cluster.primaries(NODES[0])
-    await primary_of(primaries)
+    topology = cluster.topology(NODES[0])
+    await primary_of(topology)
     for view in cluster.views.values():
         view.answers = False
-    with pytest.raises(NoPrimary):
-        await primaries._look()
+    with pytest.raises(NoNode):
+        await topology.refresh()
     for node in NODES[1:]:  # the seed is gone for good
         cluster.views[node] = FakeNode(epoch=2, primary=NODES[1])
-    primaries._scouts.clear()
-    assert await primary_of(primaries) == NODES[1]
-    await primaries.aclose()
+    topology._probes.clear()
+    assert await primary_of(topology) == NODES[1]
+    await topology.aclose()
 
 
 async def test_what_was_opened_is_closed() -> None:
     cluster = Cluster()
-    primaries = cluster.primaries(*NODES)
-    await primary_of(primaries)
-    [primary] = primaries.all()
-    await primaries.aclose()
-    assert primary.redis.closed  # type: ignore[attr-defined] # it is a fake
+    topology = cluster.topology(*NODES)
+    await primary_of(topology)
+    [node] = topology.nodes()
+    await topology.aclose()
+    assert node.driver.closed  # type: ignore[attr-defined] # it is a fake
     assert all(view.closed for view in cluster.views.values())

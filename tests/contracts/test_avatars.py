@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service.core.errors import UserStoreUnavailable
+from service.core.throttled_log import ThrottledLog
 from service.stores.avatars import AvatarFiles
-from service.stores.outage import OutageLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def point_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 def open_store(address: str) -> AvatarFiles:
-    return AvatarFiles(address, OutageLog("avatars"))
+    return AvatarFiles(address, ThrottledLog("avatars"))
 
 
 @pytest.fixture(params=["file", "s3", "s3 with a prefix"])

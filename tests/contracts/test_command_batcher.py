@@ -12,9 +12,9 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.redis import pipeline
-from service.redis.command_lane import CommandLane
+from service.redis.batching import CommandBatcher
 from service.redis.connect import connect
-from service.redis.pipeline import RedisWire, packed
+from service.redis.pipeline import Pipeline, encode_command
 from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.settings import make_settings
 
@@ -29,27 +29,29 @@ pytestmark = LINUX_ONLY
 
 
 @pytest.fixture
-async def lane(redis_server: EmbeddedRedis) -> AsyncIterator[CommandLane]:
+async def batcher(redis_server: EmbeddedRedis) -> AsyncIterator[CommandBatcher]:
     client = connect(make_settings(redis_url=redis_server.url))
     await client.flushall()
-    lane = CommandLane(RedisWire(client))
-    yield lane
-    await lane.aclose()
+    batcher = CommandBatcher(Pipeline(client))
+    yield batcher
+    await batcher.aclose()
     await client.aclose()
 
 
-async def test_each_caller_gets_the_reply_to_their_own_command(lane: CommandLane) -> None:
-    await asyncio.gather(*(lane.execute(packed("SET", f"k{n}", n)) for n in range(300)))
-    replies = await asyncio.gather(*(lane.execute(packed("GET", f"k{n}")) for n in range(300)))
+async def test_each_caller_gets_the_reply_to_their_own_command(batcher: CommandBatcher) -> None:
+    await asyncio.gather(*(batcher.execute(encode_command("SET", f"k{n}", n)) for n in range(300)))
+    replies = await asyncio.gather(
+        *(batcher.execute(encode_command("GET", f"k{n}")) for n in range(300))
+    )
     assert replies == [str(n).encode() for n in range(300)]
 
 
-async def test_an_error_is_its_own_callers_only(lane: CommandLane) -> None:
+async def test_an_error_is_its_own_callers_only(batcher: CommandBatcher) -> None:
     found: Any = await asyncio.gather(
-        lane.execute(packed("SET", "text", "x")),
-        lane.execute(packed("INCR", "text")),
-        lane.execute(packed("GET", "text")),
-        lane.execute(packed("NONSENSE")),
+        batcher.execute(encode_command("SET", "text", "x")),
+        batcher.execute(encode_command("INCR", "text")),
+        batcher.execute(encode_command("GET", "text")),
+        batcher.execute(encode_command("NONSENSE")),
         return_exceptions=True,
     )
     assert found[2] == b"x"
@@ -57,41 +59,41 @@ async def test_an_error_is_its_own_callers_only(lane: CommandLane) -> None:
     assert isinstance(found[3], ResponseError)
 
 
-async def test_they_go_together(lane: CommandLane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_they_go_together(batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    ask = lane._wire.ask_those
+    execute = batcher._pipeline.execute_wanted
 
     async def counting(wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         sizes.append(len(wanted()))
-        return await ask(wanted)
+        return await execute(wanted)
 
-    monkeypatch.setattr(lane._wire, "ask_those", counting)
-    await asyncio.gather(*(lane.execute(packed("PING")) for _ in range(100)))
+    monkeypatch.setattr(batcher._pipeline, "execute_wanted", counting)
+    await asyncio.gather(*(batcher.execute(encode_command("PING")) for _ in range(100)))
     assert sizes == [100]
     # While as many batches as allowed are under way, the rest gather for the next one.
     sizes.clear()
     waiting = []
     for _ in range(40):
-        waiting.append(lane.execute(packed("PING")))
+        waiting.append(batcher.execute(encode_command("PING")))
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
     assert sum(sizes) == 40
     assert len(sizes) < 40
 
 
-async def test_who_gives_up_takes_nobody_along_and_is_not_sent(lane: CommandLane) -> None:
+async def test_who_gives_up_takes_nobody_along_and_is_not_sent(batcher: CommandBatcher) -> None:
     kept, dropped = (
-        lane.execute(packed("SET", "kept", 1)),
-        lane.execute(packed("SET", "dropped", 1)),
+        batcher.execute(encode_command("SET", "kept", 1)),
+        batcher.execute(encode_command("SET", "dropped", 1)),
     )
     dropped.cancel()
     await kept
-    assert await lane.execute(packed("GET", "dropped")) is None
-    assert await lane.execute(packed("GET", "kept")) == b"1"
+    assert await batcher.execute(encode_command("GET", "dropped")) is None
+    assert await batcher.execute(encode_command("GET", "kept")) == b"1"
 
 
 async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
-    lane: CommandLane, monkeypatch: pytest.MonkeyPatch
+    batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange, attempts = pipeline.exchange, []
 
@@ -103,17 +105,20 @@ async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
         return await exchange(connection, commands)
 
     monkeypatch.setattr(pipeline, "exchange", failing_once)
-    kept, dropped = lane.execute(packed("INCR", "kept")), lane.execute(packed("INCR", "dropped"))
+    kept, dropped = (
+        batcher.execute(encode_command("INCR", "kept")),
+        batcher.execute(encode_command("INCR", "dropped")),
+    )
     assert await kept == 1
-    assert await lane.execute(packed("GET", "dropped")) is None
+    assert await batcher.execute(encode_command("GET", "dropped")) is None
     assert attempts == [2, 1, 1]
 
 
 async def test_who_gives_up_while_a_connection_is_made_is_not_sent_at_all(
-    lane: CommandLane, monkeypatch: pytest.MonkeyPatch
+    batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when Redis takes so long over AUTH that nobody waits any more."""
-    connect = lane._wire.connection
+    connect = batcher._pipeline.connection
 
     @asynccontextmanager
     async def slow() -> AsyncIterator[AbstractConnection]:
@@ -122,22 +127,22 @@ async def test_who_gives_up_while_a_connection_is_made_is_not_sent_at_all(
             yield connection
 
     with monkeypatch.context() as patch:
-        patch.setattr(lane._wire, "connection", slow)
-        dropped = lane.execute(packed("SET", "dropped", 1))
+        patch.setattr(batcher._pipeline, "connection", slow)
+        dropped = batcher.execute(encode_command("SET", "dropped", 1))
         await asyncio.sleep(0.05)
         dropped.cancel()
-        await lane.aclose()
-    assert await lane.execute(packed("GET", "dropped")) is None
+        await batcher.aclose()
+    assert await batcher.execute(encode_command("GET", "dropped")) is None
 
 
 async def test_a_server_that_is_away_is_told_to_every_caller() -> None:
     async with RedisServer() as server:
         url = server.url
     client = connect(make_settings(redis_url=url, redis_timeout_ms=100))
-    lane = CommandLane(RedisWire(client))
+    batcher = CommandBatcher(Pipeline(client))
     found = await asyncio.gather(
-        *(lane.execute(packed("PING")) for _ in range(5)), return_exceptions=True
+        *(batcher.execute(encode_command("PING")) for _ in range(5)), return_exceptions=True
     )
     assert all(isinstance(one, RedisConnectionError) for one in found)
-    await lane.aclose()
+    await batcher.aclose()
     await client.aclose()
