@@ -33,7 +33,12 @@ class Redact(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, cleaned."""
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 # whatever formatting raises would end the caller's work
+            # Not its arguments: nobody knows how they were to be shown.
+            message, record.args = f"{record.msg} (with arguments that do not fit it)", None
+            record.msg = message
         clean = redact(message)
         if clean != message:
             record.msg, record.args = clean, None

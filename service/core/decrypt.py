@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from service.core.encrypted_data import DecryptionError, open_encrypted, signs
@@ -42,14 +41,12 @@ class Decryptor:
         self._wechat = wechat
         self._max_age = max_age
         self._probe = probe
-        self.failures: Counter[str] = Counter()
-        """How often it failed, by reason, since the worker started."""
 
     async def open(self, session: Session, encrypted: Encrypted) -> dict[str, Any]:
         """The payload, opened with the session's key or the one before it.
 
         Raises DecryptFailed, which tells the client no more than whether to
-        log in again; the reason is in the log and counted.
+        log in again; the reason is in the log.
         """
         keys = self._sessions.keys(session)
         try:
@@ -101,6 +98,5 @@ class Decryptor:
             return False
 
     def _failed(self, fault: DecryptionError, whose: str, *, relogin: bool) -> DecryptFailed:
-        self.failures[fault.reason] += 1
         log.info("decrypt failed: %s handle=%s", fault.reason, whose)
         return DecryptFailed(relogin=relogin)

@@ -7,12 +7,17 @@
     ├── PhoneCodeInvalid 40003        ├── BodyTooLarge 41300
     ├── UnknownAppid 40004            ├── UnsupportedMediaType 41500
     ├── DecryptFailed 40005           ├── WeChatRateLimited 42901
-    ├── SessionError (401)            ├── InternalError 50000
-    │   ├── SessionMissing 40100      ├── WeChatUnavailable 50200
-    │   ├── SessionReplaced 40101     ├── SessionStoreUnavailable 50300
-    │   ├── SessionExpired 40102      ├── UserStoreUnavailable 50301
-    │   ├── SessionKicked 40103       ├── WeChatMisconfigured 50310
-    │   └── SessionMalformed 40104    └── WeChatBusy 50311
+    ├── NicknameError (400)           ├── InternalError 50000
+    │   ├── NicknameEmpty 40006       ├── WeChatUnavailable 50200
+    │   ├── NicknameTooLong 40007     ├── SessionStoreUnavailable 50300
+    │   ├── NicknameInvisible 40008   ├── UserStoreUnavailable 50301
+    │   └── NicknameRejected 40009    ├── ServiceUnavailable 50302
+    ├── SessionError (401)            ├── WeChatMisconfigured 50310
+    │   ├── SessionMissing 40100      └── WeChatBusy 50311
+    │   ├── SessionReplaced 40101
+    │   ├── SessionExpired 40102
+    │   ├── SessionKicked 40103
+    │   └── SessionMalformed 40104
     ├── UserBanned 40300
     ├── WeChatUserBlocked 40301
     └── OperatorTokenRefused 40302
@@ -26,11 +31,15 @@ Nothing of an error but its class, `data` and `retry_after` reaches a client.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
+
+
+LONGEST_NICKNAME: Final = 32
+"""Code points; a family emoji is seven of them."""
 
 
 class ServiceError(Exception):
@@ -128,6 +137,46 @@ class UnknownAppid(ServiceError):
 
     code, error, status = 40004, "unknown_appid", 400
     zh, en = "未知的小程序 appid", "This appid is not configured here"
+
+
+class NicknameError(ServiceError):
+    """The nickname cannot be one; the text says why."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(data={"field": "nickname"})
+
+
+class NicknameEmpty(NicknameError):
+    """Nothing is left of it without white space."""
+
+    code, error = 40006, "nickname_empty"
+    zh, en = "昵称不能为空", "The nickname is empty"
+
+
+class NicknameTooLong(NicknameError):
+    """It has more code points than LONGEST_NICKNAME."""
+
+    code, error = 40007, "nickname_too_long"
+    zh, en = (
+        f"昵称不能超过 {LONGEST_NICKNAME} 个字符",
+        f"The nickname is longer than {LONGEST_NICKNAME} characters",
+    )
+
+
+class NicknameInvisible(NicknameError):
+    """It has characters that cannot be seen, by which one user could pass for another."""
+
+    code, error = 40008, "nickname_invisible"
+    zh, en = "昵称含有不可见的字符", "The nickname has characters that cannot be seen"
+
+
+class NicknameRejected(NicknameError):
+    """WeChat's content check does not let it pass (msg_sec_check)."""
+
+    code, error = 40009, "nickname_rejected"
+    zh, en = "昵称含有违规内容，请修改", "The nickname does not pass WeChat's content check"
 
 
 class SessionError(ServiceError):
@@ -288,6 +337,16 @@ class UserStoreUnavailable(ServiceError):
 
     code, error, status = 50301, "user_store_unavailable", 503
     zh, en = "用户服务暂不可用，请稍后再试", "The user store is not available; try again"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
+class ServiceUnavailable(ServiceError):
+    """The answer would have taken longer than the server lets a request take."""
+
+    code, error, status = 50302, "service_unavailable", 503
+    zh, en = "服务繁忙，请稍后再试", "The service is too busy to answer; try again"
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)

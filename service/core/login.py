@@ -10,16 +10,16 @@ from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
     LoginCodeUsed,
+    NicknameError,
     PhoneCodeInvalid,
     ServiceError,
     UnknownAppid,
     UserBanned,
-    UserStoreUnavailable,
     WeChatBusy,
     WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, BadNickname, clean
+from service.core.nickname import ANONYMOUS, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from service.core.models import (
         CodeClaim,
         Encrypted,
-        Session,
         SessionId,
         User,
         UserMatch,
@@ -89,7 +88,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
-        self._undisturbed = background
+        self._background = background
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
@@ -100,20 +99,13 @@ class Login:
         """
         app, device = self._app(request.appid), self._device(request.device)
         # The code is spent, and a repeat of the request is to find the answer.
-        return await self._undisturbed.run_to_completion(self._log_in(request, app, device))
+        return await self._background.run_to_completion(self._log_in(request, app, device))
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
         ended = await self._sessions.revoke(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
-
-    async def user_of(self, session: Session) -> User | None:
-        """The session's user; None while the user store is away."""
-        try:
-            return await self._users.get(session.user_id)
-        except UserStoreUnavailable:
-            return None
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -139,8 +131,9 @@ class Login:
         try:
             identity = await self._wechat.code2session(app, request.code)
         except ServiceError as error:
+            _add_hint(error, request)
             await self._not_exchanged(claim, error)
-            raise _hinted(error, request) from None
+            raise
         try:
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
@@ -186,7 +179,8 @@ class Login:
         try:
             phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         except PhoneCodeInvalid as error:
-            raise _hinted(error, request) from None
+            _add_hint(error, request)
+            raise
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
     def _profile(
@@ -207,7 +201,7 @@ class Login:
         """The user under the name that WeChat gives, unless it gives everybody's."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
-        except BadNickname:
+        except NicknameError:
             return user
         if nickname in (ANONYMOUS, user.nickname):
             return user
@@ -239,8 +233,8 @@ class Login:
             await self._codes.fail(claim, LoginCodeUsed())
 
 
-def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
-    """The error, saying so when it is a code's and the two of a phone login look swapped.
+def _add_hint(error: ServiceError, request: LoginRequest) -> None:
+    """Have an error of a code say so when the two of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
@@ -250,4 +244,3 @@ def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
     if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}
-    return error

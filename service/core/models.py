@@ -17,6 +17,8 @@ from service.core import base64url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_AVATAR: Final = "default-avatar.png"
+"""What everybody has until they upload a picture."""
 SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 _HANDLE_LENGTH: Final = 22
@@ -183,6 +185,7 @@ class User:
     id: str
     nickname: str
     avatar: str
+    """The picture's name in the avatar store, or DEFAULT_AVATAR."""
     phone: Phone | None
     banned: bool
     created_at: int
@@ -209,7 +212,7 @@ class UserIdentity:
 
 @dataclass(frozen=True, slots=True)
 class NewAvatar:
-    """A user with a new picture, and the address of the one before it."""
+    """A user with a new picture, and the name of the one before it."""
 
     user: User
     former: str
@@ -221,6 +224,15 @@ class DeletedUser:
 
     user: User
     identities: Sequence[UserIdentity]
+
+
+@dataclass(frozen=True, slots=True)
+class UserExport:
+    """All that is kept of a user who asks for it."""
+
+    user: User
+    identities: Sequence[UserIdentity]
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)

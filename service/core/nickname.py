@@ -6,8 +6,12 @@ import re
 import unicodedata
 from typing import Final
 
-LONGEST: Final = 32
-"""Code points; a family emoji is seven of them."""
+from service.core.errors import (
+    LONGEST_NICKNAME,
+    NicknameEmpty,
+    NicknameInvisible,
+    NicknameTooLong,
+)
 
 ANONYMOUS: Final = "微信用户"
 """What WeChat gives instead of a name since November 2022."""
@@ -74,15 +78,12 @@ _IN_PLACE: Final = re.compile(
 """Invisible characters where they belong: inside emoji, and between Indic letters."""
 
 
-class BadNickname(ValueError):
-    """A text that cannot be a nickname; says why."""
-
-
 def clean(text: str) -> str:
     """Bring a nickname into its one form: NFC, single spaces inside, none around.
 
-    Raises BadNickname for an empty or overlong one, and for control, direction
-    and other invisible characters, by which one user could pass for another.
+    Raises NicknameEmpty, NicknameTooLong and, for control, direction and other
+    invisible characters, by which one user could pass for another,
+    NicknameInvisible.
 
     Invisible characters are let through where an emoji is made of them (joiners,
     variation selectors, the tags of England's, Scotland's and Wales' flags), and
@@ -93,11 +94,11 @@ def clean(text: str) -> str:
     """
     name = unicodedata.normalize("NFC", " ".join(text.split()))
     if not name:
-        raise BadNickname("is empty")
+        raise NicknameEmpty
     if _hides_something(name):
-        raise BadNickname("contains characters that cannot be seen")
-    if len(name) > LONGEST:
-        raise BadNickname(f"is longer than {LONGEST} characters")
+        raise NicknameInvisible
+    if len(name) > LONGEST_NICKNAME:
+        raise NicknameTooLong
     return name
 
 

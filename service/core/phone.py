@@ -11,7 +11,6 @@ from service.core.errors import (
     SessionExpired,
 )
 from service.core.models import CodeClaim, Phone
-from service.wechat.client import phone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +42,7 @@ class PhoneNumbers:
         self._users = users
         self._decryptor = decryptor
         self._send_openid = send_openid
-        self._undisturbed = background
+        self._background = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
@@ -53,7 +52,7 @@ class PhoneNumbers:
         and what WeChat.phone_number raises.
         """
         # Paid for once WeChat answers, so the answer is waited for and kept.
-        return await self._undisturbed.run_to_completion(self._redeem(app, code, openid))
+        return await self._background.run_to_completion(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
         """Give the session's user the number behind a code; raises PhoneTaken."""
@@ -64,10 +63,11 @@ class PhoneNumbers:
         """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken."""
         payload = await self._decryptor.open(session, encrypted)
         try:
-            phone = phone_of(payload, session.appid)
-        except ServiceError:
-            # It opened, but is no phone number: a new login would not change that.
-            raise DecryptFailed(relogin=False) from None
+            phone = read_phone(payload, session.appid)
+        except PhoneCodeInvalid:
+            phone = None
+        if phone is None:  # it opened, but is no phone number: a new login would not change that
+            raise DecryptFailed(relogin=False)
         return await self._bind(session, phone)
 
     async def _bind(self, session: Session, phone: Phone) -> User:
@@ -97,3 +97,20 @@ class PhoneNumbers:
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+
+def read_phone(info: object, appid: str) -> Phone | None:
+    """The number in WeChat's phone object (getPhoneNumber); None if there is none.
+
+    Raises PhoneCodeInvalid for a number that was given to another app.
+    """
+    if not isinstance(info, dict):
+        return None
+    # The documentation has countryCode as text here and as a number there.
+    country, number = info.get("countryCode"), info.get("purePhoneNumber")
+    if not isinstance(country, int | str) or not isinstance(number, str) or not number:
+        return None
+    watermark = info.get("watermark")
+    if not isinstance(watermark, dict) or watermark.get("appid") != appid:
+        raise PhoneCodeInvalid
+    return Phone.of(str(country), number)

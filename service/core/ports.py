@@ -117,7 +117,7 @@ class UserStore(Protocol):
         ...
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
-        """Change the picture's address; None when there is no such user."""
+        """Change the picture's name; None when there is no such user."""
         ...
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:

@@ -13,6 +13,7 @@ from service.core.errors import (
     MethodNotAllowed,
     NotFound,
     ServiceError,
+    ServiceUnavailable,
 )
 from service.http.responses import failure, request_id
 from service.http.session_id import session_id_of
@@ -32,7 +33,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     413: BodyTooLarge,
     414: BodyTooLarge,
     500: InternalError,
-    503: InternalError,
+    503: ServiceUnavailable,  # Sanic's RESPONSE_TIMEOUT
 }
 _FIRST_SERVER_ERROR = 500
 

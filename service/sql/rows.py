@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 
 from service.core.errors import PhoneTaken
-from service.core.models import UserIdentity
+from service.core.models import DEFAULT_AVATAR, UserIdentity
 from service.sql.schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from service.core.models import Phone, WeChatIdentity
     from service.stores.keyring import Keyring
 
-DEFAULT_AVATAR: Final = "/uploads/default-avatar.png"
 _NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 # Made once: SQLAlchemy recognises a statement it has compiled by its object, and

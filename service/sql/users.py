@@ -53,7 +53,7 @@ class SqlUsers:
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known and identity.unionid in (None, known.unionid):
             return UserMatch(self._user(known), is_new=False)
-        return await self._write(partial(self._find_or_create, appid, identity))
+        return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
 
     async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
@@ -64,7 +64,9 @@ class SqlUsers:
         number, unless that owner has another identity of this mini-program.
         Raises PhoneTaken rather than ever merging or moving anything.
         """
-        return await self._write(partial(self._find_or_create_with_phone, appid, identity, phone))
+        return await self._write(
+            partial(self._find_or_create_with_phone, appid, identity, phone, _new_id())
+        )
 
     async def get(self, user_id: str) -> User | None:
         """The user, or None."""
@@ -84,7 +86,7 @@ class SqlUsers:
             if former is None:
                 return None
             user = self._user(update_user(db, user_id, avatar=avatar))
-            return NewAvatar(user, former.avatar)
+            return NewAvatar(user, self._user(former).avatar)
 
         return await self._write(change)
 
@@ -108,14 +110,15 @@ class SqlUsers:
 
     async def delete(self, user_id: str) -> DeletedUser | None:
         """Remove the user and all that belongs to them; None when there was none."""
+        deleted: DeletedUser | None = None
 
         def remove(db: Connection) -> DeletedUser | None:
+            nonlocal deleted
             lock_names(db, user_id)
             row = lock_user(db, user_id)  # from here on nobody commits a name more
-            if row is None:
-                return None
-            deleted = DeletedUser(self._user(row), identities_of(db, user_id))
-            db.execute(delete(users).where(users.c.id == user_id))
+            if row is not None:  # else maybe gone by a first attempt, whose answer was lost
+                deleted = DeletedUser(self._user(row), identities_of(db, user_id))
+                db.execute(delete(users).where(users.c.id == user_id))
             return deleted
 
         return await self._write(remove)
@@ -132,25 +135,25 @@ class SqlUsers:
         """Return when the database answers; raises UserStoreUnavailable."""
         await self._read(lambda db: db.execute(select(1)).first())
 
-    def _find_or_create(self, appid: str, identity: WeChatIdentity, db: Connection) -> UserMatch:
+    def _find_or_create(
+        self, appid: str, identity: WeChatIdentity, candidate: str, db: Connection
+    ) -> UserMatch:
         rows = self._rows(db)
-        candidate = _new_id()
         owner = rows.claim_union(identity.unionid, candidate)
         owner = rows.claim_identity(appid, identity, owner)
         return self._match(db, owner, candidate)
 
     def _find_or_create_with_phone(
-        self, appid: str, identity: WeChatIdentity, phone: Phone, db: Connection
+        self, appid: str, identity: WeChatIdentity, phone: Phone, candidate: str, db: Connection
     ) -> UserMatch:
         # Nothing is read before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
         rows = self._rows(db)
-        candidate = _new_id()
         owner = rows.claim_phone_or_join(candidate, appid, phone)
         owner = rows.claim_union(identity.unionid, owner)
         owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
-            rows.insert_user(candidate)
+            self._row_of(db, candidate)
         else:
             rows.pass_phone_claims(candidate, owner)
         rows.claim_phone(owner, phone)  # raises where the number is somebody else's
@@ -158,12 +161,17 @@ class SqlUsers:
         return self._match(db, owner, candidate)
 
     def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
-        """Make the user if the claims fell to the candidate, and read the row that stands."""
-        row = by_id(db, owner)
+        """The owner's user; made if the claims fell to the candidate."""
+        return UserMatch(self._user(self._row_of(db, owner)), is_new=owner == candidate)
+
+    def _row_of(self, db: Connection, user_id: str) -> Row[Any]:
+        """The user's row, made if it is not there."""
+        row = by_id(db, user_id)
         if row is None:
-            self._rows(db).insert_user(owner)
-            row = by_id(db, owner)
-        return UserMatch(self._user(row), is_new=owner == candidate)
+            self._rows(db).insert_user(user_id)
+            row = by_id(db, user_id)
+        assert row is not None  # noqa: S101 # it was inserted in this transaction
+        return row
 
     def _reseal(self, db: Connection) -> tuple[int, int]:
         rows = self._rows(db)
@@ -188,7 +196,8 @@ class SqlUsers:
         return User(
             id=row.id,
             nickname=row.nickname,
-            avatar=row.avatar,
+            # An address, where a version from before migration 0002 went on while it ran.
+            avatar=row.avatar.rpartition("/")[2],
             phone=self._open(row.phone, row.id) if row.phone else None,
             banned=row.banned_at is not None,
             created_at=row.created_at,

@@ -8,8 +8,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.encrypted_data import login_state_signature
-from service.core.errors import PhoneCodeInvalid, WeChatUnavailable
-from service.core.models import SESSION_KEY_BYTES, Phone, WeChatIdentity
+from service.core.errors import WeChatUnavailable
+from service.core.models import SESSION_KEY_BYTES, WeChatIdentity
+from service.core.phone import read_phone
 from service.wechat import errcodes
 from service.wechat.http import ErrcodeReturned
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from service.core.errors import ServiceError
-    from service.core.models import WeChatApp
+    from service.core.models import Phone, WeChatApp
     from service.wechat.access_token import AccessTokens
     from service.wechat.http import WeChatHttp
 
@@ -53,7 +54,11 @@ class WeChatClient:
         answer = await self._ask_with_token(
             app, "/wxa/business/getuserphonenumber", body=body, error_map=errcodes.PHONE_NUMBER
         )
-        return phone_of(answer.get("phone_info"), app.appid)
+        phone = read_phone(answer.get("phone_info"), app.appid)
+        if phone is None:
+            log.error("wechat: no usable phone number in the answer")
+            raise WeChatUnavailable
+        return phone
 
     async def session_key_lives(self, app: WeChatApp, openid: str, session_key: bytes) -> bool:
         """Whether WeChat still honours this session_key: GET /wxa/checksession."""
@@ -135,20 +140,6 @@ class WeChatClient:
             error_map=error_map,
             expected=expected,
         )
-
-
-def phone_of(info: object, appid: str) -> Phone:
-    """Read WeChat's phone object; raises PhoneCodeInvalid for another app's."""
-    if isinstance(info, dict):
-        # The documentation has countryCode as text here and as a number there.
-        country, number = info.get("countryCode"), info.get("purePhoneNumber")
-        watermark = info.get("watermark")
-        if isinstance(country, int | str) and isinstance(number, str) and number:
-            if isinstance(watermark, dict) and watermark.get("appid") == appid:
-                return Phone.of(str(country), number)
-            raise PhoneCodeInvalid
-    log.error("wechat: no usable phone number in the answer")
-    raise WeChatUnavailable
 
 
 def _identity(answer: dict[str, Any]) -> WeChatIdentity:

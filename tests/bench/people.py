@@ -118,7 +118,7 @@ def register(database: Path, crowd: Sequence[Person]) -> None:
         {
             "id": person.user_id,
             "nickname": "用户ABCDEF",
-            "avatar": "/uploads/default-avatar.png",
+            "avatar": "default-avatar.png",
             "created_at": now,
             "updated_at": now,
         }

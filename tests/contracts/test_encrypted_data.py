@@ -473,7 +473,6 @@ async def test_of_50000_mutations_a_client_sees_one_and_the_same_error() -> None
     assert len(seen) == 1
     assert causes == {None}
     assert min(hints.values()) > 500
-    assert decryptor.failures.total() == hints.total()
 
 
 @pytest.mark.usefixtures("frozen")
@@ -495,7 +494,10 @@ async def test_wrong_padding_and_wrong_json_are_told_the_same() -> None:
 
 
 @pytest.mark.usefixtures("frozen")
-async def test_another_apps_payload_is_refused_in_a_session_and_at_login() -> None:
+async def test_another_apps_payload_is_refused_in_a_session_and_at_login(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="service.core.decrypt")
     decryptor = make_decryptor(OneSession())
     foreign = payload(watermark={"timestamp": NOW, "appid": "wxother"}, openId="oAlice")
     encrypted = Encrypted(seal(foreign), text(IV))
@@ -507,7 +509,8 @@ async def test_another_apps_payload_is_refused_in_a_session_and_at_login() -> No
     somebody = Encrypted(seal(payload(openId="oBob")), text(IV))
     with pytest.raises(DecryptFailed):
         decryptor.open_at_login(WeChatIdentity("oAlice", KEY), APPID, somebody)
-    assert decryptor.failures == {"appid_mismatch": 2, "openid_mismatch": 1}
+    reasons = [line.split()[2] for line in caplog.messages]
+    assert reasons == ["appid_mismatch", "appid_mismatch", "openid_mismatch"]
 
 
 def bad_padding() -> str:

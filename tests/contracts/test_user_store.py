@@ -12,11 +12,10 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 
 from service.core.errors import PhoneTaken, UserStoreUnavailable
-from service.core.models import DeletedUser, Phone, UserIdentity, WeChatIdentity
+from service.core.models import DEFAULT_AVATAR, DeletedUser, Phone, UserIdentity, WeChatIdentity
 from service.core.throttled_log import ThrottledLog
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
-from service.sql.rows import DEFAULT_AVATAR
 from service.sql.schema import identities, metadata, phones, unions, users
 from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
@@ -194,18 +193,18 @@ async def test_profiles_change_what_is_given(store: SqlUsers) -> None:
     renamed = await store.set_nickname(user.id, "小明👨‍👩‍👧")
     assert renamed is not None
     assert (renamed.nickname, renamed.avatar) == ("小明👨‍👩‍👧", DEFAULT_AVATAR)
-    moved = await store.set_avatar(user.id, "/uploads/x.webp")
+    moved = await store.set_avatar(user.id, "x.webp")
     assert moved is not None
-    assert (moved.user.nickname, moved.user.avatar) == ("小明👨‍👩‍👧", "/uploads/x.webp")
+    assert (moved.user.nickname, moved.user.avatar) == ("小明👨‍👩‍👧", "x.webp")
     assert moved.former == DEFAULT_AVATAR
     assert await store.get(user.id) == moved.user
     assert await store.set_nickname("nobody", "x") is None
-    assert await store.set_avatar("nobody", "/uploads/x.webp") is None
+    assert await store.set_avatar("nobody", "x.webp") is None
 
 
 async def test_of_many_pictures_at_once_each_is_the_former_of_one_other(store: SqlUsers) -> None:
     user = (await store.find_or_create(APPID, identity())).user
-    names = [f"/uploads/{number}.jpg" for number in range(20)]
+    names = [f"{number}.jpg" for number in range(20)]
     changes = await asyncio.gather(*(store.set_avatar(user.id, name) for name in names))
     stands = await store.get(user.id)
     assert stands is not None

@@ -24,10 +24,10 @@ from sqlalchemy import select
 
 from service import watchdog, wiring
 from service.app import create_app
-from service.core.models import User, UserMatch
+from service.core.models import DEFAULT_AVATAR, User, UserMatch
 from service.simulator.state.identities import openid_of
 from service.sql.connect import connect_sql
-from service.sql.rows import DEFAULT_AVATAR, by_openid
+from service.sql.rows import by_openid
 from service.sql.schema import identities, users
 from service.sql.users import SqlUsers, _new_id
 from service.stores.access_tokens import LOCK_PREFIX
