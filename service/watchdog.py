@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
 from sanic.worker.manager import WorkerManager
+
+from service.die_with_parent import die_with_parent
 
 if TYPE_CHECKING:
     from sanic import Sanic
@@ -25,7 +25,6 @@ RAPID: Final = 1.0
 """Seconds: a worker that dies younger than this is in a crash loop."""
 LONGEST_DELAY: Final = 10.0
 RAPID_DEATHS_ALLOWED: Final = 8
-_PR_SET_PDEATHSIG: Final = 1
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -145,10 +144,8 @@ def attach_to_parent() -> None:
     process that is killed would leave workers that hold the port.
     """
     parent = multiprocessing.parent_process()
-    if parent is None:
+    if parent is None or parent.pid is None:
         return
     os.setpgrp()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before the kernel knew that we care
-            os.kill(os.getpid(), signal.SIGKILL)
+    if not die_with_parent(parent.pid):
+        os.kill(os.getpid(), signal.SIGKILL)
