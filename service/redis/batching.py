@@ -38,7 +38,8 @@ class _Batcher(ABC, Generic[B]):
     own, so that who gives up takes nobody along.
     """
 
-    def __init__(self, *, concurrency: int) -> None:
+    def __init__(self, nothing: B, *, concurrency: int) -> None:
+        self._waiting = nothing
         # Asked for once: it takes a system call, and 2 of a check's 60 microseconds.
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
@@ -58,21 +59,20 @@ class _Batcher(ABC, Generic[B]):
 
     def _start(self) -> None:
         self._scheduled = False
-        batch = self._next_batch()
-        if batch:
+        if self._waiting:  # it may have failed since, together with a batch
             # A task of its own: no request that goes away can cancel the others'.
-            task = self._loop.create_task(self._send(batch))
+            task = self._loop.create_task(self._send(self._next_batch()))
             self._tasks.add(task)
             task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not self._scheduled:
+        if self._waiting and not self._scheduled:
             self._start()
 
     @abstractmethod
     def _next_batch(self) -> B:
-        """Take from what waits; something false when nothing does."""
+        """Take as much as may go together from what waits."""
 
     @abstractmethod
     async def _send(self, batch: B) -> None:
@@ -83,9 +83,8 @@ class CommandBatcher(_Batcher["Commands"]):
     """Any commands. Redis answers a batch when all of it is done, so none should take long."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(concurrency=_COMMAND_BATCHES)
+        super().__init__([], concurrency=_COMMAND_BATCHES)
         self._pipeline = pipeline
-        self._waiting: Commands = []
 
     def execute(self, command: bytes) -> asyncio.Future[Any]:
         """The reply; its exception is one of FAULTS. Sent again if unanswered."""
@@ -95,14 +94,14 @@ class CommandBatcher(_Batcher["Commands"]):
         return future
 
     def _next_batch(self) -> Commands:
-        waiting = _wanted(self._waiting)
-        batch, self._waiting = waiting[:_MOST_COMMANDS], waiting[_MOST_COMMANDS:]
+        batch, self._waiting = self._waiting[:_MOST_COMMANDS], self._waiting[_MOST_COMMANDS:]
         return batch
 
     async def _send(self, batch: Commands) -> None:
         def commands() -> list[bytes]:
+            # Without those who have given up: what they take for failed must not happen after all.
             nonlocal batch
-            batch = _wanted(batch)
+            batch = [one for one in batch if not one[1].done()]
             return [command for command, _ in batch]
 
         try:
@@ -135,12 +134,11 @@ class ReadBatcher(_Batcher["Reads"]):
 
         `timeout`: seconds for a batch, with every attempt.
         """
-        super().__init__(concurrency=_READ_BATCHES)
+        super().__init__({}, concurrency=_READ_BATCHES)
         self._fetch = fetch
         self._with_ttl = with_ttl
         self._width = 2 if with_ttl else 1
         self._timeout = timeout
-        self._waiting: Reads = {}
 
     def read(self, key: str) -> asyncio.Future[Reading]:
         """Its exception is one of FAULTS."""
@@ -178,11 +176,6 @@ class ReadBatcher(_Batcher["Reads"]):
             for future in futures:
                 if not future.done():
                     future.set_result(reading)
-
-
-def _wanted(batch: Commands) -> Commands:
-    """Without those who have given up: what they take for failed is not to happen after all."""
-    return [one for one in batch if not one[1].done()]
 
 
 def _fail(futures: list[asyncio.Future[Reading]], fault: Exception) -> None:

@@ -101,14 +101,15 @@ class Node:
         nothing left to do, because an unconfirmed one had done it, is followed
         by a write all the same. Raises NotConfirmed at `deadline` (monotonic).
         """
-        async with self._pipeline.connection() as connection:
-            prefix = [_ASKING] if asking else []
-            reply = (await exchange(connection, [*prefix, encode_command(*command)]))[-1]
-            raise_if_error(reply)
-            mark = encode_command("SET", f"{{{key}}}:confirm", "", "PX", _MARK_MS)
-            raise_if_error((await exchange(connection, [*prefix, mark]))[-1])
-            await self._wait(connection, replicas, deadline)
-            return reply
+        with driver_calls:
+            async with self._pipeline.connection() as connection:
+                prefix = [_ASKING] if asking else []
+                reply = (await exchange(connection, [*prefix, encode_command(*command)]))[-1]
+                raise_if_error(reply)
+                mark = encode_command("SET", f"{{{key}}}:confirm", "", "PX", _MARK_MS)
+                raise_if_error((await exchange(connection, [*prefix, mark]))[-1])
+                await self._wait(connection, replicas, deadline)
+                return reply
 
     async def fetch(self, keys: Sequence[str], *, with_ttl: bool) -> Any:
         """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """The connections of one client's pool. Every method raises one of FAULTS."""
+    """Commands over one connection of a client's pool. `execute` raises one of FAULTS."""
 
     def __init__(self, driver: Redis) -> None:
         self._driver = driver
@@ -46,32 +46,30 @@ class Pipeline:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
-        """One to hold for a while; closed if anything goes wrong meanwhile."""
+        """One to hold for a while, closed if anything goes wrong. Lets the driver's errors out."""
         pool = self._driver.connection_pool
-        with driver_calls:
-            connection = await pool.get_connection()  # type: ignore[no-untyped-call] # the driver's
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call] # the driver's
         try:
             yield connection
         except BaseException:
             # Replies may be under way that are nobody's by now.
-            with driver_calls:
-                await connection.disconnect(nowait=True)
+            await connection.disconnect(nowait=True)
             raise
         finally:
             await pool.release(connection)
 
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        async with self.connection() as connection:
-            # Only now: to get a connection may take as long as a caller waits.
-            commands = wanted()
-            return await exchange(connection, commands) if commands else []
+        with driver_calls:
+            async with self.connection() as connection:
+                # Only now: to get a connection may take as long as a caller waits.
+                commands = wanted()
+                return await exchange(connection, commands) if commands else []
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
     """Send all, then read as many replies; an error that Redis answers is one of them."""
-    with driver_calls:
-        await connection.send_packed_command([b"".join(commands)], check_health=False)
-        return [await _reply(connection) for _ in commands]
+    await connection.send_packed_command([b"".join(commands)], check_health=False)
+    return [await _reply(connection) for _ in commands]
 
 
 def encode_command(*words: str | bytes | int) -> bytes:

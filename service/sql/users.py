@@ -49,7 +49,6 @@ class SqlUsers:
         self._log = log
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
-        """The user of this identity, made if new. A known one costs one read."""
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known and identity.unionid in (None, known.unionid):
             return UserMatch(self._user(known), is_new=False)
@@ -58,29 +57,19 @@ class SqlUsers:
     async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
     ) -> UserMatch:
-        """The user of this identity, with this phone number.
-
-        A known identity gets the number. An unknown one joins the owner of the
-        number, unless that owner has another identity of this mini-program.
-        Raises PhoneTaken rather than ever merging or moving anything.
-        """
         return await self._write(
             partial(self._find_or_create_with_phone, appid, identity, phone, _new_id())
         )
 
     async def get(self, user_id: str) -> User | None:
-        """The user, or None."""
         row = await self._read(lambda db: by_id(db, user_id))
         return self._user(row) if row else None
 
     async def set_nickname(self, user_id: str, nickname: str) -> User | None:
-        """Change the name; None when there is no such user."""
         row = await self._write(lambda db: update_user(db, user_id, nickname=nickname))
         return self._user(row) if row else None
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
-        """Change the picture's address; None when there is no such user."""
-
         def change(db: Connection) -> NewAvatar | None:
             former = lock_user(db, user_id)
             if former is None:
@@ -91,8 +80,6 @@ class SqlUsers:
         return await self._write(change)
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
-        """Give the user this number instead of any other; raises PhoneTaken."""
-
         def bind(db: Connection) -> Row[Any] | None:
             if by_id(db, user_id) is None:
                 return None
@@ -105,11 +92,9 @@ class SqlUsers:
         return self._user(row) if row else None
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
-        """All that WeChat calls this user."""
         return await self._read(lambda db: identities_of(db, user_id))
 
     async def delete(self, user_id: str) -> DeletedUser | None:
-        """Remove the user and all that belongs to them; None when there was none."""
         deleted: DeletedUser | None = None
 
         def remove(db: Connection) -> DeletedUser | None:
@@ -130,10 +115,6 @@ class SqlUsers:
         none is left of the latter, the ring's other keys are needed no more.
         """
         return await self._write(self._reseal, timeout=_RESEAL_TIMEOUT_SECONDS)
-
-    async def ping(self) -> None:
-        """Return when the database answers; raises UserStoreUnavailable."""
-        await self._read(lambda db: db.execute(select(1)).first())
 
     def _find_or_create(
         self, appid: str, identity: WeChatIdentity, candidate: str, db: Connection

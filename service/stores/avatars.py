@@ -43,15 +43,12 @@ class AvatarFiles:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     async def put(self, name: str, picture: bytes) -> None:
-        """Keep a picture; raises UserStoreUnavailable."""
         await self._in_time("put", self._write(name, picture))
 
     async def get(self, name: str) -> bytes | None:
-        """The picture, None if there is none; raises UserStoreUnavailable."""
         return await self._in_time("get", self._read(name))
 
     async def delete(self, name: str) -> None:
-        """Remove a picture, if it is there; raises UserStoreUnavailable."""
         await self._in_time("delete", self._remove(name))
 
     @cached_property

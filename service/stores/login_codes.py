@@ -23,11 +23,6 @@ class RedisLoginCodes:
     async def claim(
         self, appid: str, code: str, *, idempotency_key: str | None
     ) -> CodeClaim | PastLogin:
-        """Win the code, or learn what the same client was answered before.
-
-        Raises LoginCodeUsed when the code is another request's, the error that
-        the same client was answered, or SessionStoreUnavailable.
-        """
         claim = await self._markers.claim("login", appid, code, client=idempotency_key)
         if isinstance(claim, CodeClaim):
             return claim
@@ -40,7 +35,6 @@ class RedisLoginCodes:
         return PastLogin(claim["h"], claim["d"], claim["x"], claim["u"], claim["new"])
 
     async def succeed(self, claim: CodeClaim, answer: LoggedIn) -> None:
-        """Keep the answer for a repeat of the request."""
         session_id = answer.session_id
         await self._markers.note(
             claim,
@@ -54,10 +48,8 @@ class RedisLoginCodes:
         )
 
     async def fail(self, claim: CodeClaim, error: ServiceError) -> None:
-        """Keep the refusal for a repeat of the request."""
         answer = {"e": error.code, "data": error.data, "wait": error.retry_after}
         await self._markers.note(claim, answer)
 
     async def release(self, claim: CodeClaim) -> None:
-        """Give the code back."""
         await self._markers.release(claim)

@@ -31,11 +31,6 @@ class RedisPhoneCodes:
         self._keyring = keyring
 
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
-        """Win the code, or the number that it stood for when the same user sent it before.
-
-        Raises PhoneCodeInvalid when it is another user's or was refused, and
-        SessionStoreUnavailable.
-        """
         claim = await self._markers.claim("phone", appid, code, client=f"{appid}\0{openid}")
         if isinstance(claim, CodeClaim):
             return claim
@@ -45,7 +40,6 @@ class RedisPhoneCodes:
         return Phone(number)
 
     async def succeed(self, claim: CodeClaim, phone: Phone) -> None:
-        """Keep the number for a repeat of the request."""
         code = claim.key.removeprefix(KEY_PREFIX)
         sealed = self._keyring.seal(phone.number.encode(), owner=code)
         with suppress(SessionStoreUnavailable):
@@ -55,15 +49,12 @@ class RedisPhoneCodes:
         await self._markers.note(claim, {})
 
     async def fail(self, claim: CodeClaim) -> None:
-        """Keep that WeChat refused the code."""
         await self._markers.note(claim, {})
 
     async def release(self, claim: CodeClaim) -> None:
-        """Give the code back."""
         await self._markers.release(claim)
 
     async def forget(self, appid: str, openid: str) -> None:
-        """Forget the number that a user's code brought; raises SessionStoreUnavailable."""
         await self._redis.delete(NUMBER_PREFIX + digest(appid, openid))
 
     async def _number(self, code: str, client: str) -> str | None:

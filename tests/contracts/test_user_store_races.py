@@ -97,7 +97,7 @@ async def meeting(postgres: Postgres) -> AsyncIterator[Meeting]:
     async with opened(address) as one, opened(address) as other, opened(address) as watcher:
         await upgrade(watcher)
         for database in (one, other):
-            await make_store(database).ping()  # a first connection has statements of its own
+            await make_store(database).get("nobody")  # a first connection has statements of its own
         yield Meeting(one, other, watcher)
 
 
