@@ -69,6 +69,7 @@ SRI = "ශ්\u200dරී"
         f"小明{FAMILY}阿丽❤\ufe0f",
         SRI,
         "क्\u200dष",
+        "ᬓ᭄\u200dᬓ",
         "ไทย",
         "한국",
         "⠓⠊",
@@ -76,6 +77,11 @@ SRI = "ශ්\u200dරී"
 )
 def test_emoji_and_letters_that_need_an_invisible_character_keep_it(name: str) -> None:
     assert clean(name) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize("name", ["🫨", "🩷\ufe0f", "👩\u200d🫯"])
+def test_an_emoji_is_no_unknown_character_because_python_is_older(name: str) -> None:
+    assert clean(name) == name
 
 
 @pytest.mark.parametrize("unseen", ["\u200d", "\ufe0f", "\u034f", "\u3164", "\u115f", "\u2800"])
@@ -122,6 +128,7 @@ def test_every_character_that_is_not_seen_is_known() -> None:
         "क्\u200d",
         "क\u200dष",
         "क्\u200d\u094d",
+        "क्\u200d²",
         "می\u200cخواهم",
         "葛\U000e0100",
         "ᠠ\u180b",
