@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sanic.response import json
 
 from service.simulator.control.bodies import BadBodyError, json_object
-from service.simulator.encryption import BLOCK, encrypt
-from service.simulator.signatures import raw_data_signature
+from service.simulator.crypto import BLOCK, encrypt, raw_data_signature
 from service.simulator.state.identities import openid_of
 from service.simulator.state.phones import read_phone
 from service.simulator.state.profiles import Profile

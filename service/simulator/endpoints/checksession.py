@@ -10,9 +10,9 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+from service.simulator.crypto import login_state_signature
 from service.simulator.endpoints.credentials import check_token
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.signatures import login_state_signature
 from service.simulator.state.visits import Visit, is_openid
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.simulator.signatures import login_state_signature
+from service.simulator.crypto import login_state_signature
 from tests.unit.simulator.harness import (
     APPID,
     CHECK_SESSION,
