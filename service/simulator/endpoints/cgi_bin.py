@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.simulator.context import SimulatorRequest
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.access_tokens import AccessToken
 
 
@@ -29,24 +29,24 @@ async def stable_token(request: SimulatorRequest) -> HTTPResponse | None:
     return await respond(request, stable.PATH, _fetch_stable, family=API)
 
 
-def _fetch(request: SimulatorRequest, conditions: Conditions) -> dict[str, Any] | Refusal:
+def _fetch(request: SimulatorRequest, faults: CallFaults) -> dict[str, Any] | Refusal:
     outcome = plain_token.fetch(
         request.app.ctx.world,
         method=request.method,
         query=dict(parse_qsl(request.query_string)),
         ip=request.ip,
-        conditions=conditions,
+        faults=faults,
     )
     return _fields(request, outcome)
 
 
-def _fetch_stable(request: SimulatorRequest, conditions: Conditions) -> dict[str, Any] | Refusal:
+def _fetch_stable(request: SimulatorRequest, faults: CallFaults) -> dict[str, Any] | Refusal:
     outcome = stable.fetch_stable(
         request.app.ctx.world,
         method=request.method,
         raw=request.body,
         ip=request.ip,
-        conditions=conditions,
+        faults=faults,
     )
     return _fields(request, outcome)
 

@@ -18,7 +18,7 @@ from service.simulator.state.visits import Visit, is_openid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.world import World
 
 PATH = "/wxa/checksession"
@@ -26,36 +26,36 @@ RESET_PATH = "/wxa/resetusersessionkey"
 
 
 def check_session(
-    world: World, *, method: str, query: Mapping[str, str], conditions: Conditions
+    world: World, *, method: str, query: Mapping[str, str], faults: CallFaults
 ) -> Refusal | None:
     """Return why the signature does not do, or None if it was made with the current key."""
-    visit = _check_signature(world, method=method, query=query, conditions=conditions)
+    visit = _check_signature(world, method=method, query=query, faults=faults)
     if isinstance(visit, Refusal):
         return visit
-    injection = conditions.injection()
-    return None if injection is None else injection.refusal
+    forced = faults.errcode()
+    return None if forced is None else forced.refusal
 
 
 def reset_session_key(
-    world: World, *, method: str, query: Mapping[str, str], conditions: Conditions
+    world: World, *, method: str, query: Mapping[str, str], faults: CallFaults
 ) -> str | Refusal:
     """Return a new key, which voids the one the signature was made with."""
-    visit = _check_signature(world, method=method, query=query, conditions=conditions)
+    visit = _check_signature(world, method=method, query=query, faults=faults)
     if isinstance(visit, Refusal):
         return visit
     if not world.take_reset_quota(appid=visit.appid, openid=query["openid"]):
         return refusal(45011)
-    if (injection := conditions.injection()) is not None:
-        return injection.refusal
+    if (forced := faults.errcode()) is not None:
+        return forced.refusal
     return world.session_keys.reset(appid=visit.appid, user=visit.user)
 
 
 def _check_signature(
-    world: World, *, method: str, query: Mapping[str, str], conditions: Conditions
+    world: World, *, method: str, query: Mapping[str, str], faults: CallFaults
 ) -> Visit | Refusal:
     if method != "GET":
         return refusal(43001)
-    app = check_token(world, query, conditions=conditions)
+    app = check_token(world, query, faults=faults)
     if isinstance(app, Refusal):
         return app
     openid = query.get("openid", "")

@@ -9,12 +9,12 @@ from service.simulator.errcodes import Refusal, foreign_ip, refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.world import App, World
 
 
 def check_secret(
-    world: World, params: Mapping[str, Any], *, ip: str, conditions: Conditions
+    world: World, params: Mapping[str, Any], *, ip: str, faults: CallFaults
 ) -> App | Refusal:
     """Check what both token endpoints are sent: the appid first, the grant_type before secrets."""
     appid, secret = params.get("appid"), params.get("secret")
@@ -29,15 +29,15 @@ def check_secret(
     elif not secret:
         found = refusal(41004)
     elif secret != app.secret:
-        found = _wrong_secret(conditions.wrong_secret())
-    elif not conditions.admits(ip):
+        found = _wrong_secret(faults.wrong_secret())
+    elif not faults.admits(ip):
         found = foreign_ip(ip)
     else:
         found = app
     return found
 
 
-def check_token(world: World, query: Mapping[str, str], *, conditions: Conditions) -> App | Refusal:
+def check_token(world: World, query: Mapping[str, str], *, faults: CallFaults) -> App | Refusal:
     """Check the access_token of a call before anything else of it is looked at."""
     text = query.get("access_token")
     if not text:
@@ -46,10 +46,10 @@ def check_token(world: World, query: Mapping[str, str], *, conditions: Condition
     token = world.tokens.find(text, now=now)
     if isinstance(token, int):
         return refusal(token)
-    if conditions.supersedes(token.appid):
+    if faults.supersedes(token.appid):
         world.tokens.take_over(token, now=now)
         return refusal(token.ending)
-    if not conditions.entitles(token.appid):
+    if not faults.entitles(token.appid):
         return refusal(48001)
     return world.apps[token.appid]
 

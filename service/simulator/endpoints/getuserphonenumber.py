@@ -16,7 +16,7 @@ from service.simulator.state.identities import openid_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.codes import PhoneCode
     from service.simulator.state.world import App, World
 
@@ -32,12 +32,12 @@ def tell_phone(
     method: str,
     query: Mapping[str, str],
     body: dict[str, Any] | Refusal,
-    conditions: Conditions,
+    faults: CallFaults,
 ) -> PhoneCode | Refusal:
     """Exchange a phone code; ``body`` is what was posted, or why it cannot be read."""
     if method != "POST":
         return refusal(43002)
-    app = check_token(world, query, conditions=conditions)
+    app = check_token(world, query, faults=faults)
     if isinstance(app, Refusal):
         return app
     if isinstance(body, Refusal):
@@ -45,9 +45,9 @@ def tell_phone(
     code = _find(world, app, body)
     if isinstance(code, Refusal):
         return code
-    if (injection := conditions.injection()) is not None:
-        code.used = injection.uses_code
-        return injection.refusal
+    if (forced := faults.errcode()) is not None:
+        code.used = forced.uses_code
+        return forced.refusal
     code.used = True
     return code
 

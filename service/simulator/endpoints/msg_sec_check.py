@@ -17,7 +17,7 @@ from service.simulator.state.visits import is_openid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.world import App, World
 
 PATH = "/wxa/msg_sec_check"
@@ -51,20 +51,20 @@ _NEEDLES = tuple((word.encode(), verdict) for word, verdict in WORDS.items())
 
 
 def check_text(
-    world: World, *, method: str, query: Mapping[str, str], raw: bytes, conditions: Conditions
+    world: World, *, method: str, query: Mapping[str, str], raw: bytes, faults: CallFaults
 ) -> Verdict | Refusal | None:
     """Judge a text; version 1 has no verdict, only refusals."""
     if method != "POST":
         return refusal(43002)
-    app = check_token(world, query, conditions=conditions)
+    app = check_token(world, query, faults=faults)
     if isinstance(app, Refusal):
         return app
     body = posted_json(raw)
     if isinstance(body, Refusal):
         return body
     refused = _check_body(world, app, body)
-    if refused is None and (injection := conditions.injection()) is not None:
-        refused = injection.refusal
+    if refused is None and (forced := faults.errcode()) is not None:
+        refused = forced.refusal
     if refused is not None:
         return refused
     verdict = next((verdict for word, verdict in _NEEDLES if word in raw), _FINE)

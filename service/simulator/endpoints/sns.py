@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.simulator.context import SimulatorRequest
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
 
 
 async def jscode2session(request: SimulatorRequest) -> HTTPResponse | None:
@@ -26,14 +26,14 @@ async def jscode2session(request: SimulatorRequest) -> HTTPResponse | None:
 
 
 def _exchange(
-    query: dict[str, str], request: SimulatorRequest, conditions: Conditions
+    query: dict[str, str], request: SimulatorRequest, faults: CallFaults
 ) -> dict[str, Any] | Refusal:
     outcome = exchange(
         request.app.ctx.world,
         method=request.method,
         query=query,
         ip=request.ip,
-        conditions=conditions,
+        faults=faults,
     )
     if isinstance(outcome, Refusal):
         return outcome

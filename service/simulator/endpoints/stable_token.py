@@ -15,7 +15,7 @@ from service.simulator.endpoints.credentials import check_secret
 from service.simulator.errcodes import Refusal, refusal
 
 if TYPE_CHECKING:
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
     from service.simulator.state.access_tokens import AccessToken
     from service.simulator.state.world import World
 
@@ -23,7 +23,7 @@ PATH = "/cgi-bin/stable_token"
 
 
 def fetch_stable(
-    world: World, *, method: str, raw: bytes, ip: str, conditions: Conditions
+    world: World, *, method: str, raw: bytes, ip: str, faults: CallFaults
 ) -> AccessToken | Refusal:
     """Give the app's stable token. Parameters count in a JSON body only."""
     if method != "POST":
@@ -34,10 +34,10 @@ def fetch_stable(
         params = None
     if not isinstance(params, dict):
         return refusal(41002)
-    app = check_secret(world, params, ip=ip, conditions=conditions)
+    app = check_secret(world, params, ip=ip, faults=faults)
     if isinstance(app, Refusal):
         return app
-    if (injection := conditions.injection()) is not None:
-        return injection.refusal
+    if (forced := faults.errcode()) is not None:
+        return forced.refusal
     force = params.get("force_refresh") is True
     return world.tokens.stable(app.appid, force=force, now=world.clock())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.simulator.context import SimulatorRequest
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.faults.call_faults import CallFaults
 
 
 async def getuserphonenumber(request: SimulatorRequest) -> HTTPResponse | None:
@@ -51,11 +51,11 @@ def _query(request: SimulatorRequest) -> dict[str, str]:
 
 
 def _tell_phone(
-    body: dict[str, Any] | Refusal, request: SimulatorRequest, conditions: Conditions
+    body: dict[str, Any] | Refusal, request: SimulatorRequest, faults: CallFaults
 ) -> dict[str, Any] | Refusal:
     world = request.app.ctx.world
     outcome = phones.tell_phone(
-        world, method=request.method, query=_query(request), body=body, conditions=conditions
+        world, method=request.method, query=_query(request), body=body, faults=faults
     )
     if isinstance(outcome, Refusal):
         if outcome.errcode in phones.HINTED:
@@ -65,33 +65,31 @@ def _tell_phone(
     return {"errcode": 0, "errmsg": "ok", "phone_info": phone_info}
 
 
-def _check_session(request: SimulatorRequest, conditions: Conditions) -> dict[str, Any] | Refusal:
+def _check_session(request: SimulatorRequest, faults: CallFaults) -> dict[str, Any] | Refusal:
     refused = keys.check_session(
-        request.app.ctx.world, method=request.method, query=_query(request), conditions=conditions
+        request.app.ctx.world, method=request.method, query=_query(request), faults=faults
     )
     return refused or {"errcode": 0, "errmsg": "ok"}
 
 
-def _reset_session_key(
-    request: SimulatorRequest, conditions: Conditions
-) -> dict[str, Any] | Refusal:
+def _reset_session_key(request: SimulatorRequest, faults: CallFaults) -> dict[str, Any] | Refusal:
     query = _query(request)
     outcome = keys.reset_session_key(
-        request.app.ctx.world, method=request.method, query=query, conditions=conditions
+        request.app.ctx.world, method=request.method, query=query, faults=faults
     )
     if isinstance(outcome, Refusal):
         return outcome
     return {"errcode": 0, "errmsg": "ok", "openid": query["openid"], "session_key": outcome}
 
 
-def _check_text(request: SimulatorRequest, conditions: Conditions) -> dict[str, Any] | Refusal:
+def _check_text(request: SimulatorRequest, faults: CallFaults) -> dict[str, Any] | Refusal:
     world = request.app.ctx.world
     outcome = texts.check_text(
         world,
         method=request.method,
         query=_query(request),
         raw=request.body,
-        conditions=conditions,
+        faults=faults,
     )
     if isinstance(outcome, Refusal):
         return outcome

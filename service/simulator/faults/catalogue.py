@@ -6,7 +6,7 @@ from functools import cache
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
-from service.simulator.faults import arrivals, circumstances, outages, replies
+from service.simulator.faults import arrivals, decisions, outages, replies
 from service.simulator.faults.fault import COMMON_PARAMS, Fault
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ KINDS: Mapping[str, type[Fault]] = {
         arrivals.Redirect,
         arrivals.HugeBody,
         arrivals.GzipBomb,
-        circumstances.Errcode,
-        circumstances.BlockedUser,
-        circumstances.IpWhitelist,
-        circumstances.WrongSecret,
-        circumstances.TokenSuperseded,
-        circumstances.NotEntitled,
-        circumstances.ClockSkew,
+        decisions.Errcode,
+        decisions.BlockedUser,
+        decisions.IpWhitelist,
+        decisions.WrongSecret,
+        decisions.TokenSuperseded,
+        decisions.NotEntitled,
+        decisions.ClockSkew,
         replies.DropAfterConsume,
         replies.ResetAfterHeaders,
         replies.EmptyBody,

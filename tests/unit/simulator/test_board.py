@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.simulator.faults.board import FaultBoard
-from service.simulator.faults.circumstances import ClockSkew, Errcode
+from service.simulator.faults.decisions import ClockSkew, Errcode
 from service.simulator.faults.fault import Fault
 from tests.unit.simulator.harness import PATH, seeded
 
