@@ -25,7 +25,7 @@ from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
 from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
 from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
 from service.simulator.endpoints.token import PATH as TOKEN
-from service.simulator.faults.board import FaultBoard
+from service.simulator.faults.fault import ActiveFaults
 from service.simulator.state.world import App, World
 from service.simulator.stats import Stats
 
@@ -95,7 +95,7 @@ def create_app(
         config=_config(),
         ctx=SimulatorContext(
             world=world,
-            board=FaultBoard(rng=world.rng),
+            faults=ActiveFaults(rng=world.rng),
             stats=Stats(endpoints=control.ENDPOINTS),
             plug=Plug(settings.redis_pid),
         ),

@@ -11,7 +11,7 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.simulator.control.plug import Plug
-    from service.simulator.faults.board import FaultBoard
+    from service.simulator.faults.fault import ActiveFaults
     from service.simulator.state.world import World
     from service.simulator.stats import Stats
 
@@ -21,7 +21,7 @@ class SimulatorContext:
     """``app.ctx``."""
 
     world: World
-    board: FaultBoard
+    faults: ActiveFaults
     stats: Stats
     plug: Plug
 

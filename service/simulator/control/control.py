@@ -47,18 +47,18 @@ async def index(request: SimulatorRequest) -> HTTPResponse:
 async def add_fault(request: SimulatorRequest) -> HTTPResponse:
     """Switch a fault on."""
     body = json_object(request, example=_FAULT_EXAMPLE)
-    return json(request.app.ctx.board.add(_read_fault(body)).view())
+    return json(request.app.ctx.faults.add(_read_fault(body)).view())
 
 
 async def list_faults(request: SimulatorRequest) -> HTTPResponse:
     """Return what is switched on, and what could be."""
-    active = [switch.view() for switch in request.app.ctx.board.switches]
+    active = [active.view() for active in request.app.ctx.faults]
     return json({"active": active, "endpoints": ENDPOINTS, **describe()})
 
 
 async def clear_faults(request: SimulatorRequest) -> HTTPResponse:
     """Switch everything off."""
-    return json({"cleared": request.app.ctx.board.clear()})
+    return json({"cleared": request.app.ctx.faults.clear()})
 
 
 async def show_stats(request: SimulatorRequest) -> HTTPResponse:

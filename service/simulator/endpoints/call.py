@@ -31,7 +31,7 @@ async def respond(
     """Count the call, apply the rules and send what they decide, as far as the faults let it."""
     ctx = request.app.ctx
     ctx.stats.arrived(endpoint, code=code)
-    faults = CallFaults(ctx.board, endpoint=endpoint, host=request.headers.get("host", ""))
+    faults = CallFaults(ctx.faults, endpoint=endpoint, host=request.headers.get("host", ""))
     is_over, response = await faults.on_arrival(request)
     if is_over:
         return response

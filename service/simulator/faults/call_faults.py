@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.simulator.context import SimulatorRequest
-    from service.simulator.faults.board import F, FaultBoard
+    from service.simulator.faults.fault import ActiveFaults, F
     from service.simulator.wire import Reply
 
 _WRONG_SECRET = 40125
@@ -35,8 +35,8 @@ class CallFaults:
     if the call gets that far: asking counts the call against the fault.
     """
 
-    def __init__(self, board: FaultBoard, *, endpoint: str, host: str) -> None:
-        self._board = board
+    def __init__(self, active: ActiveFaults, *, endpoint: str, host: str) -> None:
+        self._active = active
         self._endpoint = endpoint
         self._host = host
 
@@ -89,4 +89,4 @@ class CallFaults:
             await cutter.cut(request, reply)
 
     def _firing(self, kind: type[F], when: Callable[[F], bool] = lambda _: True) -> Iterator[F]:
-        return self._board.firing(kind, endpoint=self._endpoint, host=self._host, when=when)
+        return self._active.firing(kind, endpoint=self._endpoint, host=self._host, when=when)
