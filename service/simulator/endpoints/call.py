@@ -32,7 +32,7 @@ async def respond(
     ctx = request.app.ctx
     ctx.stats.arrived(endpoint, code=code)
     faults = CallFaults(ctx.faults, endpoint=endpoint, host=request.headers.get("host", ""))
-    is_over, response = await faults.on_arrival(request)
+    is_over, response = await faults.on_arrival(request, ctx.world.rng)
     if is_over:
         return response
     now = ctx.world.clock() + faults.clock_skew()

@@ -17,22 +17,21 @@ from service.simulator.faults.decisions import (
 from service.simulator.faults.replies import CutFault, ReplyFault
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator
 
     from sanic.response import HTTPResponse
 
-    from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.connection import AnyRequest
     from service.simulator.faults.fault import ActiveFaults, F
     from service.simulator.wire import Reply
 
-_WRONG_SECRET = 40125
-
 
 class CallFaults:
-    """Answers, for one call, whether a fault strikes it.
+    """Says of one call which faults strike it.
 
-    Each question is asked at the point of the call where its fault would act, and only
-    if the call gets that far: asking counts the call against the fault.
+    Ask only where the call has come to the point at which the fault acts: asking counts
+    as one of the calls that the fault applies to.
     """
 
     def __init__(self, active: ActiveFaults, *, endpoint: str, host: str) -> None:
@@ -40,15 +39,17 @@ class CallFaults:
         self._endpoint = endpoint
         self._host = host
 
-    async def on_arrival(self, request: SimulatorRequest) -> tuple[bool, HTTPResponse | None]:
+    async def on_arrival(
+        self, request: AnyRequest, rng: random.Random
+    ) -> tuple[bool, HTTPResponse | None]:
         """Let faults act before the call is looked at.
 
-        The first value tells whether the call is over; the second is what to answer then,
-        None if that is done.
+        The first value says whether the call is over. The second is what to answer then;
+        None if the answer has been sent.
         """
         for fault in self._firing(ArrivalFault):
-            response = await fault.act(request)
-            if fault.ends:
+            response = await fault.act(request, rng)
+            if fault.ends_call:
                 return True, response
         return False, None
 
@@ -67,7 +68,7 @@ class CallFaults:
     def wrong_secret(self) -> int:
         """Return the errcode of a wrong AppSecret at the token endpoints."""
         fault = next(self._firing(WrongSecret), None)
-        return _WRONG_SECRET if fault is None else fault.errcode
+        return 40125 if fault is None else fault.errcode
 
     def supersedes(self, appid: str) -> bool:
         """Whether another caller has just replaced the app's token."""
@@ -81,7 +82,7 @@ class CallFaults:
         """Return by how many seconds WeChat's clock is ahead."""
         return sum(fault.seconds for fault in self._firing(ClockSkew))
 
-    async def on_reply(self, request: SimulatorRequest, reply: Reply) -> None:
+    async def on_reply(self, request: AnyRequest, reply: Reply) -> None:
         """Change the reply, or lose the connection: then RequestCancelled leaves."""
         for spoiler in self._firing(ReplyFault, lambda fault: fault.applies(reply)):
             spoiler.spoil(reply)

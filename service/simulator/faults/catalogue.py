@@ -6,7 +6,7 @@ from functools import cache
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
-from service.simulator.faults import arrivals, decisions, outages, replies
+from service.simulator.faults import arrivals, decisions, replies
 from service.simulator.faults.fault import COMMON_PARAMS, Fault
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ KINDS: Mapping[str, type[Fault]] = {
     for fault in (
         arrivals.Latency,
         arrivals.Hang,
-        outages.Reset,
-        outages.ApiDown,
+        arrivals.Reset,
+        arrivals.ApiDown,
         arrivals.Status,
         arrivals.Html502,
         arrivals.Html200,

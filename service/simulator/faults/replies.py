@@ -1,8 +1,8 @@
-"""Faults that spoil a finished reply: what the call did stays done."""
+"""Faults that spoil the finished reply or lose it: what the call did stays done."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from service.simulator.faults import connection
 from service.simulator.faults.fault import Fault
 
 if TYPE_CHECKING:
-    from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.connection import AnyRequest
     from service.simulator.wire import Reply
 
 ReplyField = Literal[
@@ -125,8 +125,8 @@ class CutFault(Fault):
         """Whether this reply is to be lost."""
         return True
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:
-        """Lose the connection; does not return."""
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:
+        """Lose the connection."""
         raise NotImplementedError
 
 
@@ -139,7 +139,7 @@ class DropAfterConsume(CutFault):
         """Only success: a refusal has used nothing up."""
         return reply.succeeded
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:  # noqa: ARG002
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:  # noqa: ARG002
         """Close."""
         await connection.close(request)
 
@@ -150,7 +150,7 @@ class ResetAfterHeaders(CutFault):
     kind = "reset_after_headers"
     body_bytes: Annotated[int, Field(ge=0, description="bytes of the body to send first")] = 0
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:
         """Send a part, then reset."""
         body = reply.encode()
         head = (
