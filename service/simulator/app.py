@@ -17,14 +17,7 @@ from service.simulator.context import SimulatorApp, SimulatorContext, SimulatorR
 from service.simulator.control import control, cors, handset, redis_plug
 from service.simulator.control.bodies import BadBodyError
 from service.simulator.control.plug import Plug
-from service.simulator.endpoints import cgi_bin, sns, wxa
-from service.simulator.endpoints.checksession import PATH as CHECKSESSION
-from service.simulator.endpoints.checksession import RESET_PATH as RESETUSERSESSIONKEY
-from service.simulator.endpoints.getuserphonenumber import PATH as GETUSERPHONENUMBER
-from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
-from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
-from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
-from service.simulator.endpoints.token import PATH as TOKEN
+from service.simulator.endpoints import ENDPOINTS
 from service.simulator.faults.fault import ActiveFaults
 from service.simulator.state.world import App, World
 from service.simulator.stats import Stats
@@ -39,15 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WECHAT: dict[str, Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]]] = {
-    JSCODE2SESSION: sns.jscode2session,
-    TOKEN: cgi_bin.token,
-    STABLE_TOKEN: cgi_bin.stable_token,
-    GETUSERPHONENUMBER: wxa.getuserphonenumber,
-    CHECKSESSION: wxa.checksession,
-    RESETUSERSESSIONKEY: wxa.resetusersessionkey,
-    MSG_SEC_CHECK: wxa.msg_sec_check,
-}
 _CONTROL = (
     (control.index, "/", "GET"),
     (handset.log_in, "/sim/login", "POST"),
@@ -96,7 +80,7 @@ def create_app(
         ctx=SimulatorContext(
             world=world,
             faults=ActiveFaults(rng=world.rng),
-            stats=Stats(endpoints=control.ENDPOINTS),
+            stats=Stats(endpoints=ENDPOINTS),
             plug=Plug(settings.redis_pid),
         ),
         dumps=orjson.dumps,
@@ -104,7 +88,7 @@ def create_app(
         configure_logging=False,
     )
 
-    for path, handler in _WECHAT.items():
+    for path, handler in ENDPOINTS.items():
         # A wrong method gets an errcode like any other mistake.
         _add_route(app, handler, path, "GET", "POST")
     for handler, path, method in _CONTROL:

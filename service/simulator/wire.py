@@ -19,17 +19,18 @@ SNS_CONTENT_TYPE = "text/plain"
 """JSON all the same, and without a charset."""
 
 
-class Family(NamedTuple):
-    """Endpoints whose replies look alike."""
+class ReplyFormat(NamedTuple):
+    """How the replies of some endpoints look."""
 
     content_type: str
     before_rid: str
     """What stands between the text of an error and its request id."""
 
 
-SNS = Family(SNS_CONTENT_TYPE, ", rid: ")
-API = Family("application/json; charset=utf-8", " rid: ")
-"""The /cgi-bin/ and /wxa/ endpoints."""
+SNS = ReplyFormat(SNS_CONTENT_TYPE, ", rid: ")
+"""That of the /sns/ endpoints."""
+API = ReplyFormat("application/json; charset=utf-8", " rid: ")
+"""That of the /cgi-bin/ and /wxa/ endpoints."""
 
 
 @dataclass(slots=True)
@@ -68,9 +69,14 @@ def hint(rng: random.Random) -> str:
     return f" hint: [{urlsafe_b64encode(rng.randbytes(12)).decode()}]"
 
 
-def error(refusal: Refusal, family: Family, *, rid: str) -> dict[str, Any]:
-    """Return the error object of the family."""
-    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}{family.before_rid}{rid}"}
+def success(**fields: Any) -> dict[str, Any]:
+    """Return what the /wxa/ endpoints answer to a good call."""
+    return {"errcode": 0, "errmsg": "ok", **fields}
+
+
+def error(refusal: Refusal, reply_format: ReplyFormat, *, rid: str) -> dict[str, Any]:
+    """Return what is answered instead of success."""
+    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}{reply_format.before_rid}{rid}"}
 
 
 @lru_cache(maxsize=8)

@@ -9,13 +9,7 @@ from sanic.response import json, text
 
 from service.simulator.control.bodies import BadBodyError, json_object
 from service.simulator.control.index import front_page
-from service.simulator.endpoints.checksession import PATH as CHECKSESSION
-from service.simulator.endpoints.checksession import RESET_PATH as RESETUSERSESSIONKEY
-from service.simulator.endpoints.getuserphonenumber import PATH as GETUSERPHONENUMBER
-from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
-from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
-from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
-from service.simulator.endpoints.token import PATH as TOKEN
+from service.simulator.endpoints import ENDPOINTS
 from service.simulator.faults.catalogue import KINDS, describe, param_rules
 from service.simulator.faults.fault import COMMON_PARAMS
 
@@ -24,17 +18,6 @@ if TYPE_CHECKING:
 
     from service.simulator.context import SimulatorRequest
     from service.simulator.faults.fault import Fault
-
-ENDPOINTS = (
-    JSCODE2SESSION,
-    TOKEN,
-    STABLE_TOKEN,
-    GETUSERPHONENUMBER,
-    CHECKSESSION,
-    RESETUSERSESSIONKEY,
-    MSG_SEC_CHECK,
-)
-"""What faults can be aimed at and calls are counted for."""
 
 _FAULT_EXAMPLE = '{"kind": "errcode", "errcode": -1, "times": 2}'
 
@@ -53,7 +36,7 @@ async def add_fault(request: SimulatorRequest) -> HTTPResponse:
 async def list_faults(request: SimulatorRequest) -> HTTPResponse:
     """Return what is switched on, and what could be."""
     active = [active.view() for active in request.app.ctx.faults]
-    return json({"active": active, "endpoints": ENDPOINTS, **describe()})
+    return json({"active": active, "endpoints": list(ENDPOINTS), **describe()})
 
 
 async def clear_faults(request: SimulatorRequest) -> HTTPResponse:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.simulator.state.quotas import DAY, Quotas
 
@@ -35,9 +35,9 @@ class AccessToken:
     ends_at: float
     ending: int = _EXPIRED
 
-    def seconds_left(self, now: float) -> int:
-        """Return what WeChat calls expires_in."""
-        return int(self.ends_at - now)
+    def fields(self, now: float) -> dict[str, Any]:
+        """Return what WeChat answers to whoever fetches it."""
+        return {"access_token": self.text, "expires_in": int(self.ends_at - now)}
 
     def supersede(self, at: float) -> None:
         """End it at that time, unless it ends before."""

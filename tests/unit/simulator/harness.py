@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from pydantic import SecretStr
 
 from service.simulator.app import create_app
-from service.simulator.control.control import ENDPOINTS
+from service.simulator.endpoints import ENDPOINTS
 from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.running import forget
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.control.control import ENDPOINTS
+from service.simulator.endpoints import ENDPOINTS
 from service.simulator.faults.catalogue import KINDS
 from tests.unit.simulator.harness import PATH, Client
 
