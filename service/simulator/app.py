@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from sanic import Sanic
@@ -14,9 +14,10 @@ from sanic.exceptions import SanicException
 from sanic.response import json
 
 from service.simulator.context import SimulatorApp, SimulatorContext, SimulatorRequest
-from service.simulator.control import control, cors, handset, redis_plug
+from service.simulator.control import cors, faults, handset, stats
 from service.simulator.control.bodies import BadBodyError
-from service.simulator.control.plug import Plug
+from service.simulator.control.index import index
+from service.simulator.control.redis import RedisPlug
 from service.simulator.endpoints import ENDPOINTS
 from service.simulator.faults.fault import ActiveFaults
 from service.simulator.state.world import App, World
@@ -24,28 +25,14 @@ from service.simulator.stats import Stats
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from sanic.response import HTTPResponse
 
+    from service.simulator.context import Handler
     from service.simulator.settings import SimulatorSettings
 
 logger = logging.getLogger(__name__)
-
-_CONTROL = (
-    (control.index, "/", "GET"),
-    (handset.log_in, "/sim/login", "POST"),
-    (handset.give_phone, "/sim/phone", "POST"),
-    (handset.give_profile, "/sim/profile", "POST"),
-    (handset.rotate_session_key, "/sim/session_key", "POST"),
-    (control.add_fault, "/sim/faults", "POST"),
-    (control.list_faults, "/sim/faults", "GET"),
-    (control.clear_faults, "/sim/faults", "DELETE"),
-    (control.show_stats, "/sim/stats", "GET"),
-    (control.reset_stats, "/sim/stats", "DELETE"),
-    (redis_plug.turn, "/sim/redis", "POST"),
-    (redis_plug.show, "/sim/redis", "GET"),
-)
 
 # Names of apps are global to the process, and tests make many simulators in one.
 _numbers = itertools.count(1)
@@ -81,7 +68,6 @@ def create_app(
             world=world,
             faults=ActiveFaults(rng=world.rng),
             stats=Stats(endpoints=ENDPOINTS),
-            plug=Plug(settings.redis_pid),
         ),
         dumps=orjson.dumps,
         loads=orjson.loads,
@@ -91,23 +77,41 @@ def create_app(
     for path, handler in ENDPOINTS.items():
         # A wrong method gets an errcode like any other mistake.
         _add_route(app, handler, path, "GET", "POST")
-    for handler, path, method in _CONTROL:
-        _add_route(app, handler, path, method)
-    for path in {path for _, path, _ in _CONTROL if path != "/"}:
-        _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
-    app.register_middleware(cors.refuse_strangers, "request")
-    app.register_middleware(cors.allow_pages, "response")
-    app.before_server_stop(redis_plug.restore)
-
+    _add_control(app, RedisPlug(settings.redis_pid))
     app.error_handler.add(BadBodyError, _bad_body)
     app.error_handler.add(SanicException, _refused)
     app.error_handler.add(Exception, _broken)
     return app
 
 
+def _add_control(app: SimulatorApp, redis: RedisPlug) -> None:
+    """Add the routes that no WeChat has, for tests and for pages that stand in for phones."""
+    routes = (
+        (handset.log_in, "/sim/login", "POST"),
+        (handset.give_phone, "/sim/phone", "POST"),
+        (handset.give_profile, "/sim/profile", "POST"),
+        (handset.rotate_session_key, "/sim/session_key", "POST"),
+        (faults.add_fault, "/sim/faults", "POST"),
+        (faults.list_faults, "/sim/faults", "GET"),
+        (faults.clear_faults, "/sim/faults", "DELETE"),
+        (stats.show_stats, "/sim/stats", "GET"),
+        (stats.reset_stats, "/sim/stats", "DELETE"),
+        (redis.turn, "/sim/redis", "POST"),
+        (redis.show, "/sim/redis", "GET"),
+    )
+    _add_route(app, index, "/", "GET")
+    for handler, path, method in routes:
+        _add_route(app, handler, path, method)
+    for path in {path for _, path, _ in routes}:
+        _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
+    app.register_middleware(cors.refuse_strangers, "request")
+    app.register_middleware(cors.allow_pages, "response")
+    app.before_server_stop(lambda _: redis.restore())
+
+
 def _add_route(
     app: SimulatorApp,
-    handler: Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]],
+    handler: Handler,
     path: str,
     *methods: str,
     name: str | None = None,

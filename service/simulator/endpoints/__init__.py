@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.simulator.endpoints import (
     checksession,
@@ -15,13 +15,11 @@ from service.simulator.endpoints import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Mapping
 
-    from sanic.response import HTTPResponse
+    from service.simulator.context import Handler
 
-    from service.simulator.context import SimulatorRequest
-
-ENDPOINTS: Mapping[str, Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]]] = {
+ENDPOINTS: Mapping[str, Handler] = {
     jscode2session.PATH: jscode2session.jscode2session,
     token.PATH: token.token,
     stable_token.PATH: stable_token.stable_token,
