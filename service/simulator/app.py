@@ -20,7 +20,7 @@ from service.simulator.control.index import index
 from service.simulator.control.redis import RedisPlug
 from service.simulator.endpoints import ENDPOINTS
 from service.simulator.faults.fault import ActiveFaults
-from service.simulator.state.world import App, World
+from service.simulator.state.world import World
 from service.simulator.stats import Stats
 
 if TYPE_CHECKING:
@@ -45,22 +45,7 @@ def create_app(
     rng: random.Random | None = None,
 ) -> SimulatorApp:
     """Return a simulator with accounts of its own. Opens nothing."""
-    world = World(
-        apps=[
-            App(entry.appid, entry.secret.get_secret_value(), entry.platform)
-            for entry in settings.apps
-        ],
-        code_life=settings.code_life_seconds,
-        session_key_interval=settings.session_key_interval_seconds,
-        session_key_rotation=settings.session_key_rotation,
-        session_key_life=settings.session_key_life_seconds,
-        token_life=settings.token_life_seconds,
-        token_overlap=settings.token_overlap_seconds,
-        token_daily_quota=settings.token_daily_quota,
-        minute_quota=settings.minute_quota,
-        clock=clock,
-        rng=rng,
-    )
+    world = World(settings, clock=clock, rng=rng)
     app = Sanic(
         f"simulator-{next(_numbers)}",
         config=_config(),

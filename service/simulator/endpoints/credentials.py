@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from service.simulator.crypto import login_state_signature
 from service.simulator.errcodes import Refusal, foreign_ip, refusal
-from service.simulator.state.visits import is_openid
+from service.simulator.state.identities import is_openid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from service.simulator.endpoints.call import Call
-    from service.simulator.state.visits import Visit
-    from service.simulator.state.world import App
+    from service.simulator.state.world import App, Visit
 
 
 def check_secret(call: Call, params: Mapping[str, Any]) -> App | Refusal:
@@ -71,7 +70,7 @@ def check_signature(call: Call) -> Visit | Refusal:
     if isinstance(app, Refusal):
         return app
     openid = call.query.get("openid", "")
-    visit = call.world.visits.last(openid)
+    visit = call.world.visits.get(openid)
     found: Visit | Refusal
     if not is_openid(openid) or (visit is not None and visit.appid != app.appid):
         found = refusal(40003)

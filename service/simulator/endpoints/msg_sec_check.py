@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from service.simulator.endpoints.call import Call
 from service.simulator.endpoints.credentials import check_token
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.state.visits import is_openid
+from service.simulator.state.identities import is_openid
 from service.simulator.wire import request_id, success
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _check_author(world: World, app: App, body: dict[str, Any]) -> Refusal | Non
         return refusal(40129)
     if not is_openid(openid):
         return refusal(40003)
-    visit = world.visits.last(str(openid))
+    visit = world.visits.get(str(openid))
     if visit is not None and visit.appid != app.appid:
         return refusal(43104)
     if visit is None or world.clock() - visit.at > _SECONDS_SINCE_VISIT:
