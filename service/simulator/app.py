@@ -89,8 +89,8 @@ def _add_control(app: SimulatorApp, redis: RedisPlug) -> None:
         _add_route(app, handler, path, method)
     for path in {path for _, path, _ in routes}:
         _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
-    app.register_middleware(cors.refuse_strangers, "request")
-    app.register_middleware(cors.allow_pages, "response")
+    app.register_middleware(cors.refuse_other_sites, "request")
+    app.register_middleware(cors.allow_own_pages, "response")
     app.before_server_stop(lambda _: redis.restore())
 
 

@@ -1,9 +1,9 @@
-"""Bytes as WeChat writes them."""
+"""How WeChat writes its replies."""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from service.simulator.errcodes import Refusal
 
-SNS_CONTENT_TYPE = "text/plain"
-"""JSON all the same, and without a charset."""
-
 
 class ReplyFormat(NamedTuple):
     """How the replies of some endpoints look."""
@@ -27,8 +24,8 @@ class ReplyFormat(NamedTuple):
     """What stands between the text of an error and its request id."""
 
 
-SNS = ReplyFormat(SNS_CONTENT_TYPE, ", rid: ")
-"""That of the /sns/ endpoints."""
+SNS = ReplyFormat("text/plain", ", rid: ")
+"""That of the /sns/ endpoints: JSON all the same, and without a charset."""
 API = ReplyFormat("application/json; charset=utf-8", " rid: ")
 """That of the /cgi-bin/ and /wxa/ endpoints."""
 
@@ -39,12 +36,12 @@ class Reply:
 
     fields: dict[str, Any]
     content_type: str
-    body: bytes | None = field(default=None)
+    body: bytes | None = None
     """Set when the bytes are no longer what ``fields`` say."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether this is the reply to a call that did its work."""
+        """Whether it answers a call that was not refused."""
         return not self.fields.get("errcode")
 
     def encode(self) -> bytes:
@@ -75,8 +72,8 @@ def success(**fields: Any) -> dict[str, Any]:
 
 
 def error(refusal: Refusal, reply_format: ReplyFormat, *, rid: str) -> dict[str, Any]:
-    """Return what is answered instead of success."""
-    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}{reply_format.before_rid}{rid}"}
+    """Return what is answered to a call that is refused."""
+    return {"errcode": refusal.errcode, "errmsg": f"{refusal.text}{reply_format.before_rid}{rid}"}
 
 
 @lru_cache(maxsize=8)

@@ -18,6 +18,6 @@ async def show_stats(request: SimulatorRequest) -> HTTPResponse:
 
 
 async def reset_stats(request: SimulatorRequest) -> HTTPResponse:
-    """Set the counters to nought and return them."""
+    """Set the counters to zero and return them."""
     request.app.ctx.stats.reset()
     return json(request.app.ctx.stats.view())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.simulator.wire import ReplyFormat
 
     Rules: TypeAlias = Callable[["Call"], dict[str, Any] | Refusal]
-    """They do not wait, so that of two equal calls one comes first."""
+    """They do not await anything: of two calls with the same code, one is decided first."""
 
 
 class Call:

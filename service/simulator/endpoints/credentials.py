@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from service.simulator.crypto import login_state_signature
-from service.simulator.errcodes import Refusal, foreign_ip, refusal
+from service.simulator.errcodes import Refusal, not_in_whitelist, refusal
 from service.simulator.state.identities import is_openid
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def check_secret(call: Call, params: Mapping[str, Any]) -> App | Refusal:
     elif secret != app.secret:
         found = _wrong_secret(call.faults.wrong_secret())
     elif not call.faults.admits(call.ip):
-        found = foreign_ip(call.ip)
+        found = not_in_whitelist(call.ip)
     else:
         found = app
     return found
@@ -51,8 +51,8 @@ def check_token(call: Call) -> App | Refusal:
     if isinstance(token, int):
         return refusal(token)
     if call.faults.supersedes(token.appid):
-        call.world.tokens.take_over(token, now=now)
-        return refusal(token.ending)
+        call.world.tokens.void(token, now=now)
+        return refusal(token.end_errcode)
     if not call.faults.entitles(token.appid):
         return refusal(48001)
     return call.world.apps[token.appid]

@@ -42,7 +42,7 @@ def _tell_phone(call: Call) -> dict[str, Any] | Refusal:
         phone = code.phone.payload(appid=code.appid, timestamp=int(code.issued_at))
         return success(phone_info=phone)
     if code.errcode in _HINTED:
-        return Refusal(code.errcode, code.stem + hint(call.world.rng))
+        return Refusal(code.errcode, code.text + hint(call.world.rng))
     return code
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from service.simulator.endpoints.call import Call
-from service.simulator.errcodes import Refusal, foreign_ip, refusal
+from service.simulator.errcodes import Refusal, not_in_whitelist, refusal
 from service.simulator.wire import SNS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _check_caller(call: Call) -> App | Refusal:
     elif query["secret"] != app.secret:
         found = refusal(40125)
     elif not call.faults.admits(call.ip):
-        found = foreign_ip(call.ip)
+        found = not_in_whitelist(call.ip)
     else:
         found = app
     return found

@@ -13,7 +13,7 @@ from sanic.response import HTTPResponse
 
 from service.simulator.faults import connection
 from service.simulator.faults.fault import Fault
-from service.simulator.wire import SNS_CONTENT_TYPE
+from service.simulator.wire import SNS
 
 if TYPE_CHECKING:
     import random
@@ -142,7 +142,7 @@ class HugeBody(ArrivalFault):
 
     async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Send until the client has all of it or goes away."""
-        response = await request.respond(content_type=SNS_CONTENT_TYPE)
+        response = await request.respond(content_type=SNS.content_type)
         for chunk in _big_json(self.megabytes):
             await response.send(chunk)
             await asyncio.sleep(0)
@@ -157,7 +157,7 @@ class GzipBomb(ArrivalFault):
     async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Pack and send piece by piece."""
         response = await request.respond(
-            content_type=SNS_CONTENT_TYPE, headers={"content-encoding": "gzip"}
+            content_type=SNS.content_type, headers={"content-encoding": "gzip"}
         )
         packer = zlib.compressobj(level=9, wbits=zlib.MAX_WBITS | 16)
         for chunk in _big_json(self.megabytes):

@@ -25,7 +25,7 @@ ReplyField = Literal[
 
 
 class ReplyFault(Fault):
-    """Changes the reply before it is sent."""
+    """Base of the faults that change the reply before it is sent."""
 
     def applies(self, reply: Reply) -> bool:  # noqa: ARG002
         """Whether this reply has what the fault spoils."""
@@ -119,14 +119,14 @@ class EmptyBody(ReplyFault):
 
 
 class CutFault(Fault):
-    """Loses the connection instead of sending the reply."""
+    """Base of the faults that end the connection instead of sending the reply."""
 
     def applies(self, reply: Reply) -> bool:  # noqa: ARG002
         """Whether this reply is to be lost."""
         return True
 
     async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:
-        """Lose the connection."""
+        """End the connection."""
         raise NotImplementedError
 
 

@@ -10,12 +10,12 @@ _OPENID = re.compile(r"o[-_0-9A-Za-z]{27}")
 
 
 def openid_of(*, appid: str, user: str) -> str:
-    """28 characters beginning with ``o``; the same for ever, a restart included."""
+    """Return 28 characters beginning with ``o``, the same after every restart."""
     return _identity("openid", appid, user)
 
 
 def unionid_of(*, platform: str, user: str) -> str:
-    """28 characters beginning with ``o``; the same for every app of the account."""
+    """Return 28 characters beginning with ``o``, the same for every app of the account."""
     return _identity("unionid", platform, user)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from service.simulator.state.access_tokens import AccessTokens
 from service.simulator.state.codes import (
-    CodeBook,
+    IssuedCodes,
     LoginCode,
     PhoneCode,
     login_code_text,
@@ -57,7 +57,7 @@ class Visit:
 
 
 class World:
-    """Everything the simulated WeChat remembers. No method waits, so each one is atomic."""
+    """Everything the simulated WeChat remembers. No method awaits, so each one is atomic."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class World:
             entry.appid: App(entry.appid, entry.secret.get_secret_value(), entry.platform)
             for entry in settings.apps
         }
-        self.codes: CodeBook[LoginCode] = CodeBook(life=settings.code_life_seconds)
-        self.phone_codes: CodeBook[PhoneCode] = CodeBook(life=settings.code_life_seconds)
+        self.codes: IssuedCodes[LoginCode] = IssuedCodes(life=settings.code_life_seconds)
+        self.phone_codes: IssuedCodes[PhoneCode] = IssuedCodes(life=settings.code_life_seconds)
         self.session_keys = SessionKeys(
             interval=settings.session_key_interval_seconds,
             rotation=settings.session_key_rotation,
@@ -124,7 +124,7 @@ class World:
         return now
 
     def session_key(self, *, user: str, appid: str) -> str:
-        """Return the key that is valid now, made for the occasion if there is none."""
+        """Return the key that is valid now, a new one if there is none."""
         now = self.clock()
         key = self.session_keys.current(appid=appid, user=user, now=now)
         return key or self.session_keys.at_login(appid=appid, user=user, now=now)
