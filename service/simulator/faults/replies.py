@@ -73,8 +73,10 @@ class CountryCodeNumber(ReplyFault):
     kind = "country_code_number"
 
     def applies(self, reply: Reply) -> bool:
-        """Only where a phone number is told."""
-        return isinstance(reply.fields.get("phone_info"), dict)
+        """Only where a phone number is told, and no other fault has changed its country."""
+        phone = reply.fields.get("phone_info")
+        country = phone.get("countryCode") if isinstance(phone, dict) else None
+        return isinstance(country, str) and country.isdecimal()
 
     def spoil(self, reply: Reply) -> None:
         """Turn the text into a number."""

@@ -200,3 +200,11 @@ def test_faults_of_a_reply_add_up(client: Client) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["session_key", "openid"]
     assert answer.json()["openid"] == 1
+
+
+@pytest.mark.parametrize("value", [None, "x", {}, {"countryCode": "x"}, {"countryCode": None}])
+def test_a_country_that_another_fault_changed_stays_as_it_is(client: Client, value: Any) -> None:
+    client.fault("wrong_type", field="phone_info", value=value)
+    client.fault("country_code_number")
+    answer = client.look_up()
+    assert (answer.status, answer.json()["phone_info"]) == (200, value)
