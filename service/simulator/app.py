@@ -81,7 +81,7 @@ def _add_control(app: SimulatorApp, redis: RedisPlug) -> None:
         (faults.clear_faults, "/sim/faults", "DELETE"),
         (stats.show_stats, "/sim/stats", "GET"),
         (stats.reset_stats, "/sim/stats", "DELETE"),
-        (redis.turn, "/sim/redis", "POST"),
+        (redis.plug_or_unplug, "/sim/redis", "POST"),
         (redis.show, "/sim/redis", "GET"),
     )
     _add_route(app, index, "/", "GET")

@@ -39,7 +39,7 @@ class RedisPlug:
         """Say whether Redis is plugged in."""
         return _no_redis() if self._pid is None else json({"plugged": self.plugged})
 
-    async def turn(self, request: SimulatorRequest) -> HTTPResponse:
+    async def plug_or_unplug(self, request: SimulatorRequest) -> HTTPResponse:
         """Unplug Redis or plug it in again; to repeat it changes nothing."""
         plugged = json_object(request, example=_EXAMPLE).get("plugged")
         if not isinstance(plugged, bool):
