@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.simulator.control.plug import Plug
+from service.simulator.control.redis import RedisPlug
 from tests.unit.simulator.harness import Client, Clock
 from tests.unit.simulator.test_process import COMMAND, ask, environment
 
@@ -74,7 +74,7 @@ def test_anything_but_true_and_false_is_told_what_to_send(
 def test_a_redis_that_has_gone_is_no_bug_of_ours() -> None:
     with subprocess.Popen(["/bin/true"]) as gone:
         pass
-    plug = Plug(gone.pid)
+    plug = RedisPlug(gone.pid)
     assert not plug.set(plugged=False)
     assert plug.plugged
     plug.restore()

@@ -1,4 +1,4 @@
-"""Faults that make WeChat itself decide otherwise, each at its place in the rules."""
+"""Faults that make WeChat decide otherwise, each at its place in an endpoint's rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.faults.conditions import Injection
 from service.simulator.faults.fault import Fault
 
 
@@ -21,11 +20,12 @@ class Errcode(Fault):
     ] = None
     uses_code: bool = False
 
-    def injection(self) -> Injection:
-        """Return what to answer."""
-        known = refusal(self.errcode)
-        text = known.stem if self.errmsg is None else self.errmsg
-        return Injection(Refusal(self.errcode, text), self.uses_code)
+    @property
+    def refusal(self) -> Refusal:
+        """What to answer instead of success."""
+        if self.errmsg is None:
+            return refusal(self.errcode)
+        return Refusal(self.errcode, self.errmsg)
 
 
 class BlockedUser(Fault):
