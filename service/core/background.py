@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class BackgroundTasks:
     """Runs to its end what must not stop half-way.
 
-    Sanic cancels the handler of a client that has gone.
+    Sanic cancels the handler of a request when its client has gone.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class BackgroundTasks:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    """Log a fault of ours that nobody waits for any more. A refusal was the client's to hear."""
+    """Log a bug that nobody waits for any more; a ServiceError is an answer and no bug."""
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, ServiceError):
         log.error("failed after the client had gone", exc_info=error)
