@@ -42,7 +42,7 @@ class BackgroundTasks:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    """Log a bug that nobody waits for any more; a ServiceError is an answer and no bug."""
+    """Log a fault of ours that nobody waits for any more. A refusal was the client's to hear."""
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, ServiceError):
         log.error("failed after the client had gone", exc_info=error)

@@ -102,7 +102,7 @@ class ClusterTopology:
         self._refresher.refresh_soon()
         if not isinstance(fault, AskError):
             return None
-        # Without a host it is the node that answered, which does not know its own address.
+        # A node that does not know its own address means: where you asked.
         host = fault.host or node.host
         target = self._node_at(HostPort(host, fault.port))
         moved = isinstance(fault, MovedError)

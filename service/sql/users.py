@@ -79,7 +79,7 @@ class SqlUsers:
         return self._user(row) if row else None
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
-        """Change the picture's name; None when there is no such user."""
+        """Change the picture's address; None when there is no such user."""
 
         def change(db: Connection) -> NewAvatar | None:
             former = lock_user(db, user_id)

@@ -1,4 +1,4 @@
--- Marks a code as being exchanged, unless it has been marked before.
+-- Marks a login code as being exchanged, unless it has been marked before.
 --
 -- KEYS[1]  the code's marker
 -- ARGV[1]  the marker to set
