@@ -105,8 +105,8 @@ class UserRows:
                 .values(unionid=identity.unionid)
             )
             if settled != owner:
-                # The openid counts more than the unionid. A union claimed a moment
-                # ago for nobody goes to its user; one of another user stays theirs.
+                # The openid counts more than the unionid. A unionid just claimed for a
+                # candidate without a row goes to the openid's user; another user keeps theirs.
                 self._db.execute(
                     update(unions)
                     .where(unions.c.unionid == identity.unionid, unions.c.user_id == owner)

@@ -1,4 +1,4 @@
-"""For whoever starts, stops and balances the service."""
+"""For probes: whether the process answers, and whether it can serve."""
 
 from __future__ import annotations
 
