@@ -22,7 +22,7 @@ _SECRET = re.compile(
     r"|(?P<header>(?i:\bx-wx-(?:code|encrypted-data|iv))['\"]?[\s:=,]{1,3}(?:b?['\"])?)[\w+/=-]+"
     r"|(?P<url>\b[a-z+]+://[^/\s@]*:)[^/\s@]+(?=@)"
 )
-# What every match of it has in it, found in a tenth of the time.
+# Each match of _SECRET has one of these; to look for them takes a tenth of the time.
 _LIKE_A_SECRET_PART = re.compile(r"\.[A-Za-z0-9_-]{43}")
 _TELLTALES: Final = ("secret", "code", "session_key", "sessionid", "token", "x-wx-", "://")
 _HIDDEN: Final = "***"
@@ -32,7 +32,7 @@ class Redact(logging.Filter):
     """Blanks session ids, credentials in URLs and named secrets in any record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, cleaned."""
+        """Let every record through, with secrets blanked."""
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 # whatever formatting raises would end the caller's work

@@ -46,11 +46,11 @@ class Supervisor(WorkerManager):
         self.asked_to_stop = True
 
     def wait_for_ack(self) -> None:
-        """Fail at once if a worker does, and heed a signal; Sanic's waits 30 s or for ever."""
+        """Fail at once if a worker does, and stop on a signal; Sanic's waits 30 s or for ever."""
         if self._shutting_down:  # by a signal before `install` took over
             self.shutdown()  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + self.THRESHOLD / 10
-        while not (self._heed_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
+        while not (self._stop_on_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
             time.sleep(0.05)
             failed = time.monotonic() > deadline or not all(p.is_alive() for p in self.processes)
             if failed and not self.asked_to_stop:
@@ -68,11 +68,11 @@ class Supervisor(WorkerManager):
         for process in list(self.transient_processes):
             if process.state.name == "ACKED":
                 self.ready_at.setdefault(process.pid, time.monotonic())
-            if not self._heed_signal() and process.state.name in {"FAILED", "COMPLETED"}:
+            if not self._stop_on_signal() and process.state.name in {"FAILED", "COMPLETED"}:
                 self._replace(process)
 
     def _replace(self, process: Any) -> None:
-        """Start a successor: at once, or ever later while they die young; give up in the end."""
+        """Start a new worker, after a growing delay while they die young; give up in the end."""
         name, now = process.name, time.monotonic()
         rapid, due = self.deaths.get(name, (0, 0.0))
         if not due:
@@ -88,8 +88,8 @@ class Supervisor(WorkerManager):
         if now >= due:
             self.restart([name])
 
-    def _heed_signal(self) -> bool:
-        """Whether it is over; begins the end where a signal asked for it."""
+    def _stop_on_signal(self) -> bool:
+        """Begin to stop if a signal asked for it; returns whether the manager is stopping."""
         if self.asked_to_stop and not self._shutting_down:
             self.monitor_publisher.send(None)
             self.shutdown()  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ class Supervisor(WorkerManager):
 
 
 def install(app: Sanic[Any, Any]) -> None:
-    """Replace dead workers, in a crash loop ever later; call it first thing in the factory.
+    """Replace dead workers, ever more slowly in a crash loop; call it first in the factory.
 
     After ``RAPID_DEATHS_ALLOWED`` the main process drains and exits 1, for the platform to notice.
     """

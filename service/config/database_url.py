@@ -17,7 +17,7 @@ _HIGHEST_PORT: Final = 65535
 
 
 def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
-    """Name our driver in any common spelling of a database URL.
+    """The URL for our driver, and its arguments, from any common spelling of a database URL.
 
     Hosted databases hand out `postgres://` and libpq's `sslmode`, which
     SQLAlchemy and asyncpg spell otherwise. Raises ValueError for other databases
@@ -37,7 +37,7 @@ def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
     if backend in {"postgres", "postgresql"}:
         if url.port is not None and not 0 < url.port <= _HIGHEST_PORT:
             raise ValueError("must have a port from 1 to 65535")
-        # Of libpq's parameters asyncpg takes these, in other places; the rest it refuses.
+        # Of libpq's parameters asyncpg knows these, some as arguments; others are left out.
         kept = {name: value for name, value in url.query.items() if name in {"host", "port"}}
         arguments: dict[str, Any] = {"ssl": _tls(url.query)}
         if "application_name" in url.query:
@@ -49,7 +49,7 @@ def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
 
 
 def _refuse_no_file(url: URL) -> None:
-    """Each connection would have a database in memory of its own."""
+    """Raise ValueError for a database in memory: each connection would have its own."""
     in_memory = url.database == ":memory:" or url.query.get("mode") == "memory"
     if url.host or not url.database or in_memory:
         raise ValueError("must name a file: sqlite:///users.db or sqlite:////whole/path/users.db")

@@ -96,7 +96,7 @@ class _WrongForm(ValueError):
 
 
 def _check_server(url: str, place: str) -> None:
-    """Refuse what the driver would stumble over, pass over in silence or obey."""
+    """Raise ValueError for what the driver would fail on, ignore, or put above the settings."""
     address, _, parameters = place.partition("?")
     host, _, database = address.partition("/")
     _nodes(host, 6379, _SERVER_FORM)
@@ -110,7 +110,7 @@ def _check_server(url: str, place: str) -> None:
 
 
 def _check_parameters(text: str, *, tls: bool) -> None:
-    # Only what no setting says: the driver would take any before the settings.
+    # The driver puts parameters above the settings: only what no setting says is allowed.
     given = parse_qsl(text, keep_blank_values=True)
     if not {name for name, _ in given} <= (_TLS_FILES if tls else set()):
         raise ValueError(_PARAMETERS)

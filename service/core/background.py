@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class BackgroundTasks:
     """Runs to its end what must not stop half-way.
 
-    Sanic cancels the handler of a client that has gone.
+    Sanic cancels the handler of a request when its client has gone.
     """
 
     def __init__(self) -> None:

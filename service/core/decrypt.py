@@ -88,7 +88,7 @@ class Decryptor:
         )
 
     async def _key_lives(self, session: Session, keys: SessionKeys | None) -> bool:
-        """Whether WeChat says so; without asking, or an answer, it is taken for dead."""
+        """Whether WeChat says that the key is good; False if it is not asked or does not answer."""
         if not self._probe or keys is None:
             return False
         app = self._apps[session.appid]

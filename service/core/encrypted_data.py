@@ -88,7 +88,7 @@ def _decrypt(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
     padded = decryptor.update(data) + decryptor.finalize()
     unpadder = PKCS7(_BLOCK * 8).unpadder()
     try:
-        # A wrong key gets past the padding once in 250 times; hardly past the JSON.
+        # A wrong key gets past the padding once in 250 times, and past the JSON hardly ever.
         payload = orjson.loads(unpadder.update(padded) + unpadder.finalize())
     except ValueError:
         return None

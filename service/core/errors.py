@@ -26,7 +26,7 @@ A 401 says one thing only: this session is dead, log in again. A dependency
 that does not answer is a 5xx, because clients meet a 401 with a new login and
 would turn a short outage into a login storm.
 
-Nothing of an error but its class, `data` and `retry_after` reaches a client.
+Of an error a client gets code, name, text, `data` and `retry_after`, nothing else.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ class ServiceError(Exception):
     def __init__(
         self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None
     ) -> None:
-        """Take what the client may know beside the text; `retry_after` is in seconds."""
+        """`data`: what the client may know beside the text. `retry_after`: seconds."""
         super().__init__(self.error)
         self.data = data
         self.retry_after = retry_after
 
     @classmethod
     def again(cls, data: Mapping[str, Any] | None, retry_after: int | None) -> Self:
-        """The error as it was answered before."""
+        """The error with what it carried when it was first answered."""
         error = cls.__new__(cls)
         ServiceError.__init__(error, data=data, retry_after=retry_after)
         return error
 
     def for_another(self) -> Self:
-        """The same error for one more caller: what is added to it then, nobody else is told."""
+        """A copy for one more caller: what is added to it is not told to the others."""
         error = type(self).again(self.data, self.retry_after)
         vars(error).update(vars(self))
         return error
@@ -140,7 +140,7 @@ class UnknownAppid(ServiceError):
 
 
 class NicknameError(ServiceError):
-    """The nickname cannot be one; the text says why."""
+    """A nickname that is refused; the text says why."""
 
     status = 400
 
@@ -323,7 +323,7 @@ class WeChatUnavailable(_NewCodeNeeded):
 
 
 class SessionStoreUnavailable(ServiceError):
-    """Redis did not answer in time, or not with an answer of ours."""
+    """Redis did not answer in time, or with what cannot be the answer."""
 
     code, error, status = 50300, "session_store_unavailable", 503
     zh, en = "会话服务暂不可用，请稍后再试", "The session store is not available; try again"
@@ -333,7 +333,7 @@ class SessionStoreUnavailable(ServiceError):
 
 
 class UserStoreUnavailable(ServiceError):
-    """The user database did not answer in time."""
+    """The user database or the avatar store did not answer in time."""
 
     code, error, status = 50301, "user_store_unavailable", 503
     zh, en = "用户服务暂不可用，请稍后再试", "The user store is not available; try again"

@@ -1,4 +1,4 @@
-"""How long a session lives: what SESSION_TTL, SESSION_RENEWAL and SESSION_MAX_AGE come to."""
+"""How long a session lives, by SESSION_TTL, SESSION_RENEWAL and SESSION_MAX_AGE."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Lifetime:
     """The rule for sessions that are opened now; times are milliseconds."""
 
     ttl_ms: int
-    """What a login gives, and a renewal at most."""
+    """What a login gives, and the most that a renewal gives."""
     max_age_ms: int
     """From the login on, however often it is renewed."""
     sliding: bool
@@ -18,7 +18,7 @@ class Lifetime:
 
     @classmethod
     def of(cls, *, ttl: int, max_age: int, sliding: bool) -> Lifetime:
-        """From seconds, as in the settings. A fixed lifetime is all there is."""
+        """From seconds, as in the settings. `max_age` counts only where it is sliding."""
         return cls(ttl * 1000, (max_age if sliding else ttl) * 1000, sliding)
 
     def sharing_window_ms(self, wanted_ms: int) -> int:
@@ -26,10 +26,10 @@ class Lifetime:
         return min(wanted_ms, self.ttl_ms // 2)
 
     def renewed_ms(self, left_ms: int, *, until_max_age_ms: int) -> int | None:
-        """What a session in use is given; None where it is not due, or cannot get any more.
+        """The new time to live of a session in use; None where it gets none.
 
-        Due when under half is left, so that use costs a write an hour and not
-        one a request.
+        It gets one when no more than half is left, so that use costs a write an
+        hour and not one a request, and when that is more than it has.
         """
         longest = min(self.ttl_ms, until_max_age_ms)
         is_due = left_ms * 2 <= self.ttl_ms and left_ms < longest
@@ -37,5 +37,5 @@ class Lifetime:
 
 
 def whole_seconds(left_ms: int) -> int:
-    """What is left, as clients are told."""
+    """Milliseconds left, in the seconds that clients are told."""
     return max(left_ms, 0) // 1000

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LASTING_BELOW: Final = 429
-"""HTTP statuses from here on speak of the moment, not of the request."""
+"""Errors with an HTTP status from here on may pass; those below would come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Login:
         and DecryptFailed for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        # The code is spent, and a repeat of the request is to find the answer.
+        # Even if the client hangs up: the code is spent, and a repeat should get the answer.
         return await self._background.run_to_completion(self._log_in(request, app, device))
 
     async def log_out(self, session_id: SessionId) -> bool:
@@ -156,7 +156,7 @@ class Login:
             identity, appid=app.appid, device=device, user_id=user.id
         )
         if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
-            # Deleted between the look at the row and the session: a new login finds them gone.
+            # Deleted after the row was read: the session goes, and the next login makes a new user.
             await self._sessions.revoke(opened.session_id)
             raise LoginCodeUsed
         log.info(
@@ -186,7 +186,7 @@ class Login:
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
     ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """What WeChat tells of the user in encrypted data, and a unionid that only it has."""
+        """The identity, with a unionid that only the profile has; and the profile, or {}."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
@@ -198,7 +198,7 @@ class Login:
         return identity, profile
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user under the name that WeChat gives, unless it gives everybody's."""
+        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
         except NicknameError:
@@ -225,7 +225,7 @@ class Login:
             await self._codes.fail(claim, error)
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
-        """The code is spent: after a refusal that will not last, only a new one helps."""
+        """Note the error for a repeat; where it may pass, the client needs a new code."""
         if error.status < _LASTING_BELOW:
             await self._codes.fail(claim, error)
         else:
@@ -234,7 +234,7 @@ class Login:
 
 
 def _add_hint(error: ServiceError, request: LoginRequest) -> None:
-    """Have an error of a code say so when the two of a phone login look swapped.
+    """Add a hint to an error of a code when the two codes of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.

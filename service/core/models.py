@@ -80,7 +80,7 @@ class WeChatApp:
 
 @dataclass(frozen=True, slots=True)
 class WeChatIdentity:
-    """Who a login code stood for, by WeChat's word."""
+    """Who a login code stood for, as WeChat says."""
 
     openid: str
     session_key: bytes = field(repr=False)
@@ -135,7 +135,7 @@ class OpenedSession:
     expires_in: int
     """Whole seconds."""
     shared: bool = False
-    """Whether an earlier login of the same moment made it."""
+    """Whether another login made it, within the coalescing window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class LoggedIn:
     user: User
     is_new: bool
     identity: UserIdentity | None = None
-    """Who WeChat says that is; None where an earlier answer is repeated."""
+    """Whom WeChat named; None where an earlier answer is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class AccessToken:
 
     value: str = field(repr=False)
     version: str
-    """Tells it from the same token that was fetched another time."""
+    """Which fetch it came from: WeChat may give the same value to several."""
     expires_in: int
     """Whole seconds."""
     fresh: bool

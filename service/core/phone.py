@@ -47,11 +47,11 @@ class PhoneNumbers:
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
 
-        A code that was answered before is answered from memory for as long as
-        it would have lived: WeChat charges for each. Raises PhoneCodeInvalid
-        and what WeChat.phone_number raises.
+        A code that was redeemed before gets the number that was kept, for as
+        long as the code would have lived: WeChat charges for each call. Raises
+        PhoneCodeInvalid and what WeChat.phone_number raises.
         """
-        # Paid for once WeChat answers, so the answer is waited for and kept.
+        # Even if the client hangs up: once WeChat answers, the number is paid for, and is kept.
         return await self._background.run_to_completion(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
@@ -91,7 +91,7 @@ class PhoneNumbers:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
-            # No number came; unless WeChat used the code up, it is still good for one.
+            # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {"retry": "same_code"}
             await self._codes.release(claim)
             raise

@@ -76,7 +76,7 @@ class SessionStore(Protocol):
         ...
 
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:
-        """The id of a live session by its digest, for a login that is answered once more.
+        """The id of a live session by its digest, for a login whose answer is repeated.
 
         None when it does not live any more.
         """
@@ -92,7 +92,7 @@ class SessionStore(Protocol):
 
 
 class UserStore(Protocol):
-    """Who somebody is. Every method raises UserStoreUnavailable."""
+    """The users and what WeChat calls them. Every method raises UserStoreUnavailable."""
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         """The user of this openid, else of its unionid, else a new one; without a race."""
@@ -179,7 +179,7 @@ class PhoneCodes(Protocol):
     """Lets each phone code go to WeChat once, and remembers the number."""
 
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
-        """Win the code, or the number that the same user's request got for it before.
+        """Win the code, or get the number that it brought the same user before.
 
         Raises PhoneCodeInvalid for a code that is another user's or was refused,
         SessionStoreUnavailable.

@@ -81,7 +81,7 @@ class Profiles:
     async def set_avatar(self, session: Session, upload: bytes) -> User:
         """Make an uploaded picture the avatar; raises InvalidRequest if it is none."""
         await self.show(session)
-        # Who hangs up in the queue leaves it; a picture that is being decoded keeps its place.
+        # A client that hangs up in the queue leaves it; its picture, once begun, is finished.
         await self._decode_slots.acquire()
         return await self._background.run_to_completion(self._set_avatar(session.user_id, upload))
 
@@ -105,8 +105,8 @@ class Profiles:
             raise InvalidRequest("avatar", str(fault)) from None
         finally:
             self._decode_slots.release()
-        # A name of its own each time: it may be cached for ever, and who takes
-        # one down that was replaced takes down nothing that is in use.
+        # A new name each time: a picture may be cached for ever, and to remove
+        # one that was replaced never removes one that is in use.
         name = secrets.token_hex(_NAME_BYTES) + ".jpg"
         await self._avatars.put(name, picture)
         changed = await self._users.set_avatar(user_id, name)
@@ -128,13 +128,13 @@ class Profiles:
         await self._remove_picture(user.avatar)
         deleted = await self._users.delete(user.id)
         if deleted is not None:
-            # Once more: a login or a picture may have come in between. Later ones find nobody.
+            # Again, for a login or a picture that came in between. Later ones find no user.
             await self._forget(deleted.identities, but=session.handle)
             await self._remove_picture(deleted.user.avatar)
         await self._sessions.delete(session.handle)
 
     async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
-        """End the sessions of these, on every device; `but` one, by its handle."""
+        """End the sessions of `identities` on every device, except that of the handle `but`."""
         for one in identities:
             await self._phone_codes.forget(one.appid, one.openid)
             for device in self._devices:

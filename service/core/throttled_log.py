@@ -12,7 +12,7 @@ _LOG_EVERY_SECONDS: Final = 5.0
 
 
 class ThrottledLog:
-    """One per thing that can fail: what is logged of one keeps nothing of another out."""
+    """One for each thing that can fail, so that lines about one hide none about another."""
 
     def __init__(self, subject: str) -> None:
         """`subject`: what the log calls it."""

@@ -23,7 +23,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LANGUAGE = re.compile(r"\s*(zh|en)\b[^;,]*(?:;\s*q=([01](?:\.\d{1,3})?))?\s*", re.IGNORECASE)
 
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
-"""What ASCII has of it."""
+"""The printable characters of ASCII."""
 
 
 class Response(HTTPResponse):
@@ -72,7 +72,7 @@ def failure(
     """The answer for `error`, as problem+json where the client asks for that.
 
     `status` and `code` override the error's own. A dead session's status follows
-    AUTH_ERROR_STATUS, but never towards a gateway: it would read 200 as leave to pass.
+    AUTH_ERROR_STATUS, but never towards a gateway: it would take 200 for permission.
     """
     english = prefers_english(request)
     problem = _wants_problem(request)

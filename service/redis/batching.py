@@ -26,7 +26,7 @@ _MOST_READS: Final = 512
 _READ_BATCHES: Final = 2
 _MOST_COMMANDS: Final = 128
 _COMMAND_BATCHES: Final = 4
-"""Sent before the first of them is answered; as many connections are in use."""
+"""Under way at most, each on a connection of its own."""
 
 B = TypeVar("B")
 
@@ -34,8 +34,8 @@ B = TypeVar("B")
 class _Batcher(ABC, Generic[B]):
     """Sends what was asked for in one event-loop turn as one batch, a few batches at a time.
 
-    Serves the event loop that it was made on. Every caller has a future of their
-    own, so that who gives up takes nobody along.
+    Serves the event loop that it was made on. Every caller has a future of its
+    own: one that gives up cancels no other.
     """
 
     def __init__(self, nothing: B, *, concurrency: int) -> None:
@@ -130,7 +130,7 @@ class ReadBatcher(_Batcher["Reads"]):
     def __init__(
         self, fetch: Callable[[Sequence[str]], Awaitable[Any]], *, with_ttl: bool, timeout: float
     ) -> None:
-        """`fetch`: has as many values as keys, then `with_ttl` as many times to live.
+        """`fetch`: returns a value per key and then, `with_ttl`, a time to live per key.
 
         `timeout`: seconds for a batch, with every attempt.
         """

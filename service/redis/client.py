@@ -95,7 +95,7 @@ class RedisClient:
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     return await action(node, asking)
-            except FAULTS as fault:  # not CancelledError: that somebody hangs up is no fault of it
+            except FAULTS as fault:  # not CancelledError: a caller that hangs up is no fault of it
                 redirection = self.topology.on_fault(node, fault)
                 if redirection is None:
                     raise

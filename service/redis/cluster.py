@@ -75,7 +75,7 @@ class ClusterTopology:
         self._redirected = False
         """A redirection has changed the slots since the layout was applied."""
         self._unanswered = True
-        """Nobody who was known has answered."""
+        """No node has answered the last refresh."""
         self._nodes: dict[HostPort, Node] = {}
         self._serving: tuple[Node, ...] = ()
         self._probes: dict[HostPort, Redis] = {}
@@ -98,7 +98,7 @@ class ClusterTopology:
         return node
 
     def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:
-        """Follow a redirection; and whatever the fault is, the layout may be another by now."""
+        """Follow a redirection. After any fault the layout is refreshed: it may have changed."""
         self._refresher.refresh_soon()
         if not isinstance(fault, AskError):
             return None
@@ -117,7 +117,7 @@ class ClusterTopology:
 
     @property
     def open_nodes(self) -> Mapping[HostPort, Node]:
-        """Those and whatever former ones are still connected."""
+        """Those that serve slots, and former ones that are not closed yet."""
         return self._nodes
 
     async def aclose(self) -> None:
@@ -147,7 +147,7 @@ class ClusterTopology:
         await self._close_unused()
 
     def _to_ask(self) -> Sequence[HostPort]:
-        """Whom to ask: the same ones while they are there, so that connections are kept."""
+        """The nodes to ask: the same as before while they are there, to keep the connections."""
         known = self._layout.addresses if self._layout else ()
         if self._unanswered:
             return tuple(dict.fromkeys((*self._seeds, *known)))
@@ -181,7 +181,7 @@ class ClusterTopology:
         return node
 
     async def _close_unused(self) -> None:
-        """Let go of whoever serves no slots and need not be asked any more."""
+        """Close nodes that serve no slots any more, and probes of nodes that have left."""
         for node in self._nodes.values():
             if node in self._serving:
                 self._draining.remove(node)

@@ -127,7 +127,7 @@ def _url(settings: Settings) -> str:
 
 
 async def _only_to_a_primary(connection: AbstractConnection) -> None:
-    """Greet the server, and hang up on one that has become a replica: it answers old news."""
+    """Greet the server, and refuse one that has become a replica: its data may be old."""
     await connection.on_connect()
     await connection.send_command("ROLE", check_health=False)
     role = await connection.read_response()

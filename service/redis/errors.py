@@ -1,9 +1,9 @@
-"""What can go wrong between this service and Redis, and the one place where it becomes ours.
+"""What can go wrong with Redis, and the one place where it becomes an error of ours.
 
 The driver raises more than it says: `TypeError`, `AttributeError` and
 `RuntimeError` leak out of a connection that has just been closed. Every call of
-it is made within `driver_calls`; what gets out of this package's way to a server
-is one of FAULTS, and anything else is a bug of ours, to be seen as one.
+it is made within `driver_calls`, which makes them one of FAULTS. Any other
+exception is a bug of ours, and becomes a 500.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class NotConfirmed(Exception):
 
 
 FAULTS: Final = (RedisError, OSError, NoNode, NotConfirmed)
-"""All that Redis can do to us. TimeoutError is an OSError."""
+"""All that a call of Redis raises. TimeoutError is an OSError."""
 
 
 class _DriverCalls:
-    """`with driver_calls:` around calls of the driver; a class, for it is on every request."""
+    """`with driver_calls:` around calls of the driver; a class, because that is faster."""
 
     def __enter__(self) -> None:
         pass

@@ -94,7 +94,7 @@ class Node:
     async def execute_and_wait(
         self, *command: str | bytes | int, key: str, replicas: int, deadline: float, asking: bool
     ) -> Any:
-        """One command on `key`, and then the word of so many replicas that they hold its effect.
+        """One command on `key`; the reply, once so many replicas hold its effect.
 
         Redis counts, for WAIT, from what the same connection wrote last. So
         nothing here is sent again on another one, and a command that found
@@ -114,7 +114,7 @@ class Node:
     async def fetch(self, keys: Sequence[str], *, with_ttl: bool) -> Any:
         """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs.
 
-        Nobody has looked yet whether the reply is a list of as many. In a cluster no
+        The length of the reply is not checked yet. In a cluster no
         two keys are likely to be in one slot, so it is one GET per key there, and
         one MGET elsewhere; always one write. (Per key, 21 at once: 9.6 and 5.3
         microseconds; by the driver's pipeline 13.9, by separate GETs 45.)

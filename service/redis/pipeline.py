@@ -38,7 +38,7 @@ class Pipeline:
         return await self.execute_wanted(lambda: commands)
 
     async def execute_wanted(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        """The same for the commands that are wanted at the moment at which they can be sent."""
+        """The same; `wanted` gives the commands once there is a connection to send them on."""
         try:
             return await self._execute(wanted)
         except (RedisConnectionError, RedisTimeoutError):
@@ -52,7 +52,7 @@ class Pipeline:
         try:
             yield connection
         except BaseException:
-            # Replies may be under way that are nobody's by now.
+            # Replies may still come for which no caller waits any more.
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -61,7 +61,7 @@ class Pipeline:
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         with driver_calls:
             async with self.connection() as connection:
-                # Only now: to get a connection may take as long as a caller waits.
+                # Only now: while a connection was waited for, callers may have given up.
                 commands = wanted()
                 return await exchange(connection, commands) if commands else []
 

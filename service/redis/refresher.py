@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _EVERY_SECONDS: Final = 1.0
-"""A worker that nobody asks meanwhile hears of a new node no later than this."""
+"""A worker without requests learns of a new node no later than this."""
 _PAUSE_SECONDS: Final = 0.1
 """Between two refreshes, however many requests fail."""
 

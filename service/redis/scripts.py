@@ -74,8 +74,8 @@ class Scripts:
         script says. A success has to say `expected_echo`, or it is the reply to
         something else and counts as none. With `wait_replicas` it counts only once
         as many of them hold it as the settings ask for. When it raises, the
-        script has not run, or may have run but did not answer or is not held,
-        and from then on cannot run any more.
+        script may have run, without an answer or a confirmation; from then on it
+        cannot run any more.
         """
         deadline = time.monotonic() + self._client.timeout
 
@@ -104,7 +104,7 @@ class Scripts:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":
                     return reply
-                # In time by our clock: the server's was set, and is known again by now.
+                # Late, but not by our clock: the server's was set. The reply has told it anew.
         except FAULTS as fault:
             self._client.log.failed(script.name, describe(fault))
             await asyncio.sleep(deadline - time.monotonic())

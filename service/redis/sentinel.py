@@ -67,10 +67,10 @@ class SentinelTopology:
         return self._node
 
     def on_fault(self, node: Node, fault: BaseException) -> None:
-        """Ask the sentinels again. One that only reads has been demoted: speak to it no more.
+        """Ask the sentinels again. A node that refuses writes was demoted: use it no more.
 
-        Its other connections are from before as well and would go on to read
-        from what is a replica now; new ones look whom they meet.
+        Its other connections are from before, too, and would go on to read from
+        what is a replica now. New connections look at the server's role.
         """
         if isinstance(fault, ReadOnlyError) and node is self._node:
             self._draining.add(node)
@@ -109,7 +109,7 @@ class SentinelTopology:
         await self._draining.close_due()
 
     async def _ask(self, sentinel: Redis) -> _Nomination:
-        # The former has the promoted one at once, the latter the epoch of that.
+        # The first names a promoted server at once, the second has its epoch.
         with driver_calls:
             pipeline = sentinel.pipeline(transaction=False)
             pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._name)

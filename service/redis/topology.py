@@ -1,4 +1,4 @@
-"""Which server takes writes for a key: one Redis, sentinels and a cluster each answer that."""
+"""Which server takes writes for a key; one Redis, sentinels and a cluster each know it."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ def connect_sql(address: str, *, pool_size: int) -> SqlDatabase:
     """
     url, arguments = driver_url(address)
     if url.get_backend_name() == "sqlite":
-        from service.sql.sqlite import SqliteDatabase  # noqa: PLC0415 # only one
+        from service.sql.sqlite import SqliteDatabase  # noqa: PLC0415 # only the one in use
 
         return SqliteDatabase(url)
-    from service.sql.postgres import PostgresDatabase  # noqa: PLC0415 # is needed
+    from service.sql.postgres import PostgresDatabase  # noqa: PLC0415 # as above
 
     return PostgresDatabase(url, arguments, pool_size=pool_size)

@@ -16,7 +16,7 @@ TIMEOUT_SECONDS: Final = 1.8
 
 
 class SqlDatabase(Protocol):
-    """Runs what its callers say in SQLAlchemy's plain, blocking words, and blocks nobody.
+    """Runs blocking functions on a connection of SQLAlchemy's, beside the event loop.
 
     What a driver raises comes through as SQLAlchemy's errors.
     """
@@ -26,7 +26,7 @@ class SqlDatabase(Protocol):
         ...
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        """Answer with what `question` finds: one statement, on a connection it does not keep.
+        """What `question` returns: one statement, on a connection that it does not keep.
 
         Takes TIMEOUT_SECONDS at most.
         """

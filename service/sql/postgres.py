@@ -51,21 +51,21 @@ class PostgresDatabase:
                 return await db.run_sync(question)
 
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await _revived(ask)
+            return await _with_reconnect(ask)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         async def transact() -> T:
             async with self._engine.begin() as db:
                 return await db.run_sync(change)
 
-        return await _revived(transact)
+        return await _with_reconnect(transact)
 
     async def aclose(self) -> None:
         await self._engine.dispose()
 
 
-async def _revived(act: Callable[[], Awaitable[T]]) -> T:
-    """Act, once more on a new connection if the old one was dead.
+async def _with_reconnect(act: Callable[[], Awaitable[T]]) -> T:
+    """What `act` returns; it is called again, on a new connection, if its own was dead.
 
     Acting twice is safe: every change is an upsert or sets what it is given.
     """

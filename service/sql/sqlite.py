@@ -27,7 +27,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # who is deleted is overwritten
 )
-_TURN_MS: Final = 1500
+_BUSY_TIMEOUT_MS: Final = 1500
 """How long a change waits for those of other processes."""
 
 
@@ -42,7 +42,7 @@ class SqliteDatabase:
 
     def __init__(self, url: URL) -> None:
         self._reader = _engine(url, busy_ms=0)
-        self._writer = _engine(url, busy_ms=_TURN_MS)
+        self._writer = _engine(url, busy_ms=_BUSY_TIMEOUT_MS)
         # One that read first and wrote later could find the file changed in
         # between and fail: a change takes its turn at the start.
         event.listen(self._writer, "begin", _begin_immediate)

@@ -100,8 +100,8 @@ class SqlUsers:
         def remove(db: Connection) -> DeletedUser | None:
             nonlocal deleted
             lock_names(db, user_id)
-            row = lock_user(db, user_id)  # from here on nobody commits a name more
-            if row is not None:  # else maybe gone by a first attempt, whose answer was lost
+            row = lock_user(db, user_id)  # from here on no identity or number is added
+            if row is not None:  # else a first attempt, whose answer was lost, may have removed it
                 deleted = DeletedUser(self._user(row), identities_of(db, user_id))
                 db.execute(delete(users).where(users.c.id == user_id))
             return deleted
@@ -142,7 +142,7 @@ class SqlUsers:
         return self._match(db, owner, candidate)
 
     def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
-        """The owner's user; made if the claims fell to the candidate."""
+        """The owner's user; made if the owner is the candidate."""
         return UserMatch(self._user(self._row_of(db, owner)), is_new=owner == candidate)
 
     def _row_of(self, db: Connection, user_id: str) -> Row[Any]:

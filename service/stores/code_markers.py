@@ -80,7 +80,7 @@ class CodeMarkers:
     async def release(self, claim: CodeClaim) -> None:
         """Give the code back: WeChat has not used it up. Never raises."""
         with suppress(SessionStoreUnavailable):
-            # Sent again, it may come when somebody else has won the code: not theirs as well.
+            # By the nonce: sent twice, it must not remove the marker of a claim that came since.
             await self._scripts.run_idempotent(_DISCARD, claim.key, claim.nonce)
 
     async def age_ms(self, kind: str, appid: str, code: str, marker: dict[str, Any]) -> int:

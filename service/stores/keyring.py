@@ -1,4 +1,4 @@
-"""Sealing of what must not lie open in Redis: session secrets and WeChat's session keys."""
+"""Seals what must not lie open: session secrets, session_keys, tokens, phone numbers."""
 
 from __future__ import annotations
 

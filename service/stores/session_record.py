@@ -4,13 +4,13 @@ v     version of this layout; absent in the first
 h     the handle again, so that a reply meant for another key is recognised
 d     digest of the session's secret
 p     the digests' first 8 characters of the last four sessions that were
-      replaced, the newest first (added by login.lua)
+      replaced, the newest first (added by create.lua)
 app   appid             openid, unionid   WeChat's ids
 uid   user id           dev               device class, absent if "default"
 iat   milliseconds since the epoch, clock of Redis
 life  seconds from iat that the session may live at most
-slide true if it was given less of them and is renewed by use, so that only Redis
-      knows how much is left; absent if not
+slide true if use renews it, within `life`: then only Redis knows how much is
+      left; absent if not
 k     sealed: secret, session_key, previous session_key
 end   why an operator ended it; endAt, when (added by terminate.lua)
 """
@@ -76,7 +76,7 @@ class SessionRecord:
 
     @property
     def handle(self) -> str:
-        """Whose it is."""
+        """The handle that it is kept under."""
         return str(self.fields["h"])
 
     @property

@@ -170,7 +170,7 @@ class RedisSessions:
         window_ms: int,
         **whose: str,
     ) -> tuple[bytes, int] | None:
-        """None when written, else a login's record of the same moment and its milliseconds left."""
+        """None when written; else the record to share, and the milliseconds it has left."""
         record = session_record.write(
             session_id,
             identity,
@@ -199,11 +199,10 @@ class RedisSessions:
         return (record, *opened) if opened else None
 
     async def _read_again(self, key: str, handle: str) -> SessionRecord:
-        """The record after all; SessionExpired when it is there and of no use.
+        """Read a record again that could not be read: the reply may have been another key's.
 
-        Then only a login can help, and it replaces the record. A reply that was
-        meant for somebody else is no verdict on the session, so it is read once
-        more, by itself.
+        Raises SessionExpired for one that cannot be read indeed, since a login
+        replaces it; SessionStoreUnavailable if it is another key's once more.
         """
         raw = await self.redis.get(key)
         if raw is None:
@@ -229,7 +228,7 @@ class RedisSessions:
         return bool(reply[0] == b"stored")
 
     async def _renewed(self, session_id: SessionId, record: SessionRecord, left_ms: int) -> int:
-        """The milliseconds left, after giving a session in use more of them if due."""
+        """The milliseconds left, after renewing the session if that is due."""
         until_max_age_ms = record.expires_at - await self._now_ms(session_id.handle)
         renewed_ms = self._lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
         if renewed_ms is None:

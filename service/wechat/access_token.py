@@ -58,7 +58,7 @@ class AccessTokens:
         """
         token = await self._store.get(app.appid)
         if token is None:
-            # One fetch for all who wait in this worker, and its failure is theirs too.
+            # All who wait in this worker share one fetch, and its failure.
             try:
                 return await asyncio.shield(self._once(self._fetches, app, self._wait_for_fetch))
             except ServiceError as error:
@@ -118,7 +118,7 @@ class AccessTokens:
                 return token
             return await self._fetch(app)
         finally:
-            # A lock that cannot be opened ends by itself. What was found out before stands.
+            # A lock that cannot be released expires by itself; the outcome is the same.
             with suppress(SessionStoreUnavailable):
                 await self._store.unlock(app.appid, lock)
 

@@ -1,4 +1,4 @@
-"""The wire to WeChat: bytes out and in, within time, size and number.
+"""HTTP to WeChat, with limits on time, size and number of calls.
 
 No URL, exception text or reply body leaves this module: they hold the
 AppSecret, codes, tokens and the session_key. What is logged is errcode, rid and
@@ -39,7 +39,7 @@ class _NotSent(Exception):
 
 
 class ErrcodeReturned(Exception):
-    """WeChat answered with an errcode that the caller asked to be told of."""
+    """WeChat answered with an errcode that the caller named in `expected`."""
 
     def __init__(self, errcode: int) -> None:
         super().__init__(errcode)
@@ -55,7 +55,7 @@ def open_http(settings: Settings) -> aiohttp.ClientSession:
             ttl_dns_cache=_DNS_SECONDS,
             keepalive_timeout=_IDLE_SECONDS,
         ),
-        # The whole time is WeChatHttp's to keep, over all attempts.
+        # WeChatHttp limits the time of all attempts together.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=to_connect),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "MiniGate"},
@@ -109,7 +109,7 @@ class WeChatHttp:
         self._under_way += 1
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._patiently(path, query, body)
+                answer = await self._send_again_if_busy(path, query, body)
         except TimeoutError:
             log.warning("wechat: %s timed out", path)
             # Without the cause: its text may hold the URL.
@@ -123,7 +123,7 @@ class WeChatHttp:
             raise ErrcodeReturned(errcode)
         raise _refusal(path, errcode, answer.get("errmsg"), error_map)
 
-    async def _patiently(
+    async def _send_again_if_busy(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """The answer, after one more try where WeChat says that it is busy."""
@@ -133,7 +133,7 @@ class WeChatHttp:
             try:
                 answer = await self._send(path, query, body)
             except WeChatUnavailable:
-                raise WeChatUnavailable from None  # it has seen the code all the same
+                raise WeChatUnavailable from None  # as sent: WeChat saw the code the first time
         return answer
 
     async def _send(

@@ -23,7 +23,7 @@ users = Blueprint("users")
 _FORM_OVERHEAD: Final = 4096
 """Bytes of a multipart body beside the picture."""
 _PATIENCE: Final = 8
-"""Times what is allowed that is read of a body that is too large."""
+"""A body that is too large is read up to so many times what is allowed."""
 
 
 class NicknameBody(Body):
