@@ -265,8 +265,8 @@ async def test_the_login_that_made_a_user_who_is_gone_keeps_no_session(
     api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions = api.app.ctx.services.sessions
-    pause = Pause(sessions.open, after=True)
-    monkeypatch.setattr(sessions, "open", pause)
+    pause = Pause(sessions.create, after=True)
+    monkeypatch.setattr(sessions, "create", pause)
     first = asyncio.create_task(api.login(await simulator.code(), device="phone"))
     await pause.reached.wait()
     monkeypatch.undo()
