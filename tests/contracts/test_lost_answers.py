@@ -47,7 +47,7 @@ class Repeating:
 
 @pytest.fixture
 def store(database: SqlDatabase) -> SqlUsers:
-    return make_store(Repeating(database))  # type: ignore[arg-type] # the rest is the database's
+    return make_store(Repeating(database))
 
 
 @pytest.mark.parametrize("unionid", [None, "uAlice"])
