@@ -27,7 +27,7 @@ async def api(
 
     def impatient(**how: object) -> object:
         app = create_app(**how)  # type: ignore[arg-type] # as it is called
-        app.config.RESPONSE_TIMEOUT = 0.3
+        app.config.update({"RESPONSE_TIMEOUT": 0.3})
         return app
 
     monkeypatch.setattr("tests.support.running.create_app", impatient)
