@@ -26,6 +26,7 @@ _SECRET = re.compile(
 _LIKE_A_SECRET_PART = re.compile(r"\.[A-Za-z0-9_-]{43}")
 _TELLTALES: Final = ("secret", "code", "session_key", "sessionid", "token", "x-wx-", "://")
 _HIDDEN: Final = "***"
+_WITHOUT_ARGUMENTS: Final = " (with arguments that do not fit it)"
 
 
 class Redact(logging.Filter):
@@ -37,8 +38,8 @@ class Redact(logging.Filter):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 # whatever formatting raises would end the caller's work
             # Not its arguments: nobody knows how they were to be shown.
-            message, record.args = f"{record.msg} (with arguments that do not fit it)", None
-            record.msg = message
+            message = _text(record.msg) + (_WITHOUT_ARGUMENTS if record.args else "")
+            record.msg, record.args = message, None
         clean = redact(message)
         if clean != message:
             record.msg, record.args = clean, None
@@ -63,7 +64,15 @@ def describe(error: BaseException) -> str:
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-8:]
     ]
-    return redact(f"{type(error).__name__}: {error}") + " at " + " < ".join(reversed(places))
+    return redact(f"{type(error).__name__}: {_text(error)}") + " at " + " < ".join(reversed(places))
+
+
+def _text(thing: object) -> str:
+    """Its text, also where asking for that raises."""
+    try:
+        return str(thing)
+    except Exception:  # noqa: BLE001 # as above
+        return f"{type(thing).__name__} (without a text)"
 
 
 def configure(settings: Settings) -> None:

@@ -33,7 +33,7 @@ class BackgroundTasks:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(_report)
+            task.add_done_callback(log_bug)
             raise
 
     async def aclose(self) -> None:
@@ -41,8 +41,11 @@ class BackgroundTasks:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _report(task: asyncio.Task[Any]) -> None:
-    """Log a fault of ours that nobody waits for any more. A refusal was the client's to hear."""
+def log_bug(task: asyncio.Task[Any]) -> None:
+    """Done-callback of a task that maybe nobody waits for: logs what it raised.
+
+    Not a ServiceError: that was for the client to hear, and no fault of ours.
+    """
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, ServiceError):
-        log.error("failed after the client had gone", exc_info=error)
+        log.error("failed in the background", exc_info=error)

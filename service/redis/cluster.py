@@ -102,9 +102,7 @@ class ClusterTopology:
         self._refresher.refresh_soon()
         if not isinstance(fault, AskError):
             return None
-        # A node that does not know its own address means: where you asked.
-        host = fault.host or node.host
-        target = self._node_at(HostPort(host, fault.port))
+        target = self._node_at(HostPort(_host(fault.host, node.host), fault.port))
         moved = isinstance(fault, MovedError)
         if moved:
             self._slots[fault.slot_id] = target
@@ -210,6 +208,9 @@ def _layout(slots: Any, info: dict[str, str], *, asked: HostPort) -> _Layout:
 
 
 def _address(holder: Any, asked: HostPort) -> HostPort:
-    """A node that does not know its own address is where it was asked."""
-    host = (holder[0] or b"").decode()
-    return HostPort(host if host not in {"", "?"} else asked.host, int(holder[1]))
+    return HostPort(_host((holder[0] or b"").decode(), asked.host), int(holder[1]))
+
+
+def _host(told: str, asked: str) -> str:
+    """A node that does not know its address, or its name, is where it was asked."""
+    return asked if told in {"", "?"} else told

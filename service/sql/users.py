@@ -70,12 +70,17 @@ class SqlUsers:
         return self._user(row) if row else None
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
+        former = avatar
+
         def change(db: Connection) -> NewAvatar | None:
-            former = lock_user(db, user_id)
-            if former is None:
+            nonlocal former
+            row = lock_user(db, user_id)
+            if row is None:
                 return None
-            user = self._user(update_user(db, user_id, avatar=avatar))
-            return NewAvatar(user, self._user(former).avatar)
+            current = self._user(row).avatar
+            if current != avatar:  # else set by a first attempt, whose answer was lost
+                former = current
+            return NewAvatar(self._user(update_user(db, user_id, avatar=avatar)), former)
 
         return await self._write(change)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 KEY_PREFIX: Final = "minigate:access-token:"
 LOCK_PREFIX: Final = "minigate:access-token-lock:"
 
-_DISCARD = Script(Path(__file__).with_name("lua") / "discard.lua", fenced=False)
+_LUA: Final = Path(__file__).with_name("lua")
+_CLAIM = Script(_LUA / "claim.lua", fenced=False)
+_DISCARD = Script(_LUA / "discard.lua", fenced=False)
 
 
 class RedisAccessTokens:
@@ -68,8 +70,11 @@ class RedisAccessTokens:
 
     async def lock(self, appid: str, *, seconds: float) -> str | None:
         lock = secrets.token_hex(8)
-        won = await self._redis.set(LOCK_PREFIX + appid, lock, "NX", "PX", int(seconds * 1000))
-        return lock if won else None
+        # Not SET NX: sent again after a lost answer, it would say that somebody else has the lock.
+        holder = await self._scripts.run_idempotent(
+            _CLAIM, LOCK_PREFIX + appid, lock, int(seconds * 1000)
+        )
+        return lock if holder == lock.encode() else None
 
     async def unlock(self, appid: str, lock: str) -> None:
         await self._scripts.run_idempotent(_DISCARD, LOCK_PREFIX + appid, lock)

@@ -30,9 +30,12 @@ class RedisLoginCodes:
             raise LoginCodeUsed
         if await self._markers.age_ms("login", appid, code, claim) > REPLAY_MS:
             raise LoginCodeUsed
-        if "e" in claim:
-            raise error_classes()[claim["e"]].again(claim["data"], claim["wait"])
-        return PastLogin(claim["h"], claim["d"], claim["x"], claim["u"], claim["new"])
+        try:
+            if "e" in claim:
+                raise error_classes()[claim["e"]].again(claim["data"], claim["wait"])
+            return PastLogin(claim["h"], claim["d"], claim["x"], claim["u"], claim["new"])
+        except KeyError:
+            raise LoginCodeUsed from None  # another version of this service noted it
 
     async def succeed(self, claim: CodeClaim, answer: LoggedIn) -> None:
         session_id = answer.session_id

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from service.core.background import log_bug
 from service.core.errors import ServiceError, SessionStoreUnavailable, WeChatUnavailable
 from service.wechat import errcodes
 
@@ -85,6 +86,8 @@ class AccessTokens:
         if task is None:
             task = tasks[app.appid] = asyncio.create_task(act(app))
             task.add_done_callback(lambda _: tasks.pop(app.appid, None))
+            # Those who wait for a fetch may all hang up; for a renewal nobody ever waits.
+            task.add_done_callback(log_bug)
         return task
 
     async def _wait_for_fetch(self, app: WeChatApp) -> AccessToken:

@@ -51,7 +51,7 @@ class Cluster:
     def topology(self, *seeds: HostPort) -> ClusterTopology:
         return ClusterTopology(
             seeds or NODES[:1],
-            lambda _: Node(FakeNode(), timeout=1),  # type: ignore[arg-type] # enough of a driver
+            lambda where: Node(FakeNode(), timeout=1, host=where.host),  # type: ignore[arg-type] # enough of a driver
             self.views.__getitem__,  # type: ignore[arg-type] # as above
             timeout=0.05,
             log=ThrottledLog("redis"),
