@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 T ?= tests
+# A folder is tested by all cores, a file at a time by each; the slow files come first (conftest.py).
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BENCH := build/bench
 BENCH_BIN := $(BENCH)/venv/bin
@@ -14,7 +16,7 @@ LOAD_STAMP := $(LOAD)/.installed
 INSTALL := -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e check format lock bench growth load clean
+.PHONY: help setup run test faults e2e check format lock bench growth load clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +27,12 @@ run: $(STAMP) ## start the service, with stand-ins for what is not configured
 	@$(BIN)/python -m service
 
 test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
-	$(BIN)/pytest $(T)
+	@$(if $(filter tests,$(T)),echo "The whole suite: three minutes on two cores.",:)
+	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
+
+faults: $(STAMP) ## the tests of races and crashes, repeated more often
+	@echo "Races and crashes, many times over: three minutes on two cores."
+	HISTORIES=300 KILLS=100 $(BIN)/pytest $(PARALLEL) tests/faults
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
 	tests/browser/chromium.sh

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import redis
@@ -28,10 +28,32 @@ if TYPE_CHECKING:
 
 Sanic.test_mode = True
 
+_SLOW: Final = {
+    "test_processes.py": 80,
+    "test_user_faults.py": 50,
+    "test_cluster.py": 40,
+    "test_access_token.py": 35,
+    "test_redis_faults.py": 30,
+    "test_sentinel.py": 25,
+    "test_wechat_faults.py": 20,
+    "test_linearizable.py": 15,
+    "test_flows.py": 10,
+    "test_readme.py": 10,
+    "test_slow_wechat.py": 10,
+    "test_user_store.py": 10,
+    "test_user_store_races.py": 10,
+}
+"""Seconds, about, of the files that take many."""
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run on the loop that serves in production: its exceptions differ from asyncio's."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no core is left to it alone in the end."""
+    items.sort(key=lambda item: -_SLOW.get(item.path.name, 0))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,12 @@ import orjson
 import pytest
 
 from service.http import request
+from tests.support.process import LINUX_ONLY, ServiceProcess, complete_environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from service.dev.embedded_redis import EmbeddedRedis
     from tests.support.running import Api
 
 GET = b"GET /livez HTTP/1.1\r\nHost: here"
@@ -21,7 +25,7 @@ END = b"\r\n\r\n"
 CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
 
 
-async def send(api: Api, raw: bytes) -> list[tuple[int, int]]:
+async def send(api: Api | ServiceProcess, raw: bytes) -> list[tuple[int, int]]:
     """What a connection answers to these bytes, status and code of each, until its end."""
     port = int(api.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -54,6 +58,22 @@ HIDING = {
 @pytest.mark.parametrize("raw", HIDING.values(), ids=HIDING.keys())
 async def test_no_request_hides_in_the_body_of_another(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(400, 40000)]
+
+
+@LINUX_ONLY
+async def test_nor_does_one_where_the_server_has_rewritten_its_own_methods(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """Sanic's touchup, which the other tests of this folder do without."""
+    environment = complete_environment(redis=redis_server.url, wechat="http://127.0.0.1:1")
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        answers = [await send(service, raw) for raw in HIDING.values()]
+        assert answers == [[(400, 40000)]] * len(HIDING)
+        assert await send(service, b"GET /nowhere HTTP/1.1\r\nHost: here" + END) == [
+            (404, 40400),
+            (200, 0),
+        ]
 
 
 async def test_without_the_look_at_the_head_it_would(

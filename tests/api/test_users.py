@@ -227,6 +227,15 @@ async def test_there_is_nothing_else_among_the_uploads(api: Api, name: str) -> N
     assert (await api.ask("GET", f"/uploads/{name}")).status == 404
 
 
+async def test_no_browser_may_take_a_picture_for_something_else(
+    api: Api, simulator: Simulator
+) -> None:
+    changed = await upload(api, await log_in(api, simulator), picture())
+    for path in (changed.data["avatar"], "/uploads/default-avatar.png"):
+        async with api.http.get(api.url + path) as reply:
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_an_export_has_everything_of_the_caller_and_nothing_of_others(
     api: Api, simulator: Simulator
 ) -> None:

@@ -22,6 +22,7 @@ import orjson
 from service.dev import embedded_redis
 from tests.bench.cores import family, start_on
 from tests.bench.people import APP_SECRET, APPID, SECRET_KEY
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -167,13 +168,6 @@ def stage() -> Iterator[Stage]:
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="minigate-bench-"))
         yield Stage(stack, Path(home))
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def redis_program() -> str:

@@ -1,4 +1,4 @@
-"""Every store under its contract: on fakeredis, on a real redis-server and on a real cluster."""
+"""Every store under its contract: on a redis-server and on a cluster, in part on fakeredis."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis.asyncio
-from fakeredis import FakeAsyncRedis
 
 from service.core.throttled_log import ThrottledLog
-from service.redis.client import RedisClient
+from service.dev.embedded_redis import embedded_redis
 from service.redis.connect import open_client
-from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.redis.topology import SingleNode
 from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
-from tests.support.process import LINUX_ONLY
+from tests.contracts.kinds import CLUSTER, CLUSTER_MARKS, REAL, SERVER
 from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from redis.asyncio import Redis
 
     from service.dev.embedded_redis import EmbeddedRedis
+    from service.redis.client import RedisClient
     from tests.support.redis_cluster import RedisCluster
 
 
@@ -68,26 +66,35 @@ class Stores:
         return CodeMarkers(self.client, self.scripts(), make_settings(**overrides))
 
 
-@pytest.fixture(
-    params=["fakeredis", "redis-server", pytest.param("redis-cluster", marks=LINUX_ONLY)]
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have the test once for each kind of Redis that `redis` in its marks names."""
+    if "stores" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("redis")
+        named = mark.args if mark else REAL
+        kinds = [pytest.param(one, marks=CLUSTER_MARKS if one == CLUSTER else ()) for one in named]
+        metafunc.parametrize("stores", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def fakeredis_server() -> Iterator[EmbeddedRedis]:
+    """What `make run` falls back to where there is no redis-server."""
+    with embedded_redis("fakeredis") as server:
+        yield server
+
+
+@pytest.fixture
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     client: Any
-    if request.param == "fakeredis":
-        client = FakeAsyncRedis()
-        ours = RedisClient(
-            SingleNode(Node(client, timeout=2.0)), timeout=2.0, log=ThrottledLog("redis")
-        )
-    elif request.param == "redis-server":
-        server: EmbeddedRedis = request.getfixturevalue("redis_server")
-        client = redis.asyncio.Redis.from_url(server.url)
-        ours = client_at(server.url)
-    else:
+    if request.param == CLUSTER:
         cluster: RedisCluster = request.getfixturevalue("redis_cluster")
         client = redis.asyncio.RedisCluster("127.0.0.1", cluster.nodes[0].port)
-        ours = client_at(cluster.url)
-    if request.param != "fakeredis":
-        await client.flushall()
+        url = cluster.url
+    else:
+        fixture = "redis_server" if request.param == SERVER else "fakeredis_server"
+        url = request.getfixturevalue(fixture).url
+        client = redis.asyncio.Redis.from_url(url)
+    ours = client_at(url)
+    await client.flushall()
     yield Stores(client, ours)
     await ours.aclose()
     await client.aclose()

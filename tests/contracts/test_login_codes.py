@@ -15,6 +15,7 @@ from service.core.errors import (
 )
 from service.core.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
 from service.stores import code_markers, login_codes
+from tests.contracts.kinds import ALSO_FAKEREDIS
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ async def claim(codes: RedisLoginCodes, code: str = "0code", key: str | None = N
     return won
 
 
+@ALSO_FAKEREDIS
 async def test_of_many_claims_at_once_one_wins(stores: Stores) -> None:
     workers = [stores.codes() for _ in range(3)]
     results = await asyncio.gather(
@@ -49,6 +51,7 @@ async def test_other_codes_and_other_apps_are_free(stores: Stores) -> None:
     assert isinstance(await codes.claim("wxother", "0code", idempotency_key=None), CodeClaim)
 
 
+@ALSO_FAKEREDIS
 async def test_the_same_client_gets_the_same_answer(stores: Stores) -> None:
     codes = stores.codes()
     await codes.succeed(await claim(codes, key="k1"), OPENED)
@@ -115,6 +118,7 @@ async def test_an_answer_is_repeated_for_a_minute_only(
         await codes.claim(APPID, "0code", idempotency_key="k1")
 
 
+@ALSO_FAKEREDIS
 async def test_a_code_that_wechat_has_not_seen_can_be_claimed_again(stores: Stores) -> None:
     codes = stores.codes()
     await codes.release(await claim(codes))
@@ -134,6 +138,7 @@ async def test_giving_a_code_back_twice_takes_it_from_nobody_who_has_won_it_sinc
         await codes.claim(APPID, "0code", idempotency_key=None)
 
 
+@ALSO_FAKEREDIS
 async def test_a_marker_lives_five_minutes_and_shows_neither_code_nor_key(stores: Stores) -> None:
     codes = stores.codes()
     won = await claim(codes, "0secretcode", "client-nonce")

@@ -25,6 +25,7 @@ from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import SessionRecord
 from service.stores.sessions import KEY_PREFIX
+from tests.contracts.kinds import ALSO_FAKEREDIS
 from tests.support.scripts import script
 from tests.support.settings import APPID, SECRET_KEY
 
@@ -63,6 +64,7 @@ async def keys_of(stores: Stores, handle: str) -> SessionKeys:
     return opened[1]
 
 
+@ALSO_FAKEREDIS
 async def test_a_login_is_recognised_with_all_that_wechat_said(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions, identity("oBob", "uBob"), "default")
@@ -80,6 +82,7 @@ async def test_a_user_without_unionid_has_none(stores: Stores) -> None:
     assert (await sessions.validate(opened.session_id)).unionid is None
 
 
+@ALSO_FAKEREDIS
 async def test_an_id_that_was_never_issued_is_expired(stores: Stores) -> None:
     with pytest.raises(SessionExpired):
         await stores.sessions().validate(SessionId.new("A" * 22))
@@ -94,6 +97,7 @@ async def test_another_secret_under_a_live_handle_learns_nothing(stores: Stores)
     assert refusal.value.data is None
 
 
+@ALSO_FAKEREDIS
 async def test_a_later_login_replaces_the_session_and_tells_its_holder(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first, second = await log_in(sessions), await log_in(sessions)
@@ -104,6 +108,7 @@ async def test_a_later_login_replaces_the_session_and_tells_its_holder(stores: S
     assert refusal.value.data == {"at": issued // 1000, "device": "default"}
 
 
+@ALSO_FAKEREDIS
 async def test_the_last_four_replaced_sessions_are_told_so_and_no_others(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     opened = [await log_in(sessions) for _ in range(6)]
@@ -115,6 +120,7 @@ async def test_the_last_four_replaced_sessions_are_told_so_and_no_others(stores:
     assert await is_live(sessions, opened[5].session_id)
 
 
+@ALSO_FAKEREDIS
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_of_strict_logins_at_once_exactly_one_survives(stores: Stores, workers: int) -> None:
     stores_of_workers = [stores.sessions(login_coalesce_ms=0) for _ in range(workers)]
@@ -124,6 +130,7 @@ async def test_of_strict_logins_at_once_exactly_one_survives(stores: Stores, wor
     assert len({one.session_id for one in opened}) == 30
 
 
+@ALSO_FAKEREDIS
 async def test_logins_of_one_moment_share_a_session_and_keep_the_newest_keys(
     stores: Stores,
 ) -> None:
@@ -141,6 +148,7 @@ async def test_logins_of_one_moment_share_a_session_and_keep_the_newest_keys(
     assert keys.current != keys.previous
 
 
+@ALSO_FAKEREDIS
 async def test_a_shared_login_keeps_the_former_key_beside_the_newer(stores: Stores) -> None:
     sessions, first, second = stores.sessions(), identity(), identity()
     opened = await log_in(sessions, first)
@@ -210,6 +218,7 @@ async def test_a_session_is_shared_only_in_the_first_half_of_its_life(stores: St
     assert (await log_in(sessions)).session_id != first.session_id
 
 
+@ALSO_FAKEREDIS
 async def test_logout_ends_the_session_once(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
@@ -219,6 +228,7 @@ async def test_logout_ends_the_session_once(stores: Stores) -> None:
         await sessions.validate(opened.session_id)
 
 
+@ALSO_FAKEREDIS
 async def test_a_stale_logout_leaves_the_newer_session_alone(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first, second = await log_in(sessions), await log_in(sessions)
@@ -234,6 +244,7 @@ async def test_a_login_after_logout_is_a_new_session(stores: Stores) -> None:
     assert (await log_in(sessions)).session_id != first.session_id
 
 
+@ALSO_FAKEREDIS
 async def test_a_kick_is_told_to_the_holder_only_and_lasts_as_long(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
@@ -257,6 +268,7 @@ async def test_a_ban_says_so(stores: Stores) -> None:
         await sessions.validate(opened.session_id)
 
 
+@ALSO_FAKEREDIS
 async def test_a_tombstone_holds_no_keys_and_makes_way_for_a_login(stores: Stores) -> None:
     sessions = stores.sessions()
     kicked = await log_in(sessions)
@@ -312,6 +324,7 @@ async def test_the_scan_for_secrets_would_find_one(stores: Stores) -> None:
     assert any(needle in dump for needle in encodings(who.session_key))
 
 
+@ALSO_FAKEREDIS
 async def test_a_session_ends_when_its_time_is_up(stores: Stores) -> None:
     sessions = stores.sessions(session_ttl=1)
     opened = await log_in(sessions)
@@ -330,6 +343,7 @@ async def test_a_fixed_session_is_not_prolonged_by_use(stores: Stores) -> None:
     assert await stores.redis.pttl(key) <= 60_000
 
 
+@ALSO_FAKEREDIS
 async def test_a_sliding_session_is_renewed_only_below_half_its_time(stores: Stores) -> None:
     sessions = stores.sessions(session_renewal="sliding", session_ttl=100)
     opened = await log_in(sessions)
@@ -513,6 +527,7 @@ async def test_a_reply_to_something_else_is_asked_for_once_more(
     assert (await sessions.validate(alice.session_id)).openid == "oAlice"
 
 
+@ALSO_FAKEREDIS
 @pytest.mark.parametrize("name", ["create", "rekey", "revoke", "terminate", "delete", "renew"])
 async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
     sessions = stores.sessions()
@@ -574,6 +589,7 @@ async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
         await sessions.validate(first.session_id)
 
 
+@ALSO_FAKEREDIS
 async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:
     sessions = stores.sessions()
     await log_in(sessions)
@@ -582,6 +598,7 @@ async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> No
     assert await is_live(sessions, opened.session_id)
 
 
+@ALSO_FAKEREDIS
 async def test_an_erased_session_leaves_no_key(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)

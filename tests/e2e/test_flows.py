@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.blocks import SERVICE, SIMULATOR, blocks, pasted, without_comments
-from tests.support.process import LINUX_ONLY, ServiceProcess, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.process import LINUX_ONLY, ServiceProcess, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -44,6 +44,7 @@ from tests.support.process import (
 )
 from tests.support.proxy import ChaosProxy
 from tests.support.settings import APPID
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -58,7 +59,10 @@ if TYPE_CHECKING:
 pytestmark = [LINUX_ONLY, pytest.mark.timeout(120)]
 
 FETCH: Final = "/cgi-bin/stable_token"
-KILLS: Final = int(os.environ.get("KILLS", "100"))
+KILLS: Final = int(os.environ.get("KILLS", "15"))
+"""How often a service dies; `make faults` takes more."""
+_KILLS_TO_BE_CAUGHT: Final = 100
+"""So often at most, where one that writes too early must be found out: three do, mostly."""
 _AT_ONCE: Final = 4
 
 
@@ -89,12 +93,11 @@ async def ask(
     port: int, method: str, path: str, *, sessionid: str | None = None, body: object = None
 ) -> Answer:
     raw = b"" if body is None else orjson.dumps(body)
-    began = time.monotonic()
+    watch = Stopwatch(alone=True)
     async with asyncio.timeout(20), await Connection.open(port) as connection:
         reply = await connection.ask(method, path, sessionid=sessionid, body=raw)
     envelope: dict[str, Any] = orjson.loads(reply.body or b'{"code": 0, "data": null}')
-    took = time.monotonic() - began
-    return Answer(reply.status, envelope["code"], envelope["data"] or {}, took)
+    return Answer(reply.status, envelope["code"], envelope["data"] or {}, watch.seconds)
 
 
 async def log_in(port: int, code: str) -> Answer:
@@ -107,12 +110,6 @@ async def log_in_by_phone(port: int, simulator: Simulator, user: str) -> Answer:
         "code": (await simulator.phone(user))["code"],
     }
     return await ask(port, "POST", "/login/phone", body=body)
-
-
-def start_again(database: Postgres) -> None:
-    """Start a killed server, whose socket is still locked by the name of the dead."""
-    (Path(database._folder) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
-    database.start()
 
 
 async def rows(address: str, table: Any) -> list[Any]:
@@ -172,7 +169,7 @@ async def kill_under_registrations(
     """Three times; `after` is a statement that spoils the database first."""
     address = database.database()
     if after:
-        database._server.psql(after.format(name=address.partition("@/")[2].partition("?")[0]))
+        database.psql(after.format(name=address.partition("@/")[2].partition("?")[0]))
     environment = complete_environment(
         redis=redis.url, wechat=simulator.url, DATABASE_URL=address, WEB_CONCURRENCY="2"
     )
@@ -185,14 +182,15 @@ async def kill_under_registrations(
                 await asyncio.sleep(rng.uniform(0.4, 0.7))
                 await asyncio.to_thread(database.kill)
                 await asyncio.sleep(0.3)
-                await asyncio.to_thread(start_again, database)
+                await asyncio.to_thread(database.start)
                 began = time.monotonic()
-                await eventually(
-                    lambda began=began: registrations.last_success > began,  # type: ignore[misc]
-                    within=5,
-                    what="registrations succeed again",
+                back.append(
+                    await eventually(
+                        lambda began=began: registrations.last_success > began,  # type: ignore[misc]
+                        within=5,
+                        what="registrations succeed again",
+                    )
                 )
-                back.append(time.monotonic() - began)
     found = {row.openid: row.user_id for row in await rows(address, identities)}
     there = {row.id for row in await rows(address, users)}
     lost = {
@@ -253,7 +251,7 @@ async def test_without_the_database_sessions_hold_and_logins_are_refused_in_time
     database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path, how: str
 ) -> None:
     address = database.database()
-    async with ChaosProxy(f"{database._folder}/.s.PGSQL.5432") as proxy:
+    async with ChaosProxy(str(database.socket)) as proxy:
         through = address.partition("?")[0].replace("@", f"@127.0.0.1:{proxy.port}")
         environment = complete_environment(
             redis=redis_server.url,
@@ -275,10 +273,10 @@ async def test_without_the_database_sessions_hold_and_logins_are_refused_in_time
             if how == "dead":
                 await proxy.accept()
             proxy.resume()
-            began = time.monotonic()
+            watch = Stopwatch()
             while (await log_in(service.port, await simulator.code("u0"))).status != 200:
-                assert time.monotonic() - began < 5
-            back = time.monotonic() - began
+                assert not watch.exceeds(5)
+            back = watch.seconds
             print(f"back after {back:.2f} s")  # noqa: T201 # a figure to keep
             assert back < 2
             assert longest < 2.1
@@ -353,10 +351,10 @@ class Mortal:
             lambda: bool(self.service.workers - {worker}), within=10, what="another life"
         )
         self.orphans += await self.sessions_of_nobody()
-        began = time.monotonic()
+        watch = Stopwatch()
         again = await asyncio.gather(*(self._log_in_again(name) for name in names))
         self.typical = (self.typical + statistics.median(one.took for one in again)) / 2
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.slowest = max(self.slowest, watch.seconds)
         assert {(one.status, one.code) for one in again} == {(200, 0)}
 
     async def sessions_of_nobody(self) -> int:
@@ -430,7 +428,7 @@ async def test_a_session_that_is_written_before_its_user_is_caught(
     redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
     async with mortal(redis_server, simulator, tmp_path, "", hasty=True) as found:
-        for _ in range(KILLS):
+        for _ in range(_KILLS_TO_BE_CAUGHT):
             with suppress(AssertionError):
                 await found.die()
             if found.orphans:
@@ -479,6 +477,11 @@ async def four_workers(
                 opened += more
                 await asyncio.gather(*(one.ask("GET", "/livez") for one in more))
                 by_worker = sorted_by_worker(service, opened)
+                for pid, mine in by_worker.items():
+                    if len(mine) >= 50:  # enough: the others take the next ones
+                        service.signal(signal.SIGSTOP, pid)
+            for pid in by_worker:
+                service.signal(signal.SIGCONT, pid)
             yield service, by_worker
         finally:
             for connection in opened:
@@ -487,23 +490,30 @@ async def four_workers(
 
 async def phone_logins(
     by_worker: dict[int, list[Connection]], simulator: Simulator, batch: str
-) -> Counter[tuple[int, int]]:
-    """Fifty at once on each worker, each of another user with a phone of their own."""
-    bodies = []
-    for number in range(200):
-        user = f"{batch}-{number}"
-        phone = await simulator.phone(user, phone=f"13{batch}{number:08}")
-        bodies.append({"loginCode": await simulator.code(user), "code": phone["code"]})
-    connections = [one for mine in by_worker.values() for one in mine[:50]]
-    began = time.monotonic()
-    replies = await asyncio.gather(
-        *(
-            one.ask("POST", "/login/phone", body=orjson.dumps(body))
-            for one, body in zip(connections, bodies, strict=True)
+) -> None:
+    """Fifty at once on each worker, each of another user with a phone of their own.
+
+    Who is told to come again, for a database that had no time, does so; the others are in.
+    """
+    left = list(enumerate(one for mine in by_worker.values() for one in mine[:50]))
+    watch = Stopwatch()
+    while left:
+        assert not watch.exceeds(20)
+        bodies = []
+        for number, _ in left:
+            user = f"{batch}-{number}"
+            phone = await simulator.phone(user, phone=f"13{batch}{number:08}")
+            bodies.append({"loginCode": await simulator.code(user), "code": phone["code"]})
+        replies = await asyncio.gather(
+            *(
+                one.ask("POST", "/login/phone", body=orjson.dumps(body))
+                for (_, one), body in zip(left, bodies, strict=True)
+            )
         )
-    )
-    print(f"200 phone logins in {time.monotonic() - began:.2f} s")  # noqa: T201 # a figure
-    return Counter((one.status, orjson.loads(one.body)["code"]) for one in replies)
+        came = [(one.status, orjson.loads(one.body)["code"]) for one in replies]
+        assert set(came) <= {(200, 0), (503, 50301)}
+        left = [one for one, answer in zip(left, came, strict=True) if answer[0] == 503]
+    print(f"200 phone logins in {watch.elapsed:.2f} s")  # noqa: T201 # a figure
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -518,11 +528,11 @@ async def test_four_workers_share_one_token_and_renew_it_once(
     if kind == "postgresql":
         address = request.getfixturevalue("database").database()
     async with four_workers(redis_server, simulator, tmp_path, address) as (_, by_worker):
-        first = await phone_logins(by_worker, simulator, "0")
-        assert (first, await simulator.calls(FETCH)) == ({(200, 0): 200}, 1)
+        await phone_logins(by_worker, simulator, "0")
+        assert await simulator.calls(FETCH) == 1
         await simulator.fault("token_superseded", times=1)
-        second = await phone_logins(by_worker, simulator, "1")
-        assert (second, await simulator.calls(FETCH)) == ({(200, 0): 200}, 2)
+        await phone_logins(by_worker, simulator, "1")
+        assert await simulator.calls(FETCH) == 2
 
 
 async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does(
@@ -557,9 +567,9 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
             with pytest.raises((OSError, EOFError)):
                 await login
         assert await client.exists(LOCK_PREFIX + APPID)
-        began = time.monotonic()
+        watch = Stopwatch()
         answer = await log_in_by_phone(service.port, simulator, "bob")
-        took = time.monotonic() - began
+        took = watch.seconds
     print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
     assert (answer.status, answer.code) == (200, 0)
     assert took < 10

@@ -22,7 +22,7 @@ from service import wiring
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.wechat.http import open_http
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.proxy import ChaosProxy
 from tests.support.running import Api, Simulator, running, running_service
 from tests.support.settings import APP_SECRET, APPID
@@ -281,6 +281,11 @@ async def watched(
                 root.removeHandler(tape)
 
 
+def patience(expected: tuple[int, int]) -> dict[str, Any]:
+    """Where nothing is to be waited for in the end, less is waited."""
+    return {"wechat_timeout_ms": 1000} if expected == UNAVAILABLE else {}
+
+
 async def test_every_fault_there_is_has_an_expectation(simulator: Simulator) -> None:
     async with simulator.http.get(f"{simulator.url}/sim/faults") as reply:
         catalogue = await reply.json()
@@ -295,7 +300,7 @@ async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     params: dict[str, Any],
     expected: tuple[int, int],
 ) -> None:
-    async with watched(settings) as service:
+    async with watched(settings, **patience(expected)) as service:
         former = (await service.login()).data["sessionid"]
         await service.simulator.fault(kind, **params)
         began = time.monotonic()
@@ -326,7 +331,7 @@ async def test_a_fault_during_a_phone_login_is_answered_as_documented(
     params: dict[str, Any],
     expected: tuple[int, int],
 ) -> None:
-    async with watched(settings) as service:
+    async with watched(settings, **patience(expected)) as service:
         await service.simulator.fault(kind, **params)
         began = time.monotonic()
         answer = await service.login_by_phone()

@@ -17,6 +17,7 @@ from service.core.models import handle_of
 from service.simulator.state.identities import openid_of
 from tests.support.running import Api, running_service
 from tests.support.settings import APPID, make_settings
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -126,15 +127,15 @@ class Load:
     def damage(self) -> str:
         return f"lost {self.lost}, undone {self.undone}, revived {self.revived}"
 
-    def window(self, kind: str, *, since: float) -> float:
-        """Seconds until the last 503 after `since`."""
-        return max(self._last_refusal[kind] - since, 0.0)
+    def window(self, kind: str, *, since: float, watch: Stopwatch) -> float:
+        """Seconds until the last 503 after `since`, less those that `watch` saw wasted."""
+        return max(self._last_refusal[kind] - since - watch.waited, 0.0)
 
     async def calm(self, *, seconds: float, within: float, kinds: tuple[str, ...]) -> None:
         """Wait until nothing of these kinds has been refused for so long."""
-        began = time.monotonic()
+        watch = Stopwatch()
         while any(time.monotonic() - self._last_refusal[kind] < seconds for kind in kinds):
-            assert time.monotonic() - began < within, f"still refused: {self.seen}"
+            assert not watch.exceeds(within), f"still refused: {self.seen}"
             await asyncio.sleep(0.02)
 
     async def _check(self) -> None:

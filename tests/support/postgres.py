@@ -2,64 +2,123 @@
 
 from __future__ import annotations
 
-import atexit
 import os
+import pwd
+import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from tests.support.children import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its helper for directories warns outside a desktop session
-    import pgserver
+    from pgserver import utils
+    from pgserver._commands import POSTGRES_BIN_PATH
+
+_FOLDER: Final = "minigate-pg-"
+_PORT: Final = "5432"
+_HABITS: Final = {
+    "listen_addresses": "",
+    "port": _PORT,
+    # What it has written outlives its process all the same, and no test waits for the disk.
+    "fsync": "off",
+}
+_START_SECONDS: Final = 30
 
 
 class Postgres:
     """A running server; each `database()` is empty and its own."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._server = pgserver.get_server(folder, cleanup_mode=None)  # type: ignore[attr-defined] # it is its public door
+        self.folder = Path(folder)
+        self._user = _unprivileged(self.folder)
         self._count = 0
-        # What it has written outlives its process all the same, and no test waits for the disk.
-        self._server.psql("ALTER SYSTEM SET fsync = off")
-        self._server.psql("SELECT pg_reload_conf()")
+        # The server ends with the thread that started it, and the caller's may be short-lived.
+        self._keeper = ThreadPoolExecutor(1)
+        self._run("initdb", "-D", folder, "--auth=trust", "--encoding=utf8", "-U", "postgres")
+        self.start()
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.folder / f".s.PGSQL.{_PORT}"
 
     def database(self) -> str:
         """The URL of a new database."""
         self._count += 1
         name = f"minigate{self._count}"
-        self._server.psql(f"CREATE DATABASE {name}")
-        return f"postgresql://postgres:@/{name}?host={self._folder}"
+        self.psql(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres:@/{name}?host={self.folder}"
+
+    def psql(self, statement: str) -> None:
+        place = ["-h", str(self.folder), "-p", _PORT]
+        self._run("psql", *place, "-U", "postgres", "-c", statement)
+
+    def start(self) -> None:
+        """Start it, if need be again on the same data."""
+        # A killed one's; nobody else has this folder.
+        (self.folder / "postmaster.pid").unlink(missing_ok=True)
+        Path(f"{self.socket}.lock").unlink(missing_ok=True)
+        self._process = self._keeper.submit(self._spawn).result()
+        give_up = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < give_up, (self.folder / "log").read_text()
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """End it at once, in the midst of whatever it does."""
-        pid = int((Path(self._folder) / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
-        while _alive(pid):
-            time.sleep(0.01)
-
-    def start(self) -> None:
-        """Start it again on the same data."""
-        for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-            (Path(self._folder) / left).unlink(missing_ok=True)
-        self._server.ensure_postgres_running()
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
-        atexit.unregister(self._server._cleanup)  # it would log when logging is over
-        self._server.cleanup_mode = "stop"
-        self._server._cleanup()
+        self._process.send_signal(signal.SIGQUIT)  # without a farewell to clients or the disk
+        self._process.wait()
+        self._keeper.shutdown()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        options = [word for item in _HABITS.items() for word in ("-c", "=".join(item))]
+        place = ["-D", str(self.folder), "-k", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            return spawn(
+                [str(POSTGRES_BIN_PATH / "postgres"), *place, *options],
+                last_signal=signal.SIGQUIT,  # its own processes end too, and no shared memory stays
+                user=self._user,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _is_ready(self) -> bool:
+        with suppress(OSError):
+            return "\nready" in (self.folder / "postmaster.pid").read_text()
+        return False
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user, group = self._user
+        subprocess.run(  # noqa: S603 # of the package
+            [POSTGRES_BIN_PATH / program, *arguments],
+            user=user or None,
+            group=group or None,
+            check=True,
+            capture_output=True,
+        )
 
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="minigate-pg-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
         server = Postgres(folder)
         try:
             yield server
@@ -67,8 +126,22 @@ def running_postgres() -> Iterator[Postgres]:
             server.stop()
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
+def _unprivileged(folder: Path) -> tuple[int, int]:
+    """The user and group to run as, for PostgreSQL refuses to be root; (0, 0) is as we are."""
+    if os.geteuid() != 0:
+        return 0, 0
+    utils.ensure_prefix_permissions(folder)
+    utils.ensure_prefix_permissions(POSTGRES_BIN_PATH)
+    for part in ("bin", "lib"):
+        utils.ensure_folder_permissions(POSTGRES_BIN_PATH.parent / part, 0o055)
+    found = pwd.getpwnam("nobody")
+    os.chown(folder, found.pw_uid, found.pw_gid)
+    return found.pw_uid, found.pw_gid
+
+
+def _sweep() -> None:
+    """Remove what runs that were killed have left: the kernel has ended their servers."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if sys.platform == "linux" and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)

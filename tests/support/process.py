@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import pytest
 
 from service.dev import embedded_redis
+from tests.support.children import spawn
+from tests.support.ports import free_port
 from tests.support.settings import APP_SECRET, APPID, SECRET_KEY
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,26 +30,15 @@ LINUX_ONLY: Final = pytest.mark.skipif(
 )
 REPOSITORY: Final = Path(__file__).parents[2]
 _POLL_SECONDS: Final = 0.01
-_KILLED_WITH_PARENT: Final = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
 
 
 async def eventually(holds: Callable[[], bool], *, within: float, what: str) -> float:
     """Wait until `holds` does; returns the seconds that took, or fails after `within`."""
-    began = time.monotonic()
+    watch = Stopwatch()
     while not holds():
-        assert time.monotonic() - began < within, f"not within {within} s: {what}"
+        assert not watch.exceeds(within), f"not within {within} s: {what}"
         await asyncio.sleep(_POLL_SECONDS)
-    return time.monotonic() - began
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return watch.seconds
 
 
 def complete_environment(*, redis: str, wechat: str, **more: str) -> dict[str, str]:
@@ -146,14 +137,12 @@ class ServiceProcess:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 # our own command
-                [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, *self._command],
+            self._process = spawn(
+                self._command,
                 cwd=self._home,
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         self.look()
 
@@ -163,13 +152,13 @@ class ServiceProcess:
 
     async def ready(self, *, within: float = 15) -> float:
         """Wait until /readyz says 200; returns the seconds since this was called."""
-        began = time.monotonic()
+        watch = Stopwatch()
         while await self._status("/readyz") != 200:
             assert self.process.poll() is None, f"ended by itself:\n{self.output}"
-            assert time.monotonic() - began < within, f"not ready:\n{self.output}"
+            assert not watch.exceeds(within), f"not ready:\n{self.output}"
             await asyncio.sleep(_POLL_SECONDS)
         self.look()
-        return time.monotonic() - began
+        return watch.seconds
 
     def signal(self, number: signal.Signals, pid: int | None = None) -> None:
         """Signal the main process, or one of its workers."""
@@ -246,12 +235,7 @@ class RedisServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         place = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
         habits = ["--save", "", "--appendonly", "no", "--dir", self._home.name]
-        return subprocess.Popen(  # noqa: S603 # found by our own rules
-            [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, _redis_program(), *place, *habits],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        return spawn([_redis_program(), *place, *habits], stdout=subprocess.DEVNULL)
 
     def _answers(self) -> bool:
         address = ("127.0.0.1", self._port) if self._port else self.socket

@@ -8,7 +8,8 @@ from typing import Final
 import redis
 from redis.crc import key_slot
 
-from tests.support.redis_servers import HABITS, RedisProcess, RedisServers, free_ports, until
+from tests.support.ports import free_ports
+from tests.support.redis_servers import HABITS, RedisProcess, RedisServers, until
 
 SLOTS: Final = 16384
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -17,13 +13,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.process import _KILLED_WITH_PARENT, _redis_program
+from tests.support.children import spawn
+from tests.support.process import _redis_program
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterable
 
-_BUS: Final = 10_000
-"""A node of a cluster listens on its port and, for the others, this much above it."""
 HABITS: Final = (
     *("--save", "", "--appendonly", "no"),
     *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
@@ -71,13 +68,7 @@ class RedisProcess:
         place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home)]
         options = [*self._config, *place, *self._options]
         with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 # found by our own rules
-                [sys.executable, "-S", "-c", _KILLED_WITH_PARENT, _redis_program(), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._process = spawn([_redis_program(), *options], stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL; may be repeated."""
@@ -141,27 +132,6 @@ class RedisServers:
         return [node for node in self.nodes if node.port in ports]
 
 
-def free_ports(count: int, *, bus: bool = False) -> list[int]:
-    """Ports that nobody listens on, kept until all are found so that they differ."""
-    found: dict[int, list[socket.socket]] = {}
-    while len(found) < count:
-        probes = [socket.socket()]
-        try:
-            probes[0].bind(("127.0.0.1", 0))
-            port = int(probes[0].getsockname()[1])
-            if bus:
-                probes.append(socket.socket())
-                probes[1].bind(("127.0.0.1", port - _BUS))
-            found[port - _BUS if bus else port] = probes
-        except OSError:
-            for probe in probes:
-                probe.close()
-    for probes in found.values():
-        for probe in probes:
-            probe.close()
-    return list(found)
-
-
 async def until(holds: Callable[[], bool], *, within: float, what: str) -> None:
     """`eventually`, for what servers are asked: they may be away, and nobody else should wait."""
 
@@ -170,7 +140,7 @@ async def until(holds: Callable[[], bool], *, within: float, what: str) -> None:
             return holds()
         return False
 
-    began = time.monotonic()
+    watch = Stopwatch()
     while not await asyncio.to_thread(safely):
-        assert time.monotonic() - began < within, f"not within {within} s: {what}"
+        assert not watch.exceeds(within), f"not within {within} s: {what}"
         await asyncio.sleep(0.02)

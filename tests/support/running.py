@@ -134,7 +134,12 @@ class Api:
 
 @asynccontextmanager
 async def running(app: Sanic[Any, Any]) -> AsyncIterator[str]:
-    """Serve `app` on a free port of loopback; yields its address."""
+    """Serve `app` on a free port of loopback; yields its address.
+
+    Sanic would rewrite its own methods first, which takes longer than most tests
+    do. That is left to the tests that start processes.
+    """
+    app.config.TOUCHUP = False
     listener = socket.create_server(("127.0.0.1", 0))
     server = await app.create_server(sock=listener, return_asyncio_server=True, backlog=BACKLOG)
     assert server is not None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import redis
 
-from tests.support.redis_servers import HABITS, RedisProcess, RedisServers, free_ports, until
+from tests.support.ports import free_ports
+from tests.support.redis_servers import HABITS, RedisProcess, RedisServers, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.proxy import ChaosProxy
+from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,13 +97,13 @@ async def test_hands_on_the_end_of_input_after_the_last_bytes(proxy: ChaosProxy)
 async def test_delays_one_direction(proxy: ChaosProxy, delay: float | tuple[float, float]) -> None:
     async with connected(proxy) as client:
         proxy.delay["up"] = delay
-        began = time.monotonic()
+        watch = Stopwatch(alone=True)
         await client.ask(b"slow")
-        assert time.monotonic() - began > 0.09  # uvloop counts whole milliseconds
+        assert watch.elapsed > 0.09  # uvloop counts whole milliseconds
         proxy.delay["up"] = 0
-        began = time.monotonic()
+        watch = Stopwatch(alone=True)
         await client.ask(b"fast")
-        assert time.monotonic() - began < 0.09
+        assert watch.seconds < 0.09
 
 
 async def test_cut_by_reset_is_an_error_to_the_client(proxy: ChaosProxy) -> None:

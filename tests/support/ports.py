@@ -1,0 +1,38 @@
+"""Ports of loopback for servers that cannot be told to take any."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import Final
+
+_PORTS: Final = range(20_000, 32_768)
+"""Below those that the kernel gives to whoever connects or does not mind, in the meantime too."""
+_BUS: Final = 10_000
+"""A node of a cluster listens on its port and, for the others, this much above it."""
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int, *, bus: bool = False) -> list[int]:
+    """So many different ones; with `bus`, for nodes of a cluster."""
+    chosen = random.SystemRandom()  # `random` itself says the same in every worker of a run
+    found: set[int] = set()
+    while len(found) < count:
+        port = chosen.choice(_PORTS)
+        wanted = [port - _BUS, port] if bus else [port]
+        if all(map(_is_free, wanted)):
+            found.add(wanted[0])
+    return list(found)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
