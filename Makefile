@@ -42,10 +42,11 @@ e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; nee
 	npm --prefix tests/miniprogram test
 	npm --prefix tests/browser test
 
-check: $(STAMP) ## lint, formatting, types, Procfile
+check: $(STAMP) ## lint, formatting, types, the layout's import rules, Procfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/honcho check
 
 format: $(STAMP) ## put the code into its form

@@ -17,6 +17,7 @@ from service.http import middleware
 from service.http.context import App, AppContext
 from service.http.request import AppRequest
 from service.http.routes.auth import auth
+from service.http.routes.decrypt import decrypt
 from service.http.routes.demo import demo
 from service.http.routes.health import health
 from service.http.routes.internal import internal
@@ -64,6 +65,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
 
     app.blueprint(auth)
     app.blueprint(users)
+    app.blueprint(decrypt)
     app.blueprint(uploads)
     app.blueprint(verify)
     app.blueprint(internal)

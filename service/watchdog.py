@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
 from sanic.worker.manager import WorkerManager
+
+from service.die_with_parent import die_with_parent
 
 if TYPE_CHECKING:
     from sanic import Sanic
@@ -25,7 +25,6 @@ RAPID: Final = 1.0
 """Seconds: a worker that dies younger than this is in a crash loop."""
 LONGEST_DELAY: Final = 10.0
 RAPID_DEATHS_ALLOWED: Final = 8
-_PR_SET_PDEATHSIG: Final = 1
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,11 +46,11 @@ class Supervisor(WorkerManager):
         self.asked_to_stop = True
 
     def wait_for_ack(self) -> None:
-        """Fail at once if a worker does, and heed a signal; Sanic's waits 30 s or for ever."""
+        """Fail at once if a worker does, and stop on a signal; Sanic's waits 30 s or for ever."""
         if self._shutting_down:  # by a signal before `install` took over
             self.shutdown()  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + self.THRESHOLD / 10
-        while not (self._heed_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
+        while not (self._stop_on_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
             time.sleep(0.05)
             failed = time.monotonic() > deadline or not all(p.is_alive() for p in self.processes)
             if failed and not self.asked_to_stop:
@@ -69,11 +68,11 @@ class Supervisor(WorkerManager):
         for process in list(self.transient_processes):
             if process.state.name == "ACKED":
                 self.ready_at.setdefault(process.pid, time.monotonic())
-            if not self._heed_signal() and process.state.name in {"FAILED", "COMPLETED"}:
+            if not self._stop_on_signal() and process.state.name in {"FAILED", "COMPLETED"}:
                 self._replace(process)
 
     def _replace(self, process: Any) -> None:
-        """Start a successor: at once, or ever later while they die young; give up in the end."""
+        """Start a new worker, after a growing delay while they die young; give up in the end."""
         name, now = process.name, time.monotonic()
         rapid, due = self.deaths.get(name, (0, 0.0))
         if not due:
@@ -89,8 +88,8 @@ class Supervisor(WorkerManager):
         if now >= due:
             self.restart([name])
 
-    def _heed_signal(self) -> bool:
-        """Whether it is over; begins the end where a signal asked for it."""
+    def _stop_on_signal(self) -> bool:
+        """Begin to stop if a signal asked for it; returns whether the manager is stopping."""
         if self.asked_to_stop and not self._shutting_down:
             self.monitor_publisher.send(None)
             self.shutdown()  # type: ignore[no-untyped-call]
@@ -103,7 +102,7 @@ class Supervisor(WorkerManager):
 
 
 def install(app: Sanic[Any, Any]) -> None:
-    """Replace dead workers, in a crash loop ever later; call it first thing in the factory.
+    """Replace dead workers, ever more slowly in a crash loop; call it first in the factory.
 
     After ``RAPID_DEATHS_ALLOWED`` the main process drains and exits 1, for the platform to notice.
     """
@@ -145,10 +144,8 @@ def attach_to_parent() -> None:
     process that is killed would leave workers that hold the port.
     """
     parent = multiprocessing.parent_process()
-    if parent is None:
+    if parent is None or parent.pid is None:
         return
     os.setpgrp()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before the kernel knew that we care
-            os.kill(os.getpid(), signal.SIGKILL)
+    if not die_with_parent(parent.pid):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.core.background import Undisturbed
+from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
-from service.redis.connect import open_keyspace
+from service.core.throttled_log import ThrottledLog
+from service.http.context import Services
+from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
 from service.sql.users import SqlUsers
+from service.stores.access_tokens import RedisAccessTokens
 from service.stores.avatars import AvatarFiles
-from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
-from service.stores.outage import OutageLog
+from service.stores.login_codes import RedisLoginCodes
+from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
@@ -30,21 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service.config.settings import Settings
-    from service.core.ports import AvatarStore, SessionStore
-    from service.sql.connect import SqlDatabase
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the routes use."""
-
-    login: Login
-    phones: PhoneNumbers
-    profiles: Profiles
-    decryptor: Decryptor
-    sessions: SessionStore
-    avatars: AvatarStore
-    access_tokens: AccessTokens
+    from service.sql.database import SqlDatabase
 
 
 @asynccontextmanager
@@ -55,18 +44,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     red until they do.
     """
     async with AsyncExitStack() as stack:
-        outage = OutageLog("redis")
-        redis = open_keyspace(settings, outage)
+        redis = open_client(settings, ThrottledLog("redis"))
         stack.push_async_callback(redis.aclose)
-        scripts = Scripts(redis, outage=outage)
-        sessions = RedisSessions(redis, settings, scripts, outage)
-        stack.push_async_callback(sessions.aclose)
-        markers = CodeMarkers(redis, settings, scripts, outage)
+        scripts = Scripts(redis)
+        sessions = RedisSessions(redis, scripts, settings)
+        markers = CodeMarkers(redis, scripts, settings)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
-        users = SqlUsers(database, _keyring(settings, "phone"), OutageLog("sql"))
-        avatars = AvatarFiles(settings.avatar_store, OutageLog("avatars"))
+        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
+        avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
 
         session = await stack.enter_async_context(open_http(settings))
         http = WeChatHttp(
@@ -75,7 +62,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             timeout=settings.wechat_timeout_ms / 1000,
             concurrency=settings.wechat_concurrency,
         )
-        tokens = AccessTokens(redis, scripts, http, _keyring(settings, "access-token"), outage)
+        token_store = RedisAccessTokens(redis, scripts, _keyring(settings, "access-token"))
+        tokens = AccessTokens(token_store, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
 
@@ -86,9 +74,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
-        undisturbed = Undisturbed()
-        stack.push_async_callback(undisturbed.aclose)
-        phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"), outage)
+        background = BackgroundTasks()
+        stack.push_async_callback(background.aclose)
+        phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"))
         phones = PhoneNumbers(
             apps=settings.apps,
             wechat=wechat,
@@ -96,7 +84,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             users=users,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
-            undisturbed=undisturbed,
+            background=background,
         )
         profiles = Profiles(
             apps=settings.apps,
@@ -107,7 +95,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             phone_codes=phone_codes,
             check_nicknames=settings.check_nicknames,
-            undisturbed=undisturbed,
+            background=background,
         )
         login = Login(
             apps=settings.apps,
@@ -118,7 +106,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
-            undisturbed=undisturbed,
+            background=background,
         )
 
         with contextlib.suppress(SessionStoreUnavailable):
@@ -145,7 +133,7 @@ async def migrate(settings: Settings) -> tuple[int, int]:
     database = _open_database(settings)
     try:
         await upgrade(database)
-        users = SqlUsers(database, _keyring(settings, "phone"), OutageLog("sql"))
+        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
         return await users.reseal()
     finally:
         await database.aclose()

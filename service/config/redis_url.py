@@ -35,7 +35,7 @@ _PARAMETERS: Final = (
 )
 
 
-class Node(NamedTuple):
+class HostPort(NamedTuple):
     """Where one server listens."""
 
     host: str
@@ -47,7 +47,7 @@ class RedisAddress:
     """A cluster by some of its nodes, or a primary by the sentinels that know it."""
 
     kind: Literal["cluster", "sentinel"]
-    nodes: tuple[Node, ...]
+    hosts: tuple[HostPort, ...]
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool = False
@@ -96,7 +96,7 @@ class _WrongForm(ValueError):
 
 
 def _check_server(url: str, place: str) -> None:
-    """Refuse what the driver would stumble over, pass over in silence or obey."""
+    """Raise ValueError for what the driver would fail on, ignore, or put above the settings."""
     address, _, parameters = place.partition("?")
     host, _, database = address.partition("/")
     _nodes(host, 6379, _SERVER_FORM)
@@ -110,7 +110,7 @@ def _check_server(url: str, place: str) -> None:
 
 
 def _check_parameters(text: str, *, tls: bool) -> None:
-    # Only what no setting says: the driver would take any before the settings.
+    # The driver puts parameters above the settings: only what no setting says is allowed.
     given = parse_qsl(text, keep_blank_values=True)
     if not {name for name, _ in given} <= (_TLS_FILES if tls else set()):
         raise ValueError(_PARAMETERS)
@@ -127,9 +127,9 @@ def _credentials(text: str) -> tuple[str | None, str | None]:
     return unquote(username) or None, unquote(password)
 
 
-def _nodes(text: str, usual_port: int, form: str) -> tuple[Node, ...]:
+def _nodes(text: str, usual_port: int, form: str) -> tuple[HostPort, ...]:
     found = [_NODE.fullmatch(part) for part in text.split(",")]
-    nodes = [Node(one[1] or one[2], int(one[3] or usual_port)) for one in found if one]
+    nodes = [HostPort(one[1] or one[2], int(one[3] or usual_port)) for one in found if one]
     if len(nodes) < len(found):
         raise _WrongForm(form)
     if not all(0 < node.port <= _HIGHEST_PORT for node in nodes):

@@ -31,7 +31,7 @@ _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 def _number(value: object) -> object:
-    # Nothing of what is no number gets into an error's text: that is the type's to refuse.
+    # What is no number is left to the type to refuse: its error does not show the value.
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
@@ -219,8 +219,8 @@ class Settings(BaseSettings):
         if value and not _DATABASE_ADDRESS.match(address):
             raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
         if value:
-            # 0.15 s, which only those pay who need it soon in any case.
-            from service.sql.connect import driver_url  # noqa: PLC0415
+            # The import takes 0.15 s; whoever sets an address needs it soon in any case.
+            from service.config.database_url import driver_url  # noqa: PLC0415
 
             driver_url(address)  # says what is wrong
         return value

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 SIDE: Final = 512
 """Pixels: enough for any screen, and under 100 KB."""
 MOST_PIXELS: Final = 25_000_000
-"""A phone's camera makes 12 million; a decompression bomb claims many more."""
+"""The most that a picture may claim: a phone's camera makes 12 million, a bomb says many more."""
 MOST_DECODED: Final = 9_000_000
-"""As many are ever decoded, at up to 8 bytes each: a tablet's screen has 6 million."""
+"""The most that are decoded, at up to 8 bytes each: a tablet's screen has 6 million."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
 
@@ -22,7 +22,7 @@ class NotAPicture(ValueError):
     """The bytes are no JPEG, PNG or WebP that can be used."""
 
 
-def portrait(raw: bytes) -> bytes:
+def normalize_avatar(raw: bytes) -> bytes:
     """A JPEG of at most SIDE pixels a side, upright, without metadata.
 
     The type is told from the bytes, whatever the upload calls itself, and only

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from service.core.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
 
-class Undisturbed:
-    """Sees to its end what must not stop half-way.
 
-    Sanic cancels the handler of a client that has gone.
+class BackgroundTasks:
+    """Runs to its end what must not stop half-way.
+
+    Sanic cancels the handler of a request when its client has gone.
     """
 
     def __init__(self) -> None:
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_to_completion(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises; it goes on when this is cancelled."""
         task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(log_bug)
+            raise
 
     async def aclose(self) -> None:
-        """Wait for what is under way."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        """Wait for what is running."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def log_bug(task: asyncio.Task[Any]) -> None:
+    """Done-callback of a task that maybe nobody waits for: logs what it raised.
+
+    Not a ServiceError: that was for the client to hear, and no fault of ours.
+    """
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ServiceError):
+        log.error("failed in the background", exc_info=error)

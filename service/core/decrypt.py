@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from service.core.encrypted_data import Unopenable, open_encrypted, signs
+from service.core.encrypted_data import DecryptionError, open_encrypted, signs
 from service.core.errors import DecryptFailed, ServiceError
 from service.core.models import SessionKeys
 
@@ -42,21 +41,19 @@ class Decryptor:
         self._wechat = wechat
         self._max_age = max_age
         self._probe = probe
-        self.failures: Counter[str] = Counter()
-        """How often it failed, by reason, since the worker started."""
 
     async def open(self, session: Session, encrypted: Encrypted) -> dict[str, Any]:
         """The payload, opened with the session's key or the one before it.
 
         Raises DecryptFailed, which tells the client no more than whether to
-        log in again; the reason is in the log and counted.
+        log in again; the reason is in the log.
         """
         keys = self._sessions.keys(session)
         try:
             if keys is None:
-                raise Unopenable("no_key", stale_key=True)
+                raise DecryptionError("no_key", stale_key=True)
             return self._open(keys, session.appid, encrypted)
-        except Unopenable as fault:
+        except DecryptionError as fault:
             relogin = fault.stale_key and not await self._key_lives(session, keys)
             raise self._failed(fault, session.handle, relogin=relogin) from None
 
@@ -70,15 +67,15 @@ class Decryptor:
         try:
             payload = self._open(SessionKeys(identity.session_key), appid, encrypted)
             if payload.get("openId", identity.openid) != identity.openid:
-                raise Unopenable("openid_mismatch", stale_key=False)
-        except Unopenable as fault:
+                raise DecryptionError("openid_mismatch", stale_key=False)
+        except DecryptionError as fault:
             raise self._failed(fault, "login", relogin=fault.stale_key) from None
         return payload
 
     def check_signature(self, identity: WeChatIdentity, raw_data: str, signature: str) -> None:
         """Raise DecryptFailed unless WeChat signed `rawData` for this login's key."""
         if not signs(raw_data, signature, keys=SessionKeys(identity.session_key)):
-            raise self._failed(Unopenable("signature", stale_key=True), "login", relogin=True)
+            raise self._failed(DecryptionError("signature", stale_key=True), "login", relogin=True)
 
     def _open(self, keys: SessionKeys, appid: str, encrypted: Encrypted) -> dict[str, Any]:
         return open_encrypted(
@@ -91,7 +88,7 @@ class Decryptor:
         )
 
     async def _key_lives(self, session: Session, keys: SessionKeys | None) -> bool:
-        """Whether WeChat says so; without asking, or an answer, it is taken for dead."""
+        """Whether WeChat says that the key is good; False if it is not asked or does not answer."""
         if not self._probe or keys is None:
             return False
         app = self._apps[session.appid]
@@ -100,7 +97,6 @@ class Decryptor:
         except ServiceError:
             return False
 
-    def _failed(self, fault: Unopenable, whose: str, *, relogin: bool) -> DecryptFailed:
-        self.failures[fault.reason] += 1
+    def _failed(self, fault: DecryptionError, whose: str, *, relogin: bool) -> DecryptFailed:
         log.info("decrypt failed: %s handle=%s", fault.reason, whose)
         return DecryptFailed(relogin=relogin)

@@ -26,7 +26,7 @@ _BLOCK: Final = 16
 _CLOCK_SKEW_SECONDS: Final = 300
 
 
-class Unopenable(Exception):
+class DecryptionError(Exception):
     """Encrypted data that cannot be used; `reason` is for the log, not for the client.
 
     `stale_key`: whether a fresh login, and so a fresh session_key, may help.
@@ -44,16 +44,16 @@ def open_encrypted(
     """Decrypt `encryptedData` with the current key, else the previous one.
 
     `now` in Unix seconds; `max_age` in seconds since WeChat encrypted it.
-    Returns the JSON object, watermark included. Raises Unopenable.
+    Returns the JSON object, watermark included. Raises DecryptionError.
     """
     data, vector = _base64(encrypted_data), _base64(iv)
     if len(vector) != _BLOCK or not data or len(data) % _BLOCK:
-        raise Unopenable("bad_length", stale_key=False)
+        raise DecryptionError("bad_length", stale_key=False)
     payload = _decrypt(data, vector, keys.current)
     if payload is None and keys.previous is not None:
         payload = _decrypt(data, vector, keys.previous)
     if payload is None:
-        raise Unopenable("wrong_key", stale_key=True)
+        raise DecryptionError("wrong_key", stale_key=True)
     _check_watermark(payload.get("watermark"), appid, now, max_age)
     return payload
 
@@ -80,7 +80,7 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text.replace(" ", "+"), validate=True)
     except (binascii.Error, ValueError):
-        raise Unopenable("bad_base64", stale_key=False) from None
+        raise DecryptionError("bad_base64", stale_key=False) from None
 
 
 def _decrypt(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ def _decrypt(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
     padded = decryptor.update(data) + decryptor.finalize()
     unpadder = PKCS7(_BLOCK * 8).unpadder()
     try:
-        # A wrong key gets past the padding once in 250 times; hardly past the JSON.
+        # A wrong key gets past the padding once in 250 times, and past the JSON hardly ever.
         payload = orjson.loads(unpadder.update(padded) + unpadder.finalize())
     except ValueError:
         return None
@@ -97,7 +97,7 @@ def _decrypt(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
 
 def _check_watermark(watermark: object, appid: str, now: float, max_age: int) -> None:
     if not isinstance(watermark, dict) or watermark.get("appid") != appid:
-        raise Unopenable("appid_mismatch", stale_key=False)
+        raise DecryptionError("appid_mismatch", stale_key=False)
     timestamp = watermark.get("timestamp")
     if not isinstance(timestamp, int) or not -_CLOCK_SKEW_SECONDS <= now - timestamp <= max_age:
-        raise Unopenable("too_old", stale_key=False)
+        raise DecryptionError("too_old", stale_key=False)

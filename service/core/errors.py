@@ -7,12 +7,17 @@
     ├── PhoneCodeInvalid 40003        ├── BodyTooLarge 41300
     ├── UnknownAppid 40004            ├── UnsupportedMediaType 41500
     ├── DecryptFailed 40005           ├── WeChatRateLimited 42901
-    ├── SessionError (401)            ├── InternalError 50000
-    │   ├── SessionMissing 40100      ├── WeChatUnavailable 50200
-    │   ├── SessionReplaced 40101     ├── SessionStoreUnavailable 50300
-    │   ├── SessionExpired 40102      ├── UserStoreUnavailable 50301
-    │   ├── SessionKicked 40103       ├── WeChatMisconfigured 50310
-    │   └── SessionMalformed 40104    └── WeChatBusy 50311
+    ├── NicknameError (400)           ├── InternalError 50000
+    │   ├── NicknameEmpty 40006       ├── WeChatUnavailable 50200
+    │   ├── NicknameTooLong 40007     ├── SessionStoreUnavailable 50300
+    │   ├── NicknameInvisible 40008   ├── UserStoreUnavailable 50301
+    │   └── NicknameRejected 40009    ├── ServiceUnavailable 50302
+    ├── SessionError (401)            ├── WeChatMisconfigured 50310
+    │   ├── SessionMissing 40100      └── WeChatBusy 50311
+    │   ├── SessionReplaced 40101
+    │   ├── SessionExpired 40102
+    │   ├── SessionKicked 40103
+    │   └── SessionMalformed 40104
     ├── UserBanned 40300
     ├── WeChatUserBlocked 40301
     └── OperatorTokenRefused 40302
@@ -21,16 +26,20 @@ A 401 says one thing only: this session is dead, log in again. A dependency
 that does not answer is a 5xx, because clients meet a 401 with a new login and
 would turn a short outage into a login storm.
 
-Nothing of an error but its class, `data` and `retry_after` reaches a client.
+Of an error a client gets code, name, text, `data` and `retry_after`, nothing else.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
+
+
+LONGEST_NICKNAME: Final = 32
+"""Code points; a family emoji is seven of them."""
 
 
 class ServiceError(Exception):
@@ -45,20 +54,20 @@ class ServiceError(Exception):
     def __init__(
         self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None
     ) -> None:
-        """Take what the client may know beside the text; `retry_after` is in seconds."""
+        """`data`: what the client may know beside the text. `retry_after`: seconds."""
         super().__init__(self.error)
         self.data = data
         self.retry_after = retry_after
 
     @classmethod
     def again(cls, data: Mapping[str, Any] | None, retry_after: int | None) -> Self:
-        """The error as it was answered before."""
+        """The error with what it carried when it was first answered."""
         error = cls.__new__(cls)
         ServiceError.__init__(error, data=data, retry_after=retry_after)
         return error
 
     def for_another(self) -> Self:
-        """The same error for one more caller: what is added to it then, nobody else is told."""
+        """A copy for one more caller: what is added to it is not told to the others."""
         error = type(self).again(self.data, self.retry_after)
         vars(error).update(vars(self))
         return error
@@ -128,6 +137,46 @@ class UnknownAppid(ServiceError):
 
     code, error, status = 40004, "unknown_appid", 400
     zh, en = "未知的小程序 appid", "This appid is not configured here"
+
+
+class NicknameError(ServiceError):
+    """A nickname that is refused; the text says why."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(data={"field": "nickname"})
+
+
+class NicknameEmpty(NicknameError):
+    """Nothing is left of it without white space."""
+
+    code, error = 40006, "nickname_empty"
+    zh, en = "昵称不能为空", "The nickname is empty"
+
+
+class NicknameTooLong(NicknameError):
+    """It has more code points than LONGEST_NICKNAME."""
+
+    code, error = 40007, "nickname_too_long"
+    zh, en = (
+        f"昵称不能超过 {LONGEST_NICKNAME} 个字符",
+        f"The nickname is longer than {LONGEST_NICKNAME} characters",
+    )
+
+
+class NicknameInvisible(NicknameError):
+    """It has characters that cannot be seen, by which one user could pass for another."""
+
+    code, error = 40008, "nickname_invisible"
+    zh, en = "昵称含有不可见的字符", "The nickname has characters that cannot be seen"
+
+
+class NicknameRejected(NicknameError):
+    """WeChat's content check does not let it pass (msg_sec_check)."""
+
+    code, error = 40009, "nickname_rejected"
+    zh, en = "昵称含有违规内容，请修改", "The nickname does not pass WeChat's content check"
 
 
 class SessionError(ServiceError):
@@ -274,7 +323,7 @@ class WeChatUnavailable(_NewCodeNeeded):
 
 
 class SessionStoreUnavailable(ServiceError):
-    """Redis did not answer in time, or not with an answer of ours."""
+    """Redis did not answer in time, or with what cannot be the answer."""
 
     code, error, status = 50300, "session_store_unavailable", 503
     zh, en = "会话服务暂不可用，请稍后再试", "The session store is not available; try again"
@@ -284,10 +333,20 @@ class SessionStoreUnavailable(ServiceError):
 
 
 class UserStoreUnavailable(ServiceError):
-    """The user database did not answer in time."""
+    """The user database or the avatar store did not answer in time."""
 
     code, error, status = 50301, "user_store_unavailable", 503
     zh, en = "用户服务暂不可用，请稍后再试", "The user store is not available; try again"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
+class ServiceUnavailable(ServiceError):
+    """The answer would have taken longer than the server lets a request take."""
+
+    code, error, status = 50302, "service_unavailable", 503
+    zh, en = "服务繁忙，请稍后再试", "The service is too busy to answer; try again"
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)

@@ -10,29 +10,28 @@ from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
     LoginCodeUsed,
+    NicknameError,
     PhoneCodeInvalid,
     ServiceError,
     UnknownAppid,
     UserBanned,
-    UserStoreUnavailable,
     WeChatBusy,
     WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, BadNickname, clean
+from service.core.nickname import ANONYMOUS, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import (
-        Arrival,
         CodeClaim,
         Encrypted,
-        Session,
         SessionId,
         User,
+        UserMatch,
         WeChatApp,
         WeChatIdentity,
     )
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LASTING_BELOW: Final = 429
-"""HTTP statuses from here on speak of the moment, not of the request."""
+"""Errors with an HTTP status from here on may pass; those below would come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
         self._apps = apps
@@ -89,7 +88,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
-        self._undisturbed = undisturbed
+        self._background = background
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
@@ -99,21 +98,14 @@ class Login:
         and DecryptFailed for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        # The code is spent, and a repeat of the request is to find the answer.
-        return await self._undisturbed.see_through(self._log_in(request, app, device))
+        # Even if the client hangs up: the code is spent, and a repeat should get the answer.
+        return await self._background.run_to_completion(self._log_in(request, app, device))
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
-        ended = await self._sessions.close(session_id)
+        ended = await self._sessions.revoke(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
-
-    async def user_of(self, session: Session) -> User | None:
-        """The session's user; None while the user store is away."""
-        try:
-            return await self._users.get(session.user_id)
-        except UserStoreUnavailable:
-            return None
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -139,8 +131,9 @@ class Login:
         try:
             identity = await self._wechat.code2session(app, request.code)
         except ServiceError as error:
+            _add_hint(error, request)
             await self._not_exchanged(claim, error)
-            raise _hinted(error, request) from None
+            raise
         try:
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
@@ -154,17 +147,17 @@ class Login:
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
         identity, profile = self._profile(identity, app, request)
-        arrival = await self._arrive(identity, app, request)
-        user = await self._with_profile(arrival.user, profile)
+        match = await self._find_or_create(identity, app, request)
+        user = await self._with_profile(match.user, profile)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
-        opened = await self._sessions.open(
+        opened = await self._sessions.create(
             identity, appid=app.appid, device=device, user_id=user.id
         )
-        if await self._sessions.is_gone(user.id) and await self._users.get(user.id) is None:
-            # Deleted between the look at the row and the session: a new login finds them gone.
-            await self._sessions.close(opened.session_id)
+        if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
+            # Deleted after the row was read: the session goes, and the next login makes a new user.
+            await self._sessions.revoke(opened.session_id)
             raise LoginCodeUsed
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
@@ -172,27 +165,28 @@ class Login:
             app.appid,
             device,
             user.id,
-            arrival.is_new,
+            match.is_new,
             opened.shared,
         )
         who = UserIdentity(app.appid, identity.openid, identity.unionid)
-        return LoggedIn(opened.session_id, opened.expires_in, user, arrival.is_new, who)
+        return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 
-    async def _arrive(
+    async def _find_or_create(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> Arrival:
+    ) -> UserMatch:
         if request.phone_code is None:
-            return await self._users.arrive(app.appid, identity)
+            return await self._users.find_or_create(app.appid, identity)
         try:
             phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         except PhoneCodeInvalid as error:
-            raise _hinted(error, request) from None
-        return await self._users.arrive_with_phone(app.appid, identity, phone)
+            _add_hint(error, request)
+            raise
+        return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
     ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """What WeChat tells of the user in encrypted data, and a unionid that only it has."""
+        """The identity, with a unionid that only the profile has; and the profile, or {}."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
@@ -204,10 +198,10 @@ class Login:
         return identity, profile
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user under the name that WeChat gives, unless it gives everybody's."""
+        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
-        except BadNickname:
+        except NicknameError:
             return user
         if nickname in (ANONYMOUS, user.nickname):
             return user
@@ -215,7 +209,7 @@ class Login:
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
-        session_id = await self._sessions.recall(past.handle, past.digest)
+        session_id = await self._sessions.restore_id(past.handle, past.digest)
         user = await self._users.get(past.user_id)
         if session_id is None or user is None:
             raise LoginCodeUsed
@@ -231,7 +225,7 @@ class Login:
             await self._codes.fail(claim, error)
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
-        """The code is spent: after a refusal that will not last, only a new one helps."""
+        """Note the error for a repeat; where it may pass, the client needs a new code."""
         if error.status < _LASTING_BELOW:
             await self._codes.fail(claim, error)
         else:
@@ -239,8 +233,8 @@ class Login:
             await self._codes.fail(claim, LoginCodeUsed())
 
 
-def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
-    """The error, saying so when it is a code's and the two of a phone login look swapped.
+def _add_hint(error: ServiceError, request: LoginRequest) -> None:
+    """Add a hint to an error of a code when the two codes of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
@@ -250,4 +244,3 @@ def _hinted(error: ServiceError, request: LoginRequest) -> ServiceError:
     if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}
-    return error

@@ -6,30 +6,25 @@ or traceback can carry them by accident.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from service.core import base64url
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_AVATAR: Final = "default-avatar.png"
+"""What everybody has until they upload a picture."""
 SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 _HANDLE_LENGTH: Final = 22
 _DIGEST_LENGTH: Final = 22
 _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
-
-
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-
-
-def _base64url(data: bytes) -> str:
-    # Without padding. A third of what base64's own function takes; it is on every request.
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def handle_of(appid: str, openid: str, device: str) -> str:
@@ -39,7 +34,7 @@ def handle_of(appid: str, openid: str, device: str) -> str:
     the record. The NUL keeps ("ab", "c") and ("a", "bc") apart.
     """
     digest = hashlib.sha256(f"{appid}\0{openid}\0{device}".encode()).digest()
-    return _base64url(digest)[:_HANDLE_LENGTH]
+    return base64url.encode(digest)[:_HANDLE_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ class SessionId:
         The secret is 256 random bits, so a plain hash cannot be searched, and
         half of it loses nothing while it keeps the record small.
         """
-        return _base64url(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
+        return base64url.encode(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ class WeChatApp:
 
 @dataclass(frozen=True, slots=True)
 class WeChatIdentity:
-    """Who a login code stood for, by WeChat's word."""
+    """Who a login code stood for, as WeChat says."""
 
     openid: str
     session_key: bytes = field(repr=False)
@@ -140,7 +135,7 @@ class OpenedSession:
     expires_in: int
     """Whole seconds."""
     shared: bool = False
-    """Whether an earlier login of the same moment made it."""
+    """Whether another login made it, within the coalescing window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +185,7 @@ class User:
     id: str
     nickname: str
     avatar: str
+    """The picture's name in the avatar store, or DEFAULT_AVATAR."""
     phone: Phone | None
     banned: bool
     created_at: int
@@ -198,8 +194,8 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """Who came, and whether for the first time."""
+class UserMatch:
+    """The user of an identity, and whether they were made for it just now."""
 
     user: User
     is_new: bool
@@ -216,18 +212,27 @@ class UserIdentity:
 
 @dataclass(frozen=True, slots=True)
 class NewAvatar:
-    """A user with a new picture, and the address of the one before it."""
+    """A user with a new picture, and the name of the one before it."""
 
     user: User
     former: str
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class DeletedUser:
     """A user who was deleted, as they were."""
 
     user: User
     identities: Sequence[UserIdentity]
+
+
+@dataclass(frozen=True, slots=True)
+class UserExport:
+    """All that is kept of a user who asks for it."""
+
+    user: User
+    identities: Sequence[UserIdentity]
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +245,7 @@ class LoggedIn:
     user: User
     is_new: bool
     identity: UserIdentity | None = None
-    """Who WeChat says that is; None where an earlier answer is repeated."""
+    """Whom WeChat named; None where an earlier answer is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +254,16 @@ class Encrypted:
 
     data: str = field(repr=False)
     iv: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """WeChat's access_token, as it was a moment ago."""
+
+    value: str = field(repr=False)
+    version: str
+    """Which fetch it came from: WeChat may give the same value to several."""
+    expires_in: int
+    """Whole seconds."""
+    fresh: bool
+    """Whether asking WeChat again would bring the same one."""

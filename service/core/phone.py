@@ -11,12 +11,11 @@ from service.core.errors import (
     SessionExpired,
 )
 from service.core.models import CodeClaim, Phone
-from service.wechat.client import phone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
     from service.core.ports import PhoneCodes, UserStore, WeChat
@@ -34,7 +33,7 @@ class PhoneNumbers:
         users: UserStore,
         decryptor: Decryptor,
         send_openid: bool,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`send_openid`: have WeChat check that a code is of the user who brings it."""
         self._apps = apps
@@ -43,17 +42,17 @@ class PhoneNumbers:
         self._users = users
         self._decryptor = decryptor
         self._send_openid = send_openid
-        self._undisturbed = undisturbed
+        self._background = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
 
-        A code that was answered before is answered from memory for as long as
-        it would have lived: WeChat charges for each. Raises PhoneCodeInvalid
-        and what WeChat.phone_number raises.
+        A code that was redeemed before gets the number that was kept, for as
+        long as the code would have lived: WeChat charges for each call. Raises
+        PhoneCodeInvalid and what WeChat.phone_number raises.
         """
-        # Paid for once WeChat answers, so the answer is waited for and kept.
-        return await self._undisturbed.see_through(self._redeem(app, code, openid))
+        # Even if the client hangs up: once WeChat answers, the number is paid for, and is kept.
+        return await self._background.run_to_completion(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
         """Give the session's user the number behind a code; raises PhoneTaken."""
@@ -64,10 +63,11 @@ class PhoneNumbers:
         """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken."""
         payload = await self._decryptor.open(session, encrypted)
         try:
-            phone = phone_of(payload, session.appid)
-        except ServiceError:
-            # It opened, but is no phone number: a new login would not change that.
-            raise DecryptFailed(relogin=False) from None
+            phone = read_phone(payload, session.appid)
+        except PhoneCodeInvalid:
+            phone = None
+        if phone is None:  # it opened, but is no phone number: a new login would not change that
+            raise DecryptFailed(relogin=False)
         return await self._bind(session, phone)
 
     async def _bind(self, session: Session, phone: Phone) -> User:
@@ -91,9 +91,26 @@ class PhoneNumbers:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
-            # No number came; unless WeChat used the code up, it is still good for one.
+            # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {"retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+
+def read_phone(info: object, appid: str) -> Phone | None:
+    """The number in WeChat's phone object (getPhoneNumber); None if there is none.
+
+    Raises PhoneCodeInvalid for a number that was given to another app.
+    """
+    if not isinstance(info, dict):
+        return None
+    # The documentation has countryCode as text here and as a number there.
+    country, number = info.get("countryCode"), info.get("purePhoneNumber")
+    if not isinstance(country, int | str) or not isinstance(number, str) or not number:
+        return None
+    watermark = info.get("watermark")
+    if not isinstance(watermark, dict) or watermark.get("appid") != appid:
+        raise PhoneCodeInvalid
+    return Phone.of(str(country), number)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from service.core.errors import ServiceError
     from service.core.models import (
-        Arrival,
+        AccessToken,
         CodeClaim,
-        Departure,
+        DeletedUser,
         LoggedIn,
         NewAvatar,
         OpenedSession,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SessionKeys,
         User,
         UserIdentity,
+        UserMatch,
         WeChatApp,
         WeChatIdentity,
     )
@@ -40,7 +41,7 @@ class SessionStore(Protocol):
     only its confirmation was lost.
     """
 
-    async def open(
+    async def create(
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
     ) -> OpenedSession:
         """Log in. From the return on, exactly this session of the user is live.
@@ -54,28 +55,31 @@ class SessionStore(Protocol):
         """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned."""
         ...
 
-    async def close(self, session_id: SessionId) -> bool:
+    async def revoke(self, session_id: SessionId) -> bool:
         """Log out this very session, never a newer one; False when it was not live."""
         ...
 
-    async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
-        """End whatever lives under `handle`; False when nothing did."""
+    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+        """End whatever lives under `handle` and tell its holder why; False when nothing did."""
         ...
 
-    async def erase(self, handle: str) -> None:
+    async def delete(self, handle: str) -> None:
         """Delete whatever is kept under `handle`, without a trace."""
         ...
 
-    async def mark_gone(self, user_id: str) -> None:
+    async def mark_user_deleted(self, user_id: str) -> None:
         """Note that a user is being deleted, for logins that are under way."""
         ...
 
-    async def is_gone(self, user_id: str) -> bool:
+    async def is_user_deleted(self, user_id: str) -> bool:
         """Whether the user was deleted a moment ago."""
         ...
 
-    async def recall(self, handle: str, digest: str) -> SessionId | None:
-        """The id of a session by its digest; None when it does not live any more."""
+    async def restore_id(self, handle: str, digest: str) -> SessionId | None:
+        """The id of a live session by its digest, for a login whose answer is repeated.
+
+        None when it does not live any more.
+        """
         ...
 
     def keys(self, session: Session) -> SessionKeys | None:
@@ -88,15 +92,15 @@ class SessionStore(Protocol):
 
 
 class UserStore(Protocol):
-    """Who somebody is. Every method raises UserStoreUnavailable."""
+    """The users and what WeChat calls them. Every method raises UserStoreUnavailable."""
 
-    async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
+    async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         """The user of this openid, else of its unionid, else a new one; without a race."""
         ...
 
-    async def arrive_with_phone(
+    async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
-    ) -> Arrival:
+    ) -> UserMatch:
         """The same with a phone number as a third way to be known; raises PhoneTaken.
 
         The number goes to the user of the identity. An unknown identity joins
@@ -113,7 +117,7 @@ class UserStore(Protocol):
         ...
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
-        """Change the picture's address; None when there is no such user."""
+        """Change the picture's name; None when there is no such user."""
         ...
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
@@ -124,7 +128,7 @@ class UserStore(Protocol):
         """All that WeChat calls this user."""
         ...
 
-    async def delete(self, user_id: str) -> Departure | None:
+    async def delete(self, user_id: str) -> DeletedUser | None:
         """Remove the user and all that belongs to them; None when there was none."""
         ...
 
@@ -175,7 +179,7 @@ class PhoneCodes(Protocol):
     """Lets each phone code go to WeChat once, and remembers the number."""
 
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
-        """Win the code, or the number that the same user's request got for it before.
+        """Win the code, or get the number that it brought the same user before.
 
         Raises PhoneCodeInvalid for a code that is another user's or was refused,
         SessionStoreUnavailable.
@@ -221,4 +225,41 @@ class WeChat(Protocol):
 
     async def nickname_passes(self, app: WeChatApp, openid: str, nickname: str) -> bool:
         """Whether WeChat's content check lets a nickname pass."""
+        ...
+
+
+class AccessTokenStore(Protocol):
+    """Keeps each mini-program's access_token for all workers.
+
+    Every method raises SessionStoreUnavailable.
+    """
+
+    async def get(self, appid: str) -> AccessToken | None:
+        """The token; None when there is none that is good."""
+        ...
+
+    async def put(
+        self, appid: str, value: str, *, expires_in: int, fresh_for: float
+    ) -> AccessToken:
+        """Keep a token that WeChat has just given; both are seconds."""
+        ...
+
+    async def discard(self, appid: str, token: AccessToken) -> None:
+        """Forget this very token, never one that was put since."""
+        ...
+
+    async def lock(self, appid: str, *, seconds: float) -> str | None:
+        """Win the right to fetch, for so long at most; None when another worker has it."""
+        ...
+
+    async def unlock(self, appid: str, lock: str) -> None:
+        """Give the right back, unless it has passed on to another worker."""
+        ...
+
+
+class AccessTokens(Protocol):
+    """access_tokens for the operator's other back ends."""
+
+    async def get(self, app: WeChatApp) -> AccessToken:
+        """A token that is good now; raises what WeChat and the store raise."""
         ...

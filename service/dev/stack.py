@@ -1,4 +1,4 @@
-"""What a newcomer has not got yet: Redis, WeChat, secret keys. Development only."""
+"""Starts what is not configured: Redis, WeChat, a database. Development only."""
 
 from __future__ import annotations
 

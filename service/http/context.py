@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,8 +11,25 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
+    from service.core.decrypt import Decryptor
+    from service.core.login import Login
     from service.core.models import Session
-    from service.wiring import Services
+    from service.core.phone import PhoneNumbers
+    from service.core.ports import AccessTokens, AvatarStore, SessionStore
+    from service.core.profile import Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes use."""
+
+    login: Login
+    phones: PhoneNumbers
+    profiles: Profiles
+    decryptor: Decryptor
+    sessions: SessionStore
+    avatars: AvatarStore
+    access_tokens: AccessTokens
 
 
 class AppContext(SimpleNamespace):

@@ -13,11 +13,10 @@ from service.core.errors import (
     MethodNotAllowed,
     NotFound,
     ServiceError,
-    SessionMalformed,
-    SessionMissing,
+    ServiceUnavailable,
 )
-from service.core.models import SessionId
 from service.http.responses import failure, request_id
+from service.http.session_id import session_id_of
 from service.logs import describe
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     413: BodyTooLarge,
     414: BodyTooLarge,
     500: InternalError,
-    503: InternalError,
+    503: ServiceUnavailable,  # Sanic's RESPONSE_TIMEOUT
 }
 _FIRST_SERVER_ERROR = 500
 
@@ -50,33 +49,6 @@ async def authenticate(request: AppRequest) -> None:
         return
     session_id = session_id_of(request)
     request.ctx.session = await request.app.ctx.services.sessions.validate(session_id)
-
-
-def session_id_of(request: AppRequest) -> SessionId:
-    """The id in `sessionid`, `X-Session-Id` or `Authorization: Bearer`, the first that is there.
-
-    With WAFER_COMPAT also in `X-WX-Skey`, after all of these. Raises
-    SessionMissing, or SessionMalformed for anything that cannot be an id of
-    ours, two of them included.
-    """
-    headers = request.headers
-    given = headers.getall("sessionid", None) or headers.getall("x-session-id", None)
-    if given is None:
-        scheme, _, credential = headers.getone("authorization", "").partition(" ")
-        given = [credential] if scheme.lower() == "bearer" else _skeys(request)
-    session_id = SessionId.parse(given[0].strip()) if len(given) == 1 else None
-    if session_id is None:
-        raise SessionMalformed
-    return session_id
-
-
-def _skeys(request: AppRequest) -> list[str]:
-    """Where clients of wafer2 put the id; raises SessionMissing."""
-    served = request.app.ctx.settings.wafer_compat
-    given: list[str] | None = request.headers.getall("x-wx-skey", None) if served else None
-    if given is None:
-        raise SessionMissing
-    return given
 
 
 async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:

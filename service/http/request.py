@@ -45,7 +45,7 @@ class AppRequest(Request[App, RequestContext]):
         head: bytes = b"",
         stream_id: int = 0,
     ) -> None:
-        """Raises BadRequest. `head` is empty in the request that Sanic makes up to answer that."""
+        """Raises BadRequest. To answer that, Sanic makes a request of its own, with no `head`."""
         if not head:
             url_bytes = _NO_URL  # the one that came may be what was wrong
         elif not (_HEAD.fullmatch(head) and _has_host(headers, version)):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from service.redis.topology import NoPrimary
+from service.redis.batching import Reading
+from service.redis.errors import FAULTS, NoNode, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from service.redis.node import Primary
-    from service.redis.topology import Primaries
+    from service.core.throttled_log import ThrottledLog
+    from service.redis.node import Node
+    from service.redis.topology import Topology
 
 T = TypeVar("T")
 
@@ -21,90 +24,132 @@ _HEALTH_SECONDS: Final = 0.4
 
 
 class Health(NamedTuple):
-    """What a look at every primary showed."""
+    """What a look at every node showed."""
 
-    serves: bool
-    """Some of it answers."""
-    whole: bool
+    available: bool
+    """Some of Redis answers."""
+    complete: bool
     """All of it answers, and can confirm what has to be confirmed."""
 
 
-class Keyspace:
-    """Brings each command to the primary of its key, and lets the driver's errors out."""
+class RedisClient:
+    """Brings each command to the node of its key.
 
-    def __init__(self, primaries: Primaries, *, budget: float, replicas: int = 0) -> None:
-        """`budget`: seconds for a call; `replicas`: how many confirm a change that asks for it."""
-        self.primaries = primaries
-        self.budget = budget
+    Unless its docstring says otherwise, a method raises SessionStoreUnavailable
+    when Redis does not answer in time, or not with an answer; the log has why.
+    """
+
+    def __init__(
+        self, topology: Topology, *, timeout: float, log: ThrottledLog, replicas: int = 0
+    ) -> None:
+        """`timeout`: seconds for a call with all its attempts.
+
+        `replicas`: how many have to hold a change that waits for them.
+        """
+        self.topology = topology
+        self.timeout = timeout
         self.replicas = replicas
+        self.log = log
 
     async def get(self, key: str) -> bytes | None:
-        """The value."""
-        value: bytes | None = await self._bring(key, "GET", key)
+        """The value; None when there is none."""
+        value: bytes | None = await self._execute(key, "GET", key)
         return value
 
     async def set(
-        self, key: str, value: str | bytes, *how: str | int, confirm: bool = False
+        self, key: str, value: str | bytes, *options: str | int, wait_replicas: bool = False
     ) -> Any:
-        """`how` as in SET: "PX", 5000, "NX". None when it was not set."""
-        return await self._bring(key, "SET", key, value, *how, confirm=confirm)
+        """`options` as in SET: "PX", 5000, "NX". None when it was not set."""
+        return await self._execute(key, "SET", key, value, *options, wait_replicas=wait_replicas)
 
     async def delete(self, key: str) -> None:
         """Delete the key, if it is there."""
-        await self._bring(key, "DEL", key)
+        await self._execute(key, "DEL", key)
 
-    async def at(self, key: str, act: Callable[[Primary, bool], Awaitable[T]]) -> T:
-        """Have `act` done at the key's primary, and where that redirects to.
+    async def read(self, key: str, *, with_ttl: bool = False) -> Reading:
+        """The same as `get`, together with all other reads of the moment."""
+        node = self.topology.node_of(key)
+        try:
+            if node is None:
+                node = await self.topology.find_node(key)
+            reads = node.reads_with_ttl if with_ttl else node.reads
+            return await reads.read(key)
+        except FAULTS as fault:
+            with store_errors(self.log, "read"):
+                if node is None or self.topology.on_fault(node, fault) is None:
+                    raise
+                # Only this key is elsewhere; the others of its batch do not wait for it.
+                deadline = time.monotonic() + self.timeout
+                return await self.on_node(key, partial(_read, key, with_ttl), deadline=deadline)
+
+    async def on_node(
+        self, key: str, action: Callable[[Node, bool], Awaitable[T]], *, deadline: float
+    ) -> T:
+        """Have `action` done at the key's node, and where that redirects to, by `deadline`.
 
         Its second argument is whether the command has to be announced by
-        ASKING. It may be done more than once. Raises NoPrimary as well.
+        ASKING. It may be done more than once. Raises one of FAULTS.
         """
-        primary, asking = await self.primaries.find(key), False
+        node, asking = await self.topology.find_node(key), False
         for _ in range(_REDIRECTIONS):
             try:
-                return await act(primary, asking)
-            except BaseException as fault:
-                elsewhere = self.primaries.failed(primary, fault)
-                if elsewhere is None:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    return await action(node, asking)
+            except FAULTS as fault:  # not CancelledError: a caller that hangs up is no fault of it
+                redirection = self.topology.on_fault(node, fault)
+                if redirection is None:
                     raise
-            primary, asking = elsewhere
-        raise NoPrimary
+            node, asking = redirection
+        raise NoNode
 
     async def health(self) -> Health:
-        """Look at every primary; raises nothing."""
-        if not self.primaries.all():
+        """Look at every node; raises nothing."""
+        if not self.topology.nodes():
             try:
-                await self.primaries.find("")
-            except NoPrimary:
-                return Health(serves=False, whole=False)
-        looks = await asyncio.gather(*(self._look_at(one) for one in self.primaries.all()))
+                await self.topology.find_node("")
+            except NoNode:
+                return Health(available=False, complete=False)
+        found = await asyncio.gather(*(self._health_of(one) for one in self.topology.nodes()))
         return Health(
-            serves=any(look.serves for look in looks), whole=all(look.whole for look in looks)
+            available=any(one.available for one in found),
+            complete=all(one.complete for one in found),
         )
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.primaries.aclose()
+        await self.topology.aclose()
 
-    async def _bring(self, key: str, *command: str | bytes | int, confirm: bool = False) -> Any:
-        if not (confirm and self.replicas):
-            async with asyncio.timeout(self.budget):
-                return await self.at(key, lambda one, asking: one.execute(*command, asking=asking))
-        how: Any = {
-            "key": key,
-            "replicas": self.replicas,
-            "give_up": time.monotonic() + self.budget,
-        }
-        return await self.at(key, lambda one, asking: one.confirmed(*command, asking=asking, **how))
+    async def _execute(
+        self, key: str, *command: str | bytes | int, wait_replicas: bool = False
+    ) -> Any:
+        deadline = time.monotonic() + self.timeout
 
-    async def _look_at(self, primary: Primary) -> Health:
+        async def execute(node: Node, asking: bool) -> Any:  # noqa: FBT001 # as `on_node` calls
+            if not (wait_replicas and self.replicas):
+                return await node.execute(*command, asking=asking)
+            return await node.execute_and_wait(
+                *command, key=key, replicas=self.replicas, deadline=deadline, asking=asking
+            )
+
+        with store_errors(self.log, str(command[0])):
+            return await self.on_node(key, execute, deadline=deadline)
+
+    async def _health_of(self, node: Node) -> Health:
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
-                await primary.synchronise()
-                serves, whole = await primary.in_order() if primary.in_cluster else (True, True)
+                await node.sync_clock()
+                available, complete = (
+                    await node.cluster_health() if node.in_cluster else (True, True)
+                )
                 if self.replicas:
-                    whole = whole and await primary.replicas() >= self.replicas
-        except Exception as fault:
-            self.primaries.failed(primary, fault)
-            return Health(serves=False, whole=False)
-        return Health(serves, whole)
+                    complete = complete and await node.replicas() >= self.replicas
+        except FAULTS as fault:
+            self.topology.on_fault(node, fault)
+            return Health(available=False, complete=False)
+        return Health(available, complete)
+
+
+async def _read(key: str, with_ttl: bool, node: Node, asking: bool) -> Reading:  # noqa: FBT001 # as `on_node` calls
+    value = await node.execute("GET", key, asking=asking)
+    ttl = await node.execute("PTTL", key, asking=asking) if with_ttl else None
+    return Reading(value, ttl)

@@ -1,4 +1,4 @@
-"""The primaries of a Redis Cluster, by slot.
+"""The nodes of a Redis Cluster, by slot.
 
 The driver has a cluster client too. Not used: a burst ends with "too many
 connections" where its pools should wait, CLUSTERDOWN and every fifth MOVED
@@ -14,29 +14,29 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
-from service.config.redis_url import Node
-from service.redis.node import Primary
-from service.redis.refresher import Lookout, most_of
-from service.redis.retirement import Retirement
-from service.redis.topology import NoPrimary, Redirection
+from service.config.redis_url import HostPort
+from service.redis.errors import NoNode, driver_calls
+from service.redis.refresher import TopologyRefresher, majority_of
+from service.redis.topology import DrainingNodes, Redirection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis.asyncio import Redis
 
-    from service.stores.outage import OutageLog
+    from service.core.throttled_log import ThrottledLog
+    from service.redis.node import Node
 
 _SLOTS: Final = 16384
-_ADVISERS: Final = 5
+_ASKED_AT_ONCE: Final = 5
 
 
-class _Span(NamedTuple):
-    """Slots in a row that one primary serves."""
+class _SlotRange(NamedTuple):
+    """Slots in a row that one node serves."""
 
     first: int
     last: int
-    primary: Node
+    address: HostPort
 
 
 class _Layout(NamedTuple):
@@ -45,160 +45,172 @@ class _Layout(NamedTuple):
     epoch: int
     """Counts the elections that the node has heard of: the higher, the newer its view."""
     healthy: bool
-    spans: tuple[_Span, ...]
-    nodes: tuple[Node, ...]
-    """All that take part, replicas included."""
+    ranges: tuple[_SlotRange, ...]
+    addresses: tuple[HostPort, ...]
+    """Of all that take part, replicas included."""
 
 
-class ClusterPrimaries:
-    """Finds primaries by the layout that most nodes asked agree is the newest."""
+class ClusterTopology:
+    """Finds nodes by the layout that most of those asked agree is the newest."""
 
     def __init__(
         self,
-        seeds: Sequence[Node],
-        connect: Callable[[Node], Redis],
-        scout: Callable[[Node], Redis],
+        seeds: Sequence[HostPort],
+        connect: Callable[[HostPort], Node],
+        connect_probe: Callable[[HostPort], Redis],
         *,
-        patience: float,
-        outage: OutageLog,
+        timeout: float,
+        log: ThrottledLog,
     ) -> None:
-        """`connect` makes the client that requests use, `scout` one that only asks for the layout.
+        """`connect` makes the nodes that requests use; a probe only asks for the layout.
 
-        `patience`: seconds that the asking, and whoever waits for its outcome, may take.
+        `timeout`: seconds that the asking, and whoever waits for its outcome, may take.
         """
         self._seeds = tuple(seeds)
         self._connect = connect
-        self._scout = scout
-        self._patience = patience
-        self._slots: list[Primary | None] = [None] * _SLOTS
+        self._connect_probe = connect_probe
+        self._timeout = timeout
+        self._slots: list[Node | None] = [None] * _SLOTS
         self._layout: _Layout | None = None
-        self._patched = False
-        self._astray = True
-        """Nobody who was known has answered."""
-        self._primaries: dict[Node, Primary] = {}
-        self._serving: tuple[Primary, ...] = ()
-        self._scouts: dict[Node, Redis] = {}
-        self._taste = random.Random()  # noqa: S311 # spreads the workers over the nodes
-        self._retirement = Retirement()
-        self._lookout = Lookout(self._look, outage)
+        self._redirected = False
+        """A redirection has changed the slots since the layout was applied."""
+        self._unanswered = True
+        """No node has answered the last refresh."""
+        self._nodes: dict[HostPort, Node] = {}
+        self._serving: tuple[Node, ...] = ()
+        self._probes: dict[HostPort, Redis] = {}
+        self._random = random.Random()  # noqa: S311 # spreads the workers over the nodes
+        self._draining = DrainingNodes()
+        self._refresher = TopologyRefresher(self.refresh, log)
 
-    def of(self, key: str) -> Primary | None:
-        """The primary of the key's slot."""
+    def node_of(self, key: str) -> Node | None:
+        """The node of the key's slot."""
         return self._slots[key_slot(key.encode())]
 
-    async def find(self, key: str) -> Primary:
-        """The same, after a look if need be; raises NoPrimary."""
-        primary = self.of(key)
-        if primary is None:
-            await self._lookout.look(patience=self._patience)
-            primary = self.of(key)
-        if primary is None:
-            raise NoPrimary
-        return primary
+    async def find_node(self, key: str) -> Node:
+        """The same, after a refresh if need be; raises NoNode."""
+        node = self.node_of(key)
+        if node is None:
+            await self._refresher.refresh(timeout=self._timeout)
+            node = self.node_of(key)
+        if node is None:
+            raise NoNode
+        return node
 
-    def failed(self, primary: Primary, fault: BaseException) -> Redirection | None:
-        """Follow a redirection; and whatever the fault is, the layout may be another by now."""
-        self._lookout.suspect()
+    def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:
+        """Follow a redirection. After any fault the layout is refreshed: it may have changed."""
+        self._refresher.refresh_soon()
         if not isinstance(fault, AskError):
             return None
-        host = fault.host or next(n.host for n, p in self._primaries.items() if p is primary)
-        target = self._primary_at(Node(host, fault.port))
+        target = self._node_at(HostPort(_host(fault.host, node.host), fault.port))
         moved = isinstance(fault, MovedError)
         if moved:
             self._slots[fault.slot_id] = target
-            self._patched = True
+            self._redirected = True
         return Redirection(target, asking=not moved)
 
-    def all(self) -> Sequence[Primary]:
+    def nodes(self) -> Sequence[Node]:
         """Those that serve slots."""
         return self._serving
 
+    @property
+    def open_nodes(self) -> Mapping[HostPort, Node]:
+        """Those that serve slots, and former ones that are not closed yet."""
+        return self._nodes
+
     async def aclose(self) -> None:
-        """Stop looking and close every connection."""
-        await self._lookout.aclose()
-        for primary in self._primaries.values():
-            self._retirement.add(primary)
-        await self._retirement.aclose()
-        await self._dismiss(list(self._scouts))
+        """Stop refreshing and close every connection."""
+        await self._refresher.aclose()
+        for node in self._nodes.values():
+            self._draining.add(node)
+        await self._draining.aclose()
+        await self._close_probes(list(self._probes))
 
-    async def _look(self) -> None:
-        advisers = self._advisers()
-        questions = [self._ask(node) for node in advisers]
-        layouts = await most_of(questions, seconds=self._patience)
-        self._astray = not layouts
+    async def refresh(self) -> None:
+        """Ask for the layout and apply it; raises NoNode when nobody answers."""
+        asked = self._to_ask()
+        layouts = await majority_of(
+            [self._ask(address) for address in asked], timeout=self._timeout
+        )
+        self._unanswered = not layouts
         if not layouts:
-            raise NoPrimary
+            raise NoNode
         newest = max(layouts, key=lambda layout: (layout.epoch, layout.healthy))
-        outvoted = 2 * len(layouts) <= len(advisers)
-        if self._layout and newest.epoch < self._layout.epoch and outvoted:
+        minority = 2 * len(layouts) <= len(asked)
+        if self._layout and newest.epoch < self._layout.epoch and minority:
             return  # some that are cut off from the rest
-        if self._patched or self._layout is None or newest.spans != self._layout.spans:
-            self._adopt(newest)
+        if self._redirected or self._layout is None or newest.ranges != self._layout.ranges:
+            self._apply(newest)
         self._layout = newest
-        await self._tidy()
+        await self._close_unused()
 
-    def _advisers(self) -> Sequence[Node]:
-        """Whom to ask: the same ones while they are there, so that connections are kept."""
-        known = self._layout.nodes if self._layout else ()
-        if self._astray:
+    def _to_ask(self) -> Sequence[HostPort]:
+        """The nodes to ask: the same as before while they are there, to keep the connections."""
+        known = self._layout.addresses if self._layout else ()
+        if self._unanswered:
             return tuple(dict.fromkeys((*self._seeds, *known)))
-        kept = [node for node in self._scouts if node in known][:_ADVISERS]
-        others = [node for node in known if node not in kept]
-        return kept + self._taste.sample(others, min(_ADVISERS - len(kept), len(others)))
+        kept = [address for address in self._probes if address in known][:_ASKED_AT_ONCE]
+        others = [address for address in known if address not in kept]
+        return kept + self._random.sample(others, min(_ASKED_AT_ONCE - len(kept), len(others)))
 
-    async def _ask(self, node: Node) -> _Layout:
-        scout = self._scouts.get(node)
-        if scout is None:
-            scout = self._scouts[node] = self._scout(node)
-        pipeline = scout.pipeline(transaction=False)
-        pipeline.execute_command("CLUSTER SLOTS")
-        pipeline.execute_command("CLUSTER INFO")
-        return _layout(*(await pipeline.execute()), asked=node)
+    async def _ask(self, address: HostPort) -> _Layout:
+        probe = self._probes.get(address)
+        if probe is None:
+            probe = self._probes[address] = self._connect_probe(address)
+        with driver_calls:
+            pipeline = probe.pipeline(transaction=False)
+            pipeline.execute_command("CLUSTER SLOTS")
+            pipeline.execute_command("CLUSTER INFO")
+            slots, info = await pipeline.execute()
+        return _layout(slots, info, asked=address)
 
-    def _adopt(self, layout: _Layout) -> None:
-        slots: list[Primary | None] = [None] * _SLOTS
-        for first, last, node in layout.spans:
-            slots[first : last + 1] = [self._primary_at(node)] * (last + 1 - first)
+    def _apply(self, layout: _Layout) -> None:
+        slots: list[Node | None] = [None] * _SLOTS
+        for first, last, address in layout.ranges:
+            slots[first : last + 1] = [self._node_at(address)] * (last + 1 - first)
         self._slots = slots
-        self._patched = False
-        self._serving = tuple({self._primaries[span.primary]: None for span in layout.spans})
+        self._redirected = False
+        self._serving = tuple({self._nodes[one.address]: None for one in layout.ranges})
 
-    def _primary_at(self, node: Node) -> Primary:
-        primary = self._primaries.get(node)
-        if primary is None:
-            primary = self._primaries[node] = Primary(self._connect(node), in_cluster=True)
-        return primary
+    def _node_at(self, address: HostPort) -> Node:
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes[address] = self._connect(address)
+        return node
 
-    async def _tidy(self) -> None:
-        """Let go of whoever serves no slots and advises nobody any more."""
-        for primary in self._primaries.values():
-            if primary in self._serving:
-                self._retirement.recall(primary)
+    async def _close_unused(self) -> None:
+        """Close nodes that serve no slots any more, and probes of nodes that have left."""
+        for node in self._nodes.values():
+            if node in self._serving:
+                self._draining.remove(node)
             else:
-                self._retirement.add(primary)
-        closed = await self._retirement.close_due()
-        self._primaries = {n: p for n, p in self._primaries.items() if p not in closed}
-        known = self._layout.nodes if self._layout else ()
-        await self._dismiss([node for node in self._scouts if node not in known])
+                self._draining.add(node)
+        closed = await self._draining.close_due()
+        self._nodes = {address: n for address, n in self._nodes.items() if n not in closed}
+        known = self._layout.addresses if self._layout else ()
+        await self._close_probes([address for address in self._probes if address not in known])
 
-    async def _dismiss(self, nodes: Sequence[Node]) -> None:
-        for node in nodes:
-            await self._scouts.pop(node).aclose()
+    async def _close_probes(self, addresses: Sequence[HostPort]) -> None:
+        for address in addresses:
+            await self._probes.pop(address).aclose()
 
 
-def _layout(slots: Any, info: dict[str, str], *, asked: Node) -> _Layout:
+def _layout(slots: Any, info: dict[str, str], *, asked: HostPort) -> _Layout:
     """Read what a node answered to CLUSTER SLOTS and CLUSTER INFO."""
-    spans = []
-    nodes: dict[Node, None] = {}
+    ranges = []
+    addresses: dict[HostPort, None] = {}
     for first, last, *holders in slots:
-        primary, *replicas = (_node(holder, asked) for holder in holders)
-        spans.append(_Span(int(first), int(last), primary))
-        nodes |= dict.fromkeys((primary, *replicas))
+        primary, *replicas = (_address(holder, asked) for holder in holders)
+        ranges.append(_SlotRange(int(first), int(last), primary))
+        addresses |= dict.fromkeys((primary, *replicas))
     epoch, healthy = int(info["cluster_current_epoch"]), info["cluster_state"] == "ok"
-    return _Layout(epoch, healthy, tuple(sorted(spans)), tuple(nodes))
+    return _Layout(epoch, healthy, tuple(sorted(ranges)), tuple(addresses))
 
 
-def _node(holder: Any, asked: Node) -> Node:
-    """A node that does not know its own address is where it was asked."""
-    host = (holder[0] or b"").decode()
-    return Node(host if host not in {"", "?"} else asked.host, int(holder[1]))
+def _address(holder: Any, asked: HostPort) -> HostPort:
+    return HostPort(_host((holder[0] or b"").decode(), asked.host), int(holder[1]))
+
+
+def _host(told: str, asked: str) -> str:
+    """A node that does not know its address, or its name, is where it was asked."""
+    return asked if told in {"", "?"} else told

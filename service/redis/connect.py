@@ -21,30 +21,31 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from service.config.redis_url import Node, RedisAddress
-from service.redis.client import Keyspace
-from service.redis.cluster import ClusterPrimaries
-from service.redis.node import Primary
-from service.redis.sentinel import SentinelPrimaries
-from service.redis.topology import OnePrimary
+from service.config.redis_url import HostPort, RedisAddress
+from service.redis.client import RedisClient
+from service.redis.cluster import ClusterTopology
+from service.redis.node import Node
+from service.redis.sentinel import SentinelTopology
+from service.redis.topology import SingleNode
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from service.config.settings import Settings
-    from service.redis.topology import Primaries
-    from service.stores.outage import OutageLog
+    from service.core.throttled_log import ThrottledLog
+    from service.redis.topology import Topology
 
 
-def open_keyspace(settings: Settings, outage: OutageLog) -> Keyspace:
+def open_client(settings: Settings, log: ThrottledLog) -> RedisClient:
     """What REDIS_URL means: one server, sentinels or a cluster. The caller closes it.
 
-    It connects when first used, on the event loop of that moment.
+    Call it on the event loop that it is to serve; it connects when first used.
     """
-    # Two attempts' worth, for a read and for a write: no caller waits longer.
-    budget = 2 * settings.redis_timeout_ms / 1000
-    return Keyspace(
-        _primaries(settings, outage), budget=budget, replicas=settings.session_confirm_replicas
+    return RedisClient(
+        _topology(settings, log),
+        timeout=_call_timeout(settings),
+        log=log,
+        replicas=settings.session_confirm_replicas,
     )
 
 
@@ -52,38 +53,56 @@ def connect(settings: Settings) -> Redis:
     """A client for the REDIS_URL of one server; it connects when first used."""
     url = _url(settings)
     tls = _tls(settings) if url.startswith("rediss://") else {}
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, **_habits(settings), **tls))
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, **_options(settings), **tls))
 
 
-def _primaries(settings: Settings, outage: OutageLog) -> Primaries:
+def _topology(settings: Settings, log: ThrottledLog) -> Topology:
     address = RedisAddress.parse(_url(settings))
     if address is None:
-        return OnePrimary(Primary(connect(settings)))
-    patience = settings.redis_timeout_ms / 1000
-    client = partial(_client, settings, address)
+        return SingleNode(Node(connect(settings), timeout=_call_timeout(settings)))
+    timeout = settings.redis_timeout_ms / 1000
     if address.kind == "cluster":
-        scout = partial(client, max_connections=1)
-        return ClusterPrimaries(address.nodes, client, scout, patience=patience, outage=outage)
-    return SentinelPrimaries(
-        [
-            _client(settings, RedisAddress("sentinel", ()), node, max_connections=1)
-            for node in address.nodes
-        ],
+        return ClusterTopology(
+            address.hosts,
+            partial(_node, settings, address),
+            partial(_client, settings, address, max_connections=1),
+            timeout=timeout,
+            log=log,
+        )
+    sentinels = RedisAddress("sentinel", ())  # they have no user and no password
+    return SentinelTopology(
+        [_client(settings, sentinels, host, max_connections=1) for host in address.hosts],
         address.master,
-        partial(client, db=address.database, redis_connect_func=_only_to_a_primary),
-        patience=patience,
-        outage=outage,
+        partial(
+            _node, settings, address, db=address.database, redis_connect_func=_only_to_a_primary
+        ),
+        timeout=timeout,
+        log=log,
     )
 
 
-def _client(settings: Settings, address: RedisAddress, node: Node, **more: Any) -> Redis:
+def _node(settings: Settings, address: RedisAddress, host: HostPort, **more: Any) -> Node:
+    return Node(
+        _client(settings, address, host, **more),
+        host=host.host,
+        timeout=_call_timeout(settings),
+        in_cluster=address.kind == "cluster",
+    )
+
+
+def _client(settings: Settings, address: RedisAddress, host: HostPort, **more: Any) -> Redis:
     who = {"username": address.username, "password": address.password}
     tls = {"connection_class": SSLConnection, **_tls(settings)} if address.tls else {}
-    options = {**_habits(settings), **who, **tls, **more}
-    return Redis.from_pool(BlockingConnectionPool(host=node.host, port=node.port, **options))
+    options = {**_options(settings), **who, **tls, **more}
+    return Redis.from_pool(BlockingConnectionPool(host=host.host, port=host.port, **options))
 
 
-def _habits(settings: Settings) -> dict[str, Any]:
+def _call_timeout(settings: Settings) -> float:
+    # Two attempts' worth, for a read and for a write: no caller waits longer.
+    return 2 * settings.redis_timeout_ms / 1000
+
+
+def _options(settings: Settings) -> dict[str, Any]:
     timeout = settings.redis_timeout_ms / 1000
     return {
         "max_connections": settings.redis_max_connections,
@@ -108,7 +127,7 @@ def _url(settings: Settings) -> str:
 
 
 async def _only_to_a_primary(connection: AbstractConnection) -> None:
-    """Greet the server, and hang up on one that has become a replica: it answers old news."""
+    """Greet the server, and refuse one that has become a replica: its data may be old."""
     await connection.on_connect()
     await connection.send_command("ROLE", check_health=False)
     role = await connection.read_response()

@@ -13,6 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.redis.errors import driver_calls
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -20,63 +22,64 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 
-class RedisWire:
-    """The connections of one client's pool. What the driver raises comes through as it is."""
+class Pipeline:
+    """Commands over one connection of a client's pool. `execute` raises one of FAULTS."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, driver: Redis) -> None:
+        self._driver = driver
 
     @property
-    def patience(self) -> float:
+    def socket_timeout(self) -> float:
         """How long a connection waits for a reply before it gives up on itself, seconds."""
-        return float(self._redis.connection_pool.connection_kwargs["socket_timeout"])
+        return float(self._driver.connection_pool.connection_kwargs["socket_timeout"])
 
-    async def ask(self, commands: Sequence[bytes]) -> list[Any]:
-        """As many replies, or the errors that Redis has instead. Twice if the first time failed."""
-        return await self.ask_those(lambda: commands)
+    async def execute(self, commands: Sequence[bytes]) -> list[Any]:
+        """As many replies, or the errors that Redis has instead. Sent twice if unanswered once."""
+        return await self.execute_wanted(lambda: commands)
 
-    async def ask_those(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        """The same for the commands that are wanted at the moment at which they can be sent."""
+    async def execute_wanted(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
+        """The same; `wanted` gives the commands once there is a connection to send them on."""
         try:
-            return await self._ask(wanted)
+            return await self._execute(wanted)
         except (RedisConnectionError, RedisTimeoutError):
-            return await self._ask(wanted)
+            return await self._execute(wanted)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
-        """One to hold for a while; closed if anything goes wrong meanwhile."""
-        pool = self._redis.connection_pool
+        """One to hold for a while, closed if anything goes wrong. Lets the driver's errors out."""
+        pool = self._driver.connection_pool
         connection = await pool.get_connection()  # type: ignore[no-untyped-call] # the driver's
         try:
             yield connection
         except BaseException:
-            # Replies may be under way that are nobody's by now.
+            # Replies may still come for which no caller waits any more.
             await connection.disconnect(nowait=True)
             raise
         finally:
             await pool.release(connection)
 
-    async def _ask(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        async with self.connection() as connection:
-            # Only now: to get a connection may take as long as a caller waits.
-            commands = wanted()
-            return await exchange(connection, commands) if commands else []
+    async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
+        with driver_calls:
+            async with self.connection() as connection:
+                # Only now: while a connection was waited for, callers may have given up.
+                commands = wanted()
+                return await exchange(connection, commands) if commands else []
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
-    """Send all, then read as many replies; an error of Redis is one too."""
+    """Send all, then read as many replies; an error that Redis answers is one of them."""
     await connection.send_packed_command([b"".join(commands)], check_health=False)
     return [await _reply(connection) for _ in commands]
 
 
-def packed(*words: str | bytes | int) -> bytes:
-    """A command as Redis reads it."""
+def encode_command(*words: str | bytes | int) -> bytes:
+    """A command as Redis reads it: an array of strings in RESP."""
     parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(p), p) for p in parts]))
 
 
 def raise_if_error(reply: object) -> None:
-    """A reply that is an error is raised."""
+    """Raise a reply that is an error."""
     if isinstance(reply, Exception):
         raise reply
 

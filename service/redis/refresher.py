@@ -1,4 +1,4 @@
-"""Watches for a change of primaries: now and then, and at once when something looks wrong."""
+"""Keeps a topology up to date: every second, and at once when something looks wrong."""
 
 from __future__ import annotations
 
@@ -6,69 +6,68 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from service.redis.errors import describe
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from service.stores.outage import OutageLog
+    from service.core.throttled_log import ThrottledLog
 
 T = TypeVar("T")
 
 _EVERY_SECONDS: Final = 1.0
-"""A worker that nobody asks meanwhile hears of a new primary no later than this."""
+"""A worker without requests learns of a new node no later than this."""
 _PAUSE_SECONDS: Final = 0.1
-"""Between two looks, however many requests fail."""
+"""Between two refreshes, however many requests fail."""
 
 
-class Lookout:
-    """Looks, in a task of its own, for as long as it is not closed."""
+class TopologyRefresher:
+    """Refreshes, in a task of its own, for as long as it is not closed."""
 
-    def __init__(self, look: Callable[[], Awaitable[None]], outage: OutageLog) -> None:
-        """`look` learns who the primaries are; it may fail."""
-        self._look = look
-        self._outage = outage
-        self._suspicion = asyncio.Event()
-        self._looked = asyncio.Event()
+    def __init__(self, refresh: Callable[[], Awaitable[None]], log: ThrottledLog) -> None:
+        """`refresh` learns which nodes there are; it may fail."""
+        self._refresh = refresh
+        self._log = log
+        self._wanted = asyncio.Event()
+        self._refreshed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def suspect(self) -> None:
-        """Look again soon."""
-        self._suspicion.set()
-        self._begin()
+    def refresh_soon(self) -> None:
+        """Have it refreshed in the background."""
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
 
-    async def look(self, *, patience: float) -> None:
-        """Wait for the end of a look that begins now, but no longer than `patience` seconds."""
-        self._looked.clear()
-        self.suspect()
+    async def refresh(self, *, timeout: float) -> None:
+        """Wait for the end of a refresh that begins now, but no longer than `timeout` seconds."""
+        self._refreshed.clear()
+        self.refresh_soon()
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self._looked.wait()
+            async with asyncio.timeout(timeout):
+                await self._refreshed.wait()
 
     async def aclose(self) -> None:
-        """Stop looking."""
+        """Stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _begin(self) -> None:
-        if self._task is None:
-            self._task = asyncio.create_task(self._watch())
-
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         while True:
-            self._suspicion.clear()
+            self._wanted.clear()
             try:
-                await self._look()
-            except Exception as fault:
-                self._outage.failed("topology", fault)
-            self._looked.set()
+                await self._refresh()
+            except Exception as fault:  # must not end the task: the next refresh may succeed
+                self._log.failed("topology", describe(fault))
+            self._refreshed.set()
             await asyncio.sleep(_PAUSE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_SECONDS):
-                    await self._suspicion.wait()
+                    await self._wanted.wait()
 
 
-async def most_of(questions: Sequence[Awaitable[T]], *, seconds: float) -> list[T]:
-    """The answers there are when more than half have answered, or when the time is up.
+async def majority_of(questions: Sequence[Awaitable[T]], *, timeout: float) -> list[T]:
+    """The answers there are when more than half have answered, or after `timeout` seconds.
 
     So neither a dead server nor one that is cut off from the rest decides
     alone, and none holds up the others.
@@ -76,8 +75,8 @@ async def most_of(questions: Sequence[Awaitable[T]], *, seconds: float) -> list[
     tasks = [asyncio.ensure_future(question) for question in questions]
     answers: list[T] = []
     try:
-        for answer in asyncio.as_completed(tasks, timeout=seconds):
-            with suppress(Exception):
+        for answer in asyncio.as_completed(tasks, timeout=timeout):
+            with suppress(Exception):  # one that fails, or cannot be read, is no answer
                 answers.append(await answer)
             if 2 * len(answers) > len(tasks):
                 break

@@ -1,11 +1,11 @@
-"""Runs the Lua scripts that change sessions, each fenced by a deadline.
+"""Runs Lua scripts on keys; those that change sessions are fenced by a deadline.
 
 A change that was answered as failed must never happen later: not when a frozen
 Redis wakes up and works through its backlog, not when a retry overtakes. So
-every script gets a deadline in the server's own time and refuses to run after
-it, and a failure is reported to the caller only once that deadline has passed.
-Every script may be run twice with the same effect, because a lost reply makes
-the driver send it again.
+such a script gets a deadline in the server's own time and refuses to run after
+it (fence.lua), and a failure is reported to the caller only once that deadline
+has passed. Every script may be run twice with the same effect, because a lost
+reply makes the driver send it again.
 """
 
 from __future__ import annotations
@@ -16,119 +16,128 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import InvalidResponse, NoScriptError
 
 from service.core.errors import SessionStoreUnavailable
+from service.redis.errors import FAULTS, describe, store_errors
 
 if TYPE_CHECKING:
-    from service.redis.client import Keyspace
-    from service.redis.node import Primary
-    from service.stores.outage import OutageLog
+    from service.redis.client import RedisClient
+    from service.redis.node import Node
 
 _MARGIN_MS: Final = 10
 """Timers fire up to a millisecond early, servers count whole ones, clocks drift."""
 _SUCCESSES: Final = frozenset({b"stored", b"ended", b"renewed"})
-_FOLDER: Final = Path(__file__).parents[1] / "stores" / "lua"
+_FENCE: Final = Path(__file__).with_name("fence.lua")
 
 
 class Script:
-    """The text of one Lua file and the SHA-1 by which Redis knows it."""
+    """The text of a Lua file and the SHA-1 by which Redis knows it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.text = (_FOLDER / f"{name}.lua").read_text()
+    def __init__(self, path: Path, *, fenced: bool = True) -> None:
+        """`fenced`: begin with fence.lua, which takes the first argument."""
+        self.name = path.stem
+        self.text = (_FENCE.read_text() if fenced else "") + path.read_text()
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Scripts:
-    """Runs scripts within a time budget, by the clock of whichever server runs them."""
+    """Runs scripts within the client's timeout, by the clock of whichever server runs them.
 
-    def __init__(self, redis: Keyspace, *, outage: OutageLog) -> None:
-        self._redis = redis
-        self._budget = redis.budget
-        self._outage = outage
+    Raises SessionStoreUnavailable; the log has why.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
 
     async def now_ms(self, key: str) -> int:
-        """Milliseconds since the epoch by the clock of the key's server.
-
-        Raises SessionStoreUnavailable.
-        """
+        """Milliseconds since the epoch by the clock of the key's server."""
         known = self.known_now_ms(key)
-        return (await self._synchronised(key)).clock.now_ms() if known is None else known
+        return (await self._synced_node(key)).clock.now_ms() if known is None else known
 
     def known_now_ms(self, key: str) -> int | None:
-        """The same where it need not be asked for."""
-        primary = self._redis.primaries.of(key)
-        return primary.clock.now_ms() if primary and primary.clock.known else None
+        """The same where it need not be asked for; else None."""
+        node = self._client.topology.node_of(key)
+        return node.clock.now_ms() if node and node.clock.known else None
 
-    async def run(
+    async def run_fenced(
         self,
         script: Script,
         key: str,
         *args: str | bytes | int,
-        confirms: str,
-        lasting: bool = False,
+        expected_echo: str,
+        wait_replicas: bool = False,
     ) -> list[Any]:
         """Run `script` on `key` with a deadline as its first argument.
 
         Returns the reply: a status, the server's milliseconds, and what the
-        script says. A success has to say `confirms`, or it is the reply to
-        something else and counts as none. With `lasting` it counts only once
-        as many replicas hold it as the settings ask for. Raises
-        SessionStoreUnavailable when it has not run, or may have run but did not
-        answer or is not held, and from then on cannot run any more.
+        script says. A success has to say `expected_echo`, or it is the reply to
+        something else and counts as none. With `wait_replicas` it counts only once
+        as many of them hold it as the settings ask for. When it raises, the
+        script may have run, without an answer or a confirmation; from then on it
+        cannot run any more.
         """
-        give_up = time.monotonic() + self._budget
+        deadline = time.monotonic() + self._client.timeout
 
-        async def attempt(primary: Primary, asking: bool) -> list[Any]:  # noqa: FBT001 # as `at` calls
-            if not primary.clock.known:
-                await primary.synchronise()
-            # By this server's clock: another one's may differ by more than the budget.
-            sent, deadline = time.monotonic(), primary.clock.now_ms(give_up) - _MARGIN_MS
-            how = {"asking": asking, "give_up": give_up if lasting else None}
-            reply = await self._send(primary, script, key, (deadline, *args), **how)  # type: ignore[arg-type] # as named
-            primary.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
-            return list(reply)
+        async def attempt(node: Node, asking: bool) -> list[Any]:  # noqa: FBT001 # as `on_node` calls
+            if not node.clock.known:
+                await node.sync_clock()
+            # By this server's clock: another one's may differ by more than the timeout.
+            sent, last_ms = time.monotonic(), node.clock.now_ms(deadline) - _MARGIN_MS
+            reply = await self._send(
+                node,
+                script,
+                key,
+                (last_ms, *args),
+                asking=asking,
+                wait_until=deadline if wait_replicas else None,
+            )
+            if not isinstance(reply, list) or len(reply) < 2:  # noqa: PLR2004 # a status and the time
+                raise InvalidResponse("the reply to something else")
+            node.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
+            return reply
 
         try:
-            async with asyncio.timeout(self._budget):
-                while True:
-                    reply = await self._redis.at(key, attempt)
-                    if reply[0] in _SUCCESSES and reply[2] != confirms.encode():
-                        raise SessionStoreUnavailable
-                    if reply[0] != b"late":
-                        return reply
-                    # In time by our clock: the server's was set, and is known again by now.
-        except Exception as fault:
-            self._outage.failed(script.name, fault)
-            await asyncio.sleep(give_up - time.monotonic())
+            while True:
+                reply = await self._client.on_node(key, attempt, deadline=deadline)
+                if reply[0] in _SUCCESSES and reply[2] != expected_echo.encode():
+                    raise InvalidResponse("the reply to something else")
+                if reply[0] != b"late":
+                    return reply
+                # Late, but not by our clock: the server's was set. The reply has told it anew.
+        except FAULTS as fault:
+            self._client.log.failed(script.name, describe(fault))
+            await asyncio.sleep(deadline - time.monotonic())
             raise SessionStoreUnavailable from fault
 
-    async def repeatable(self, script: Script, key: str, *args: str | bytes | int) -> Any:
-        """Run a script that needs no fence; returns its reply and lets the driver's errors out."""
-        async with asyncio.timeout(self._budget):
-            return await self._redis.at(
-                key, lambda primary, asking: self._send(primary, script, key, args, asking=asking)
-            )
+    async def run_idempotent(self, script: Script, key: str, *args: str | bytes | int) -> Any:
+        """Run a script that needs no fence; returns its reply."""
+
+        async def attempt(node: Node, asking: bool) -> Any:  # noqa: FBT001 # as `on_node` calls
+            return await self._send(node, script, key, args, asking=asking)
+
+        deadline = time.monotonic() + self._client.timeout
+        with store_errors(self._client.log, script.name):
+            return await self._client.on_node(key, attempt, deadline=deadline)
 
     async def _send(
         self,
-        primary: Primary,
+        node: Node,
         script: Script,
         key: str,
         args: tuple[str | bytes | int, ...],
         *,
         asking: bool,
-        give_up: float | None = None,
+        wait_until: float | None = None,
     ) -> Any:
-        """`give_up`: by when replicas have to confirm, if they have to."""
-        replicas = self._redis.replicas if give_up is not None else 0
+        """`wait_until`: by when replicas have to hold it, if they have to."""
+        replicas = self._client.replicas
 
         async def command(*words: str | bytes | int) -> Any:
-            if give_up is None or not replicas:
-                return await primary.execute(*words, asking=asking)
-            return await primary.confirmed(
-                *words, key=key, replicas=replicas, give_up=give_up, asking=asking
+            if wait_until is None or not replicas:
+                return await node.execute(*words, asking=asking)
+            return await node.execute_and_wait(
+                *words, key=key, replicas=replicas, deadline=wait_until, asking=asking
             )
 
         try:
@@ -136,13 +145,11 @@ class Scripts:
         except NoScriptError:
             return await command("EVAL", script.text, 1, key, *args)
 
-    async def _synchronised(self, key: str) -> Primary:
-        async def attempt(primary: Primary, _asking: bool) -> Primary:  # noqa: FBT001 # as `at` calls
-            await primary.synchronise()
-            return primary
+    async def _synced_node(self, key: str) -> Node:
+        async def sync(node: Node, _asking: bool) -> Node:  # noqa: FBT001 # as `on_node` calls
+            await node.sync_clock()
+            return node
 
-        try:
-            return await self._redis.at(key, attempt)
-        except Exception as fault:
-            self._outage.failed("TIME", fault)
-            raise SessionStoreUnavailable from fault
+        deadline = time.monotonic() + self._client.timeout
+        with store_errors(self._client.log, "TIME"):
+            return await self._client.on_node(key, sync, deadline=deadline)

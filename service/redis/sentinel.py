@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import ReadOnlyError
 
-from service.config.redis_url import Node
-from service.redis.node import Primary
-from service.redis.refresher import Lookout, most_of
-from service.redis.retirement import Retirement
-from service.redis.topology import NoPrimary
+from service.config.redis_url import HostPort
+from service.redis.errors import NoNode, driver_calls
+from service.redis.refresher import TopologyRefresher, majority_of
+from service.redis.topology import DrainingNodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from redis.asyncio import Redis
 
-    from service.stores.outage import OutageLog
+    from service.core.throttled_log import ThrottledLog
+    from service.redis.node import Node
 
 
 class _Nomination(NamedTuple):
@@ -25,90 +25,94 @@ class _Nomination(NamedTuple):
 
     epoch: int
     """Of the failover that made it the primary: the higher, the newer."""
-    node: Node
+    address: HostPort
 
 
-class SentinelPrimaries:
+class SentinelTopology:
     """Follows the newest nomination among those of most sentinels."""
 
     def __init__(
         self,
         sentinels: Sequence[Redis],
         name: str,
-        connect: Callable[[Node], Redis],
+        connect: Callable[[HostPort], Node],
         *,
-        patience: float,
-        outage: OutageLog,
+        timeout: float,
+        log: ThrottledLog,
     ) -> None:
-        """`connect` makes a client whose every connection is to a primary, or fails.
+        """`name`: what the sentinels call the primary.
 
-        `patience`: seconds that the asking, and whoever waits for its outcome, may take.
+        `connect` makes a node whose every connection is to a primary, or fails.
+        `timeout`: seconds that the asking, and whoever waits for its outcome, may take.
         """
         self._sentinels = sentinels
         self._name = name
         self._connect = connect
-        self._patience = patience
+        self._timeout = timeout
         self._nominated: _Nomination | None = None
-        self._primary: Primary | None = None
-        self._retirement = Retirement()
-        self._lookout = Lookout(self._look, outage)
+        self._node: Node | None = None
+        self._draining = DrainingNodes()
+        self._refresher = TopologyRefresher(self.refresh, log)
 
-    def of(self, key: str) -> Primary | None:  # noqa: ARG002 # one serves all
+    def node_of(self, key: str) -> Node | None:  # noqa: ARG002 # one serves all
         """The primary of the moment."""
-        return self._primary
+        return self._node
 
-    async def find(self, key: str) -> Primary:  # noqa: ARG002
-        """The same, after a look if need be; raises NoPrimary."""
-        if self._primary is None:
-            await self._lookout.look(patience=self._patience)
-        if self._primary is None:
-            raise NoPrimary
-        return self._primary
+    async def find_node(self, key: str) -> Node:  # noqa: ARG002
+        """The same, after a refresh if need be; raises NoNode."""
+        if self._node is None:
+            await self._refresher.refresh(timeout=self._timeout)
+        if self._node is None:
+            raise NoNode
+        return self._node
 
-    def failed(self, primary: Primary, fault: BaseException) -> None:
-        """Ask the sentinels again. One that only reads has been demoted: speak to it no more.
+    def on_fault(self, node: Node, fault: BaseException) -> None:
+        """Ask the sentinels again. A node that refuses writes was demoted: use it no more.
 
-        Its other connections are from before as well and would go on to read
-        from what is a replica now; new ones look whom they meet.
+        Its other connections are from before, too, and would go on to read from
+        what is a replica now. New connections look at the server's role.
         """
-        if isinstance(fault, ReadOnlyError) and primary is self._primary:
-            self._retirement.add(primary)
-            self._primary = None
-        self._lookout.suspect()
+        if isinstance(fault, ReadOnlyError) and node is self._node:
+            self._draining.add(node)
+            self._node = None
+        self._refresher.refresh_soon()
 
-    def all(self) -> Sequence[Primary]:
+    def nodes(self) -> Sequence[Node]:
         """The primary of the moment, if any."""
-        return (self._primary,) if self._primary else ()
+        return (self._node,) if self._node else ()
 
     async def aclose(self) -> None:
-        """Stop looking and close every connection."""
-        await self._lookout.aclose()
-        for primary in self.all():
-            self._retirement.add(primary)
-        await self._retirement.aclose()
+        """Stop refreshing and close every connection."""
+        await self._refresher.aclose()
+        for node in self.nodes():
+            self._draining.add(node)
+        await self._draining.aclose()
         for sentinel in self._sentinels:
             await sentinel.aclose()
 
-    async def _look(self) -> None:
+    async def refresh(self) -> None:
+        """Ask who is the primary and turn to it; raises NoNode when nobody answers."""
         questions = [self._ask(sentinel) for sentinel in self._sentinels]
-        nominations = await most_of(questions, seconds=self._patience)
+        nominations = await majority_of(questions, timeout=self._timeout)
         if not nominations:
-            raise NoPrimary
+            raise NoNode
         newest = max(nominations)
-        outvoted = 2 * len(nominations) <= len(self._sentinels)
-        if self._nominated and newest.epoch < self._nominated.epoch and outvoted:
+        minority = 2 * len(nominations) <= len(self._sentinels)
+        if self._nominated and newest.epoch < self._nominated.epoch and minority:
             return  # some that are cut off from the rest
-        if self._primary is None or self._nominated is None or newest.node != self._nominated.node:
-            for former in self.all():
-                self._retirement.add(former)
-            self._primary = Primary(self._connect(newest.node))
+        changed = self._nominated is None or newest.address != self._nominated.address
+        if self._node is None or changed:
+            for former in self.nodes():
+                self._draining.add(former)
+            self._node = self._connect(newest.address)
         self._nominated = newest
-        await self._retirement.close_due()
+        await self._draining.close_due()
 
     async def _ask(self, sentinel: Redis) -> _Nomination:
-        # The former has the promoted one at once, the latter the epoch of that.
-        pipeline = sentinel.pipeline(transaction=False)
-        pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._name)
-        pipeline.execute_command("SENTINEL MASTER", self._name)
-        (host, port), state = await pipeline.execute()
-        return _Nomination(int(state["config-epoch"]), Node(host.decode(), int(port)))
+        # The first names a promoted server at once, the second has its epoch.
+        with driver_calls:
+            pipeline = sentinel.pipeline(transaction=False)
+            pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._name)
+            pipeline.execute_command("SENTINEL MASTER", self._name)
+            (host, port), state = await pipeline.execute()
+        return _Nomination(int(state["config-epoch"]), HostPort(host.decode(), int(port)))

@@ -1,44 +1,44 @@
-"""Which server takes writes for a key: one Redis, sentinels and a cluster each answer that."""
+"""Which server takes writes for a key; one Redis, sentinels and a cluster each know it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.redis.node import Primary
+    from service.redis.node import Node
 
-
-class NoPrimary(Exception):
-    """Nobody is known, at present, to serve the key."""
+_DRAIN_SECONDS: Final = 5.0
+"""Longer than any call, with all its attempts, takes."""
 
 
 class Redirection(NamedTuple):
     """Where a server said that a key is."""
 
-    primary: Primary
+    node: Node
     asking: bool
-    """For this once: the key is ahead of its slot."""
+    """Whether to say ASKING first: the key is there ahead of its slot."""
 
 
-class Primaries(Protocol):
-    """Knows the servers that take writes. Reads go to them too, for replicas lag behind."""
+class Topology(Protocol):
+    """Knows the nodes that take writes. Reads go to them too, for replicas lag behind."""
 
-    def of(self, key: str) -> Primary | None:
-        """The primary of a key; None while it is not known."""
+    def node_of(self, key: str) -> Node | None:
+        """The node of a key; None while it is not known."""
         ...
 
-    async def find(self, key: str) -> Primary:
-        """The same, waiting a moment for it to be known; raises NoPrimary."""
+    async def find_node(self, key: str) -> Node:
+        """The same, waiting a moment for it to be known; raises NoNode."""
         ...
 
-    def failed(self, primary: Primary, fault: BaseException) -> Redirection | None:
-        """Hear what an attempt at a primary came to; says where to go instead, if it told."""
+    def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:
+        """Hear that a call of `node` failed; says where to go instead, if the fault tells."""
         ...
 
-    def all(self) -> Sequence[Primary]:
-        """Every primary there is."""
+    def nodes(self) -> Sequence[Node]:
+        """Every node that takes writes."""
         ...
 
     async def aclose(self) -> None:
@@ -46,27 +46,58 @@ class Primaries(Protocol):
         ...
 
 
-class OnePrimary:
+class SingleNode:
     """A single Redis: whatever happens, there is nowhere else to go."""
 
-    def __init__(self, primary: Primary) -> None:
-        self._primary = primary
+    def __init__(self, node: Node) -> None:
+        self._node = node
 
-    def of(self, key: str) -> Primary:  # noqa: ARG002 # one serves all
+    def node_of(self, key: str) -> Node:  # noqa: ARG002 # one serves all
         """The only one."""
-        return self._primary
+        return self._node
 
-    async def find(self, key: str) -> Primary:  # noqa: ARG002
+    async def find_node(self, key: str) -> Node:  # noqa: ARG002
         """The only one."""
-        return self._primary
+        return self._node
 
-    def failed(self, primary: Primary, fault: BaseException) -> None:
-        """Nothing helps."""
+    def on_fault(self, node: Node, fault: BaseException) -> None:
+        """Do nothing: nothing helps."""
 
-    def all(self) -> Sequence[Primary]:
+    def nodes(self) -> Sequence[Node]:
         """The only one."""
-        return (self._primary,)
+        return (self._node,)
 
     async def aclose(self) -> None:
         """Close its connections."""
-        await self._primary.aclose()
+        await self._node.aclose()
+
+
+class DrainingNodes:
+    """Nodes that take writes no more: their calls under way end before they are closed."""
+
+    def __init__(self) -> None:
+        self._due: dict[Node, float] = {}
+
+    def add(self, node: Node) -> None:
+        """Have it closed later; one that is here already keeps its time."""
+        self._due.setdefault(node, time.monotonic() + _DRAIN_SECONDS)
+
+    def remove(self, node: Node) -> None:
+        """Keep it open: it is needed again."""
+        self._due.pop(node, None)
+
+    async def close_due(self) -> list[Node]:
+        """Close those whose time has come; returns them."""
+        now = time.monotonic()
+        due = [node for node, at in self._due.items() if at <= now]
+        await self._close(due)
+        return due
+
+    async def aclose(self) -> None:
+        """Close all."""
+        await self._close(list(self._due))
+
+    async def _close(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            del self._due[node]
+            await node.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from service.die_with_parent import die_with_parent
 from service.port_check import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from service.simulator.context import SimulatorApp
 
-_PR_SET_PDEATHSIG = 1
 _START_POLL_SECONDS = 0.001
 
 logger = logging.getLogger("service.simulator")
@@ -45,7 +44,7 @@ def main() -> int:
             "cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror
         )
         return 1
-    if not _die_with_parent(parent):
+    if not die_with_parent(parent, by=signal.SIGTERM):
         return 0
     app = create_app(settings=settings)
     app.after_server_start(_announce(sock, parent))
@@ -68,13 +67,6 @@ def _complain(error: ValidationError | SettingsError) -> None:
         field, *inside = (str(part) for part in fault["loc"] or ("",))
         variable = ".".join([f"SIMULATOR_{field.upper()}", *inside]) if field else ""
         logger.error("%s", ": ".join(part for part in (variable, message) if part))
-
-
-def _die_with_parent(parent: int) -> bool:
-    """Have Linux end this process when its parent ends; False if that has happened already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    return os.getppid() == parent
 
 
 def _announce(sock: socket.socket, parent: int) -> Callable[[SimulatorApp], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from sanic import Sanic
@@ -14,54 +14,25 @@ from sanic.exceptions import SanicException
 from sanic.response import json
 
 from service.simulator.context import SimulatorApp, SimulatorContext, SimulatorRequest
-from service.simulator.control import control, cors, handset, redis_plug
+from service.simulator.control import cors, faults, handset, stats
 from service.simulator.control.bodies import BadBodyError
-from service.simulator.control.plug import Plug
-from service.simulator.endpoints import cgi_bin, sns, wxa
-from service.simulator.endpoints.checksession import PATH as CHECKSESSION
-from service.simulator.endpoints.checksession import RESET_PATH as RESETUSERSESSIONKEY
-from service.simulator.endpoints.getuserphonenumber import PATH as GETUSERPHONENUMBER
-from service.simulator.endpoints.jscode2session import PATH as JSCODE2SESSION
-from service.simulator.endpoints.msg_sec_check import PATH as MSG_SEC_CHECK
-from service.simulator.endpoints.stable_token import PATH as STABLE_TOKEN
-from service.simulator.endpoints.token import PATH as TOKEN
-from service.simulator.faults.board import FaultBoard
-from service.simulator.state.world import App, World
+from service.simulator.control.index import index
+from service.simulator.control.redis import RedisPlug
+from service.simulator.endpoints import ENDPOINTS
+from service.simulator.faults.fault import ActiveFaults
+from service.simulator.state.world import World
 from service.simulator.stats import Stats
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from sanic.response import HTTPResponse
 
+    from service.simulator.context import Handler
     from service.simulator.settings import SimulatorSettings
 
 logger = logging.getLogger(__name__)
-
-_WECHAT: dict[str, Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]]] = {
-    JSCODE2SESSION: sns.jscode2session,
-    TOKEN: cgi_bin.token,
-    STABLE_TOKEN: cgi_bin.stable_token,
-    GETUSERPHONENUMBER: wxa.getuserphonenumber,
-    CHECKSESSION: wxa.checksession,
-    RESETUSERSESSIONKEY: wxa.resetusersessionkey,
-    MSG_SEC_CHECK: wxa.msg_sec_check,
-}
-_CONTROL = (
-    (control.index, "/", "GET"),
-    (handset.log_in, "/sim/login", "POST"),
-    (handset.give_phone, "/sim/phone", "POST"),
-    (handset.give_profile, "/sim/profile", "POST"),
-    (handset.rotate_session_key, "/sim/session_key", "POST"),
-    (control.add_fault, "/sim/faults", "POST"),
-    (control.list_faults, "/sim/faults", "GET"),
-    (control.clear_faults, "/sim/faults", "DELETE"),
-    (control.show_stats, "/sim/stats", "GET"),
-    (control.reset_stats, "/sim/stats", "DELETE"),
-    (redis_plug.turn, "/sim/redis", "POST"),
-    (redis_plug.show, "/sim/redis", "GET"),
-)
 
 # Names of apps are global to the process, and tests make many simulators in one.
 _numbers = itertools.count(1)
@@ -74,56 +45,58 @@ def create_app(
     rng: random.Random | None = None,
 ) -> SimulatorApp:
     """Return a simulator with accounts of its own. Opens nothing."""
-    world = World(
-        apps=[
-            App(entry.appid, entry.secret.get_secret_value(), entry.platform)
-            for entry in settings.apps
-        ],
-        code_life=settings.code_life_seconds,
-        session_key_interval=settings.session_key_interval_seconds,
-        session_key_rotation=settings.session_key_rotation,
-        session_key_life=settings.session_key_life_seconds,
-        token_life=settings.token_life_seconds,
-        token_overlap=settings.token_overlap_seconds,
-        token_daily_quota=settings.token_daily_quota,
-        minute_quota=settings.minute_quota,
-        clock=clock,
-        rng=rng,
-    )
+    world = World(settings, clock=clock, rng=rng)
     app = Sanic(
         f"simulator-{next(_numbers)}",
         config=_config(),
         ctx=SimulatorContext(
             world=world,
-            board=FaultBoard(rng=world.rng),
-            stats=Stats(endpoints=control.ENDPOINTS),
-            plug=Plug(settings.redis_pid),
+            faults=ActiveFaults(rng=world.rng),
+            stats=Stats(endpoints=ENDPOINTS),
         ),
         dumps=orjson.dumps,
         loads=orjson.loads,
         configure_logging=False,
     )
 
-    for path, handler in _WECHAT.items():
+    for path, handler in ENDPOINTS.items():
         # A wrong method gets an errcode like any other mistake.
         _add_route(app, handler, path, "GET", "POST")
-    for handler, path, method in _CONTROL:
-        _add_route(app, handler, path, method)
-    for path in {path for _, path, _ in _CONTROL if path != "/"}:
-        _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
-    app.register_middleware(cors.refuse_strangers, "request")
-    app.register_middleware(cors.allow_pages, "response")
-    app.before_server_stop(redis_plug.restore)
-
+    _add_control(app, RedisPlug(settings.redis_pid))
     app.error_handler.add(BadBodyError, _bad_body)
     app.error_handler.add(SanicException, _refused)
     app.error_handler.add(Exception, _broken)
     return app
 
 
+def _add_control(app: SimulatorApp, redis: RedisPlug) -> None:
+    """Add the routes that no WeChat has, for tests and for pages that stand in for phones."""
+    routes = (
+        (handset.log_in, "/sim/login", "POST"),
+        (handset.give_phone, "/sim/phone", "POST"),
+        (handset.give_profile, "/sim/profile", "POST"),
+        (handset.rotate_session_key, "/sim/session_key", "POST"),
+        (faults.add_fault, "/sim/faults", "POST"),
+        (faults.list_faults, "/sim/faults", "GET"),
+        (faults.clear_faults, "/sim/faults", "DELETE"),
+        (stats.show_stats, "/sim/stats", "GET"),
+        (stats.reset_stats, "/sim/stats", "DELETE"),
+        (redis.plug_or_unplug, "/sim/redis", "POST"),
+        (redis.show, "/sim/redis", "GET"),
+    )
+    _add_route(app, index, "/", "GET")
+    for handler, path, method in routes:
+        _add_route(app, handler, path, method)
+    for path in {path for _, path, _ in routes}:
+        _add_route(app, cors.preflight, path, "OPTIONS", name=f"preflight{path}")
+    app.register_middleware(cors.refuse_other_sites, "request")
+    app.register_middleware(cors.allow_own_pages, "response")
+    app.before_server_stop(lambda _: redis.restore())
+
+
 def _add_route(
     app: SimulatorApp,
-    handler: Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]],
+    handler: Handler,
     path: str,
     *methods: str,
     name: str | None = None,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sanic import Request, Sanic
 from sanic.config import Config
+from sanic.response import HTTPResponse
 
 if TYPE_CHECKING:
-    from service.simulator.control.plug import Plug
-    from service.simulator.faults.board import FaultBoard
+    from service.simulator.faults.fault import ActiveFaults
     from service.simulator.state.world import World
     from service.simulator.stats import Stats
 
@@ -21,10 +22,11 @@ class SimulatorContext:
     """``app.ctx``."""
 
     world: World
-    board: FaultBoard
+    faults: ActiveFaults
     stats: Stats
-    plug: Plug
 
 
 SimulatorApp: TypeAlias = Sanic[Config, SimulatorContext]
 SimulatorRequest: TypeAlias = Request[SimulatorApp, SimpleNamespace]
+Handler: TypeAlias = Callable[[SimulatorRequest], Coroutine[Any, Any, HTTPResponse | None]]
+"""Returns None when it has sent the answer itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-STEMS = {
+_TEXTS = {
     -1: "system error",
     40001: (
         "invalid credential, access_token is invalid or not latest, could get access_token by "
@@ -43,25 +43,24 @@ STEMS = {
     87009: "invalid signature",
     87014: "risky content",
 }
-"""Text by code, without the request id that ends it on the wire."""
 
-NO_KNOWN_TEXT = "unknown error"
+_UNKNOWN = "unknown error"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An outcome other than success."""
+    """An outcome other than success; ``text`` is errmsg without the request id that ends it."""
 
     errcode: int
-    stem: str
+    text: str
 
 
 def refusal(errcode: int) -> Refusal:
-    """Return the refusal with the text WeChat uses for the code, where that is known."""
-    return Refusal(errcode, STEMS.get(errcode, NO_KNOWN_TEXT))
+    """Return the refusal with the text that WeChat uses for the code, where that is known."""
+    return Refusal(errcode, _TEXTS.get(errcode, _UNKNOWN))
 
 
-def foreign_ip(address: str) -> Refusal:
+def not_in_whitelist(address: str) -> Refusal:
     """Return 40164, which names the caller's address in both notations."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):

@@ -51,7 +51,7 @@ class SimulatorSettings(BaseSettings):
     session_key_rotation: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Chance that a login after that interval gets a new session_key."""
     session_key_life_seconds: Annotated[float, Field(gt=0)] = 259_200
-    """WeChat does not tell its own; three days is the most anybody has heard of."""
+    """WeChat does not publish its own; three days is the longest that has been reported."""
     minute_quota: Annotated[int, Field(ge=1)] = 100
     """Exchanges one user may make in a calendar minute."""
     token_life_seconds: Annotated[float, Field(gt=0)] = 7200

@@ -36,7 +36,7 @@ class Stats:
         self.reset()
 
     def reset(self) -> None:
-        """Start again from nought."""
+        """Start again from zero."""
         self._totals: Counter[str] = Counter(dict.fromkeys(self._endpoints, 0))
         self._errcodes: dict[str, Counter[int]] = {path: Counter() for path in self._endpoints}
         self._repeated: Counter[str] = Counter(dict.fromkeys(self._endpoints, 0))

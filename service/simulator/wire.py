@@ -1,9 +1,9 @@
-"""Bytes as WeChat writes them."""
+"""How WeChat writes its replies."""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,21 +15,19 @@ if TYPE_CHECKING:
 
     from service.simulator.errcodes import Refusal
 
-SNS_CONTENT_TYPE = "text/plain"
-"""JSON all the same, and without a charset."""
 
-
-class Family(NamedTuple):
-    """Endpoints whose replies look alike."""
+class ReplyFormat(NamedTuple):
+    """How the replies of some endpoints look."""
 
     content_type: str
     before_rid: str
     """What stands between the text of an error and its request id."""
 
 
-SNS = Family(SNS_CONTENT_TYPE, ", rid: ")
-API = Family("application/json; charset=utf-8", " rid: ")
-"""The /cgi-bin/ and /wxa/ endpoints."""
+SNS = ReplyFormat("text/plain", ", rid: ")
+"""That of the /sns/ endpoints: JSON all the same, and without a charset."""
+API = ReplyFormat("application/json; charset=utf-8", " rid: ")
+"""That of the /cgi-bin/ and /wxa/ endpoints."""
 
 
 @dataclass(slots=True)
@@ -38,12 +36,12 @@ class Reply:
 
     fields: dict[str, Any]
     content_type: str
-    body: bytes | None = field(default=None)
+    body: bytes | None = None
     """Set when the bytes are no longer what ``fields`` say."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether this is the reply to a call that did its work."""
+        """Whether it answers a call that was not refused."""
         return not self.fields.get("errcode")
 
     def encode(self) -> bytes:
@@ -68,9 +66,14 @@ def hint(rng: random.Random) -> str:
     return f" hint: [{urlsafe_b64encode(rng.randbytes(12)).decode()}]"
 
 
-def error(refusal: Refusal, family: Family, *, rid: str) -> dict[str, Any]:
-    """Return the error object of the family."""
-    return {"errcode": refusal.errcode, "errmsg": f"{refusal.stem}{family.before_rid}{rid}"}
+def success(**fields: Any) -> dict[str, Any]:
+    """Return what the /wxa/ endpoints answer to a good call."""
+    return {"errcode": 0, "errmsg": "ok", **fields}
+
+
+def error(refusal: Refusal, reply_format: ReplyFormat, *, rid: str) -> dict[str, Any]:
+    """Return what is answered to a call that is refused."""
+    return {"errcode": refusal.errcode, "errmsg": f"{refusal.text}{reply_format.before_rid}{rid}"}
 
 
 @lru_cache(maxsize=8)

@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
+from service.config.database_url import driver_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sqlalchemy import Connection, Insert, Table
-    from sqlalchemy.engine import URL
-
-T = TypeVar("T")
-
-_TLS_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_HIGHEST_PORT: Final = 65535
-
-PATIENCE_SECONDS: Final = 1.8
-"""How long a request waits for a read or a change."""
-
-
-class SqlDatabase(Protocol):
-    """Runs what its callers say in SQLAlchemy's plain, blocking words, and blocks nobody.
-
-    What a driver raises comes through as SQLAlchemy's errors.
-    """
-
-    def upsert(self, table: Table) -> Insert:
-        """The dialect's INSERT, which knows ON CONFLICT."""
-        ...
-
-    async def read(self, question: Callable[[Connection], T]) -> T:
-        """Answer with what `question` finds: one statement, on a connection it does not keep.
-
-        Takes PATIENCE_SECONDS at most.
-        """
-        ...
-
-    async def write(self, change: Callable[[Connection], T]) -> T:
-        """Make the `change` in a transaction of its own: all of it is done, or nothing."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        ...
+    from service.sql.database import SqlDatabase
 
 
 def connect_sql(address: str, *, pool_size: int) -> SqlDatabase:
@@ -55,63 +17,9 @@ def connect_sql(address: str, *, pool_size: int) -> SqlDatabase:
     """
     url, arguments = driver_url(address)
     if url.get_backend_name() == "sqlite":
-        from service.sql.sqlite import SqliteDatabase  # noqa: PLC0415 # only one
+        from service.sql.sqlite import SqliteDatabase  # noqa: PLC0415 # only the one in use
 
         return SqliteDatabase(url)
-    from service.sql.postgres import PostgresDatabase  # noqa: PLC0415 # is needed
+    from service.sql.postgres import PostgresDatabase  # noqa: PLC0415 # as above
 
     return PostgresDatabase(url, arguments, pool_size=pool_size)
-
-
-def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
-    """Name our driver in any common spelling of a database URL.
-
-    Hosted databases hand out `postgres://` and libpq's `sslmode`, which
-    SQLAlchemy and asyncpg spell otherwise. Raises ValueError for other databases
-    and for what no connection can be made of; its text shows nothing of `address`.
-    """
-    try:
-        url = make_url(address)
-    except Exception:
-        raise ValueError(
-            "not a database URL: must be postgresql://user:password@host:port/name, with"
-            " / ? # @ : of the password percent-encoded, or sqlite:///file"
-        ) from None
-    backend = url.drivername.partition("+")[0]
-    if backend == "sqlite":
-        _refuse_no_file(url)
-        return url.set(drivername="sqlite"), {}
-    if backend in {"postgres", "postgresql"}:
-        if url.port is not None and not 0 < url.port <= _HIGHEST_PORT:
-            raise ValueError("must have a port from 1 to 65535")
-        # Of libpq's parameters asyncpg takes these, in other places; the rest it refuses.
-        kept = {name: value for name, value in url.query.items() if name in {"host", "port"}}
-        arguments: dict[str, Any] = {"ssl": _tls(url.query)}
-        if "application_name" in url.query:
-            arguments["server_settings"] = {"application_name": url.query["application_name"]}
-        return url.set(drivername="postgresql+asyncpg", query=kept), {
-            name: value for name, value in arguments.items() if value is not None
-        }
-    raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
-
-
-def _refuse_no_file(url: URL) -> None:
-    """Each connection would have a database in memory of its own."""
-    in_memory = url.database == ":memory:" or url.query.get("mode") == "memory"
-    if url.host or not url.database or in_memory:
-        raise ValueError("must name a file: sqlite:///users.db or sqlite:////whole/path/users.db")
-
-
-def _tls(query: Mapping[str, Any]) -> str | ssl.SSLContext | None:
-    """What asyncpg takes for libpq's sslmode and sslrootcert."""
-    mode = query.get("sslmode") or query.get("ssl")
-    if mode and mode not in _TLS_MODES:
-        raise ValueError(f"must have one of {' '.join(_TLS_MODES)} for sslmode")
-    if "sslrootcert" not in query:
-        return str(mode) if mode else None
-    try:
-        context = ssl.create_default_context(cafile=str(query["sslrootcert"]))
-    except OSError:  # ssl's own are of these, too
-        raise ValueError("must have for sslrootcert a file of certificates, in PEM") from None
-    context.check_hostname = mode == "verify-full"
-    return context

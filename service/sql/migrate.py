@@ -11,7 +11,7 @@ from alembic.config import Config
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.sql.connect import PATIENCE_SECONDS
+from service.sql.database import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,30 +42,30 @@ class PostgresDatabase:
         # A lone statement needs no BEGIN and COMMIT around it: two round trips less.
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def upsert(self, table: Table) -> Insert:  # noqa: D102 # the port says
+    def upsert(self, table: Table) -> Insert:
         return postgresql.insert(table)
 
-    async def read(self, question: Callable[[Connection], T]) -> T:  # noqa: D102
+    async def read(self, question: Callable[[Connection], T]) -> T:
         async def ask() -> T:
             async with self._reader.connect() as db:
                 return await db.run_sync(question)
 
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await _revived(ask)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await _with_reconnect(ask)
 
-    async def write(self, change: Callable[[Connection], T]) -> T:  # noqa: D102
+    async def write(self, change: Callable[[Connection], T]) -> T:
         async def transact() -> T:
             async with self._engine.begin() as db:
                 return await db.run_sync(change)
 
-        return await _revived(transact)
+        return await _with_reconnect(transact)
 
-    async def aclose(self) -> None:  # noqa: D102
+    async def aclose(self) -> None:
         await self._engine.dispose()
 
 
-async def _revived(act: Callable[[], Awaitable[T]]) -> T:
-    """Act, once more on a new connection if the old one was dead.
+async def _with_reconnect(act: Callable[[], Awaitable[T]]) -> T:
+    """What `act` returns; it is called again, on a new connection, if its own was dead.
 
     Acting twice is safe: every change is an upsert or sets what it is given.
     """

@@ -1,6 +1,6 @@
 """The rows of users: what a change of SqlUsers is made of, within its transaction.
 
-Every find-or-create is an upsert that returns the owner that stands, so that of
+Every find-or-create is an upsert that returns the owner, old or new, so that of
 many first logins at once one makes the user and all others get that user. The
 locks of a transaction are taken in one order: phones, unions, identities, users.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
 
 from service.core.errors import PhoneTaken
-from service.core.models import UserIdentity
+from service.core.models import DEFAULT_AVATAR, UserIdentity
 from service.sql.schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from service.core.models import Phone, WeChatIdentity
     from service.stores.keyring import Keyring
 
-DEFAULT_AVATAR: Final = "/uploads/default-avatar.png"
 _NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 # Made once: SQLAlchemy recognises a statement it has compiled by its object, and
@@ -52,12 +51,12 @@ def by_id(db: Connection, user_id: str) -> Row[Any] | None:
 
 
 def lock_user(db: Connection, user_id: str) -> Row[Any] | None:
-    """The user's row, nobody else's to change or to refer to until this transaction ends."""
+    """The user's row; until this transaction ends no other can change it or refer to it."""
     return db.execute(_BY_ID.with_for_update(), {"user_id": user_id}).first()
 
 
 def lock_names(db: Connection, user_id: str) -> None:
-    """Take the locks on all that leads to a user, in the order of a login."""
+    """Lock the user's phones, unions and identities, in the order in which a login does."""
     for table in (phones, unions, identities):
         db.execute(select(table).where(table.c.user_id == user_id).with_for_update())
 
@@ -90,13 +89,13 @@ class UserRows:
         return self._db.execute(statement).first() is not None
 
     def claim_union(self, unionid: str | None, owner: str) -> str:
-        """Whose this unionid is, after claiming it for `owner`; without one, the owner."""
+        """Claim the unionid for `owner`; returns whose it is. Without one, `owner`."""
         if unionid is None:
             return owner
         return self._claim(unions, ["unionid"], {"unionid": unionid}, owner)
 
     def claim_identity(self, appid: str, identity: WeChatIdentity, owner: str) -> str:
-        """Whose this identity is, after claiming it for `owner`; keeps a unionid that appeared."""
+        """Claim the identity for `owner`; returns whose it is. Keeps a unionid that is new."""
         row = {"appid": appid, "openid": identity.openid, "unionid": identity.unionid}
         settled = self._claim(identities, ["appid", "openid"], row, owner)
         if identity.unionid is not None:
@@ -106,8 +105,8 @@ class UserRows:
                 .values(unionid=identity.unionid)
             )
             if settled != owner:
-                # The openid counts more than the unionid. A union claimed a moment
-                # ago for nobody goes to its user; one of another user stays theirs.
+                # The openid counts more than the unionid. A unionid just claimed for a
+                # candidate without a row goes to the openid's user; another user keeps theirs.
                 self._db.execute(
                     update(unions)
                     .where(unions.c.unionid == identity.unionid, unions.c.user_id == owner)
@@ -118,7 +117,7 @@ class UserRows:
 
     def claim_phone(self, owner: str, phone: Phone) -> None:
         """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
-        # Sorted: two processes whose rings differ in order must not wait for each other.
+        # Sorted: two processes whose rings differ in order must not lock each other out.
         # All before any is judged: who joins the number's owner has them under every key.
         fingerprints = sorted(self._keyring.fingerprints(phone.number))
         owners = [
@@ -130,7 +129,10 @@ class UserRows:
                 raise PhoneTaken(owner=settled)
 
     def claim_phone_or_join(self, candidate: str, appid: str, phone: Phone) -> str:
-        """Whom the number makes of somebody unknown: its owner, if new to this mini-program."""
+        """Claim the number for `candidate`; returns the candidate, or the owner to join.
+
+        An owner is joined only if it has no identity of this mini-program.
+        """
         try:
             self.claim_phone(candidate, phone)
         except PhoneTaken as taken:
@@ -140,7 +142,7 @@ class UserRows:
         return candidate
 
     def pass_phone_claims(self, former: str, owner: str) -> None:
-        """What was claimed for one goes to the other."""
+        """Give the numbers that `former` has claimed to `owner`."""
         self._db.execute(update(phones).where(phones.c.user_id == former).values(user_id=owner))
 
     def set_phone(self, user_id: str, phone: Phone) -> None:
@@ -169,7 +171,7 @@ class UserRows:
         )
 
     def _claim(self, table: Table, key: list[str], row: dict[str, Any], owner: str) -> str:
-        """Insert unless the key is taken; whose it is then. Waits for others who claim it."""
+        """Insert the row unless its key is taken; returns the owner. Waits for others' claims."""
         statement: Any = self._upsert(table).values(**row, user_id=owner)
         unchanged = {key[0]: statement.excluded[key[0]]}
         claimed = statement.on_conflict_do_update(index_elements=key, set_=unchanged)

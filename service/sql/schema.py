@@ -1,9 +1,9 @@
 """The tables of the user store.
 
     users       one row per person
-    identities  who WeChat says that is, per mini-program
-    unions      the same across the mini-programs of one open-platform account
-    phones      whose phone number it is, without the number
+    identities  which user an openid is, per mini-program
+    unions      which user a unionid is, in all mini-programs of one open-platform account
+    phones      which user a phone number is, by a keyed hash of the number
 
 A user's row appears in the transaction that claims its first identity, so the
 foreign keys are checked at commit. Times are Unix seconds.

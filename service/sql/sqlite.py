@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
-from service.sql.connect import PATIENCE_SECONDS
+from service.sql.database import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # who is deleted is overwritten
 )
-_TURN_MS: Final = 1500
+_BUSY_TIMEOUT_MS: Final = 1500
 """How long a change waits for those of other processes."""
 
 
@@ -42,17 +42,17 @@ class SqliteDatabase:
 
     def __init__(self, url: URL) -> None:
         self._reader = _engine(url, busy_ms=0)
-        self._writer = _engine(url, busy_ms=_TURN_MS)
+        self._writer = _engine(url, busy_ms=_BUSY_TIMEOUT_MS)
         # One that read first and wrote later could find the file changed in
         # between and fail: a change takes its turn at the start.
         event.listen(self._writer, "begin", _begin_immediate)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
 
-    def upsert(self, table: Table) -> Insert:  # noqa: D102 # the port says
+    def upsert(self, table: Table) -> Insert:
         return sqlite.insert(table)
 
-    async def read(self, question: Callable[[Connection], T]) -> T:  # noqa: D102
+    async def read(self, question: Callable[[Connection], T]) -> T:
         try:
             # Kept open, as no statement of it begins a transaction that would go on to see
             # an old state: to take it out of a pool each time costs as much as the read.
@@ -61,14 +61,14 @@ class SqliteDatabase:
         except OperationalError:
             # Rare: somebody has the whole file locked, perhaps for a moment only.
             self._stop_reading()
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self.write(question)
 
-    async def write(self, change: Callable[[Connection], T]) -> T:  # noqa: D102
+    async def write(self, change: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(self._transact, change))
 
-    async def aclose(self) -> None:  # noqa: D102
+    async def aclose(self) -> None:
         self._thread.shutdown()
         self._stop_reading()
         self._reader.dispose()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import delete, select
 
 from service.core.errors import ServiceError, UserStoreUnavailable
-from service.core.models import Arrival, Departure, NewAvatar, Phone, User, UserIdentity
-from service.sql.connect import PATIENCE_SECONDS
+from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
+from service.sql.database import TIMEOUT_SECONDS
 from service.sql.rows import (
     UserRows,
     by_id,
@@ -29,68 +29,62 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from service.core.models import WeChatIdentity
-    from service.sql.connect import SqlDatabase
+    from service.core.throttled_log import ThrottledLog
+    from service.sql.database import SqlDatabase
     from service.stores.keyring import Keyring
-    from service.stores.outage import OutageLog
 
 T = TypeVar("T")
 
-_RESEAL_SECONDS: Final = 600
+_RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
 
 
 class SqlUsers:
     """The UserStore port over SQLAlchemy; the same statements serve both databases."""
 
-    def __init__(self, database: SqlDatabase, keyring: Keyring, outage: OutageLog) -> None:
+    def __init__(self, database: SqlDatabase, keyring: Keyring, log: ThrottledLog) -> None:
         """`keyring` seals phone numbers and makes the fingerprints that find them."""
         self._database = database
         self._keyring = keyring
-        self._outage = outage
+        self._log = log
 
-    async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
-        """The user of this identity, made if new. A known one costs one read."""
+    async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known and identity.unionid in (None, known.unionid):
-            return Arrival(self._user(known), is_new=False)
-        return await self._write(partial(self._arrive, appid, identity))
+            return UserMatch(self._user(known), is_new=False)
+        return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
 
-    async def arrive_with_phone(
+    async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
-    ) -> Arrival:
-        """The user of this identity, with this phone number.
-
-        A known identity gets the number. An unknown one joins the owner of the
-        number, unless that owner has another identity of this mini-program.
-        Raises PhoneTaken rather than ever merging or moving anything.
-        """
-        return await self._write(partial(self._arrive_with_phone, appid, identity, phone))
+    ) -> UserMatch:
+        return await self._write(
+            partial(self._find_or_create_with_phone, appid, identity, phone, _new_id())
+        )
 
     async def get(self, user_id: str) -> User | None:
-        """The user, or None."""
         row = await self._read(lambda db: by_id(db, user_id))
         return self._user(row) if row else None
 
     async def set_nickname(self, user_id: str, nickname: str) -> User | None:
-        """Change the name; None when there is no such user."""
         row = await self._write(lambda db: update_user(db, user_id, nickname=nickname))
         return self._user(row) if row else None
 
     async def set_avatar(self, user_id: str, avatar: str) -> NewAvatar | None:
-        """Change the picture's address; None when there is no such user."""
+        former = avatar
 
         def change(db: Connection) -> NewAvatar | None:
-            former = lock_user(db, user_id)
-            if former is None:
+            nonlocal former
+            row = lock_user(db, user_id)
+            if row is None:
                 return None
-            user = self._user(update_user(db, user_id, avatar=avatar))
-            return NewAvatar(user, former.avatar)
+            current = self._user(row).avatar
+            if current != avatar:  # else set by a first attempt, whose answer was lost
+                former = current
+            return NewAvatar(self._user(update_user(db, user_id, avatar=avatar)), former)
 
         return await self._write(change)
 
     async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
-        """Give the user this number instead of any other; raises PhoneTaken."""
-
         def bind(db: Connection) -> Row[Any] | None:
             if by_id(db, user_id) is None:
                 return None
@@ -103,20 +97,19 @@ class SqlUsers:
         return self._user(row) if row else None
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
-        """All that WeChat calls this user."""
         return await self._read(lambda db: identities_of(db, user_id))
 
-    async def delete(self, user_id: str) -> Departure | None:
-        """Remove the user and all that belongs to them; None when there was none."""
+    async def delete(self, user_id: str) -> DeletedUser | None:
+        deleted: DeletedUser | None = None
 
-        def remove(db: Connection) -> Departure | None:
+        def remove(db: Connection) -> DeletedUser | None:
+            nonlocal deleted
             lock_names(db, user_id)
-            row = lock_user(db, user_id)  # from here on nobody commits a name more
-            if row is None:
-                return None
-            departure = Departure(self._user(row), identities_of(db, user_id))
-            db.execute(delete(users).where(users.c.id == user_id))
-            return departure
+            row = lock_user(db, user_id)  # from here on no identity or number is added
+            if row is not None:  # else a first attempt, whose answer was lost, may have removed it
+                deleted = DeletedUser(self._user(row), identities_of(db, user_id))
+                db.execute(delete(users).where(users.c.id == user_id))
+            return deleted
 
         return await self._write(remove)
 
@@ -126,44 +119,45 @@ class SqlUsers:
         Returns how many were moved, and how many no key of the ring opens. When
         none is left of the latter, the ring's other keys are needed no more.
         """
-        return await self._write(self._reseal, patience=_RESEAL_SECONDS)
+        return await self._write(self._reseal, timeout=_RESEAL_TIMEOUT_SECONDS)
 
-    async def ping(self) -> None:
-        """Return when the database answers; raises UserStoreUnavailable."""
-        await self._read(lambda db: db.execute(select(1)).first())
-
-    def _arrive(self, appid: str, identity: WeChatIdentity, db: Connection) -> Arrival:
+    def _find_or_create(
+        self, appid: str, identity: WeChatIdentity, candidate: str, db: Connection
+    ) -> UserMatch:
         rows = self._rows(db)
-        candidate = _new_id()
         owner = rows.claim_union(identity.unionid, candidate)
         owner = rows.claim_identity(appid, identity, owner)
-        return self._arrived(db, owner, candidate)
+        return self._match(db, owner, candidate)
 
-    def _arrive_with_phone(
-        self, appid: str, identity: WeChatIdentity, phone: Phone, db: Connection
-    ) -> Arrival:
+    def _find_or_create_with_phone(
+        self, appid: str, identity: WeChatIdentity, phone: Phone, candidate: str, db: Connection
+    ) -> UserMatch:
         # Nothing is read before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
         rows = self._rows(db)
-        candidate = _new_id()
         owner = rows.claim_phone_or_join(candidate, appid, phone)
         owner = rows.claim_union(identity.unionid, owner)
         owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
-            rows.insert_user(candidate)
+            self._row_of(db, candidate)
         else:
             rows.pass_phone_claims(candidate, owner)
         rows.claim_phone(owner, phone)  # raises where the number is somebody else's
         rows.set_phone(owner, phone)
-        return self._arrived(db, owner, candidate)
+        return self._match(db, owner, candidate)
 
-    def _arrived(self, db: Connection, owner: str, candidate: str) -> Arrival:
-        """Make the user if the claims fell to the candidate, and read the row that stands."""
-        row = by_id(db, owner)
+    def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
+        """The owner's user; made if the owner is the candidate."""
+        return UserMatch(self._user(self._row_of(db, owner)), is_new=owner == candidate)
+
+    def _row_of(self, db: Connection, user_id: str) -> Row[Any]:
+        """The user's row, made if it is not there."""
+        row = by_id(db, user_id)
         if row is None:
-            self._rows(db).insert_user(owner)
-            row = by_id(db, owner)
-        return Arrival(self._user(row), is_new=owner == candidate)
+            self._rows(db).insert_user(user_id)
+            row = by_id(db, user_id)
+        assert row is not None  # noqa: S101 # it was inserted in this transaction
+        return row
 
     def _reseal(self, db: Connection) -> tuple[int, int]:
         rows = self._rows(db)
@@ -188,7 +182,8 @@ class SqlUsers:
         return User(
             id=row.id,
             nickname=row.nickname,
-            avatar=row.avatar,
+            # An address, where a version from before migration 0002 went on while it ran.
+            avatar=row.avatar.rpartition("/")[2],
             phone=self._open(row.phone, row.id) if row.phone else None,
             banned=row.banned_at is not None,
             created_at=row.created_at,
@@ -203,19 +198,19 @@ class SqlUsers:
         try:
             return await self._database.read(question)
         except Exception as fault:
-            self._outage.failed("sql read", fault)
+            self._log.failed("read", type(fault).__name__)
             raise UserStoreUnavailable from fault
 
     async def _write(
-        self, change: Callable[[Connection], T], *, patience: float = PATIENCE_SECONDS
+        self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
     ) -> T:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 return await self._database.write(change)
         except ServiceError:
             raise
         except Exception as fault:
-            self._outage.failed("sql write", fault)
+            self._log.failed("write", type(fault).__name__)
             raise UserStoreUnavailable from fault
 
 

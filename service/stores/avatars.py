@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-    from service.stores.outage import OutageLog
+    from service.core.throttled_log import ThrottledLog
 
-_PATIENCE_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 5.0
 _S3_OPTIONS: Final[ClientConfig] = {"allow_http": True, "timeout": "4s", "connect_timeout": "2s"}
 _S3_RETRIES: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(seconds=4)}
 
@@ -29,29 +29,26 @@ T = TypeVar("T")
 class AvatarFiles:
     """The AvatarStore port over obstore, which is loaded when first needed: it takes 4 MB."""
 
-    def __init__(self, address: str, outage: OutageLog) -> None:
+    def __init__(self, address: str, log: ThrottledLog) -> None:
         """`address` as in AVATAR_STORE: `file://<folder>` or `s3://<bucket>/<prefix>`.
 
         The folder is made here. S3 takes its keys, region and endpoint from the
         usual AWS_* variables.
         """
         self._url = urlsplit(address)
-        self._outage = outage
+        self._log = log
         self._folder: Path | None = None
         if self._url.scheme == "file":
             self._folder = Path(self._url.netloc + self._url.path).absolute()
             self._folder.mkdir(parents=True, exist_ok=True)
 
     async def put(self, name: str, picture: bytes) -> None:
-        """Keep a picture; raises UserStoreUnavailable."""
         await self._in_time("put", self._write(name, picture))
 
     async def get(self, name: str) -> bytes | None:
-        """The picture, None if there is none; raises UserStoreUnavailable."""
         return await self._in_time("get", self._read(name))
 
     async def delete(self, name: str) -> None:
-        """Remove a picture, if it is there; raises UserStoreUnavailable."""
         await self._in_time("delete", self._remove(name))
 
     @cached_property
@@ -89,8 +86,8 @@ class AvatarFiles:
 
     async def _in_time(self, what: str, call: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return await call
         except Exception as fault:
-            self._outage.failed(what, fault)
+            self._log.failed(what, type(fault).__name__)
             raise UserStoreUnavailable from fault

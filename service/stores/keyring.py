@@ -1,9 +1,7 @@
-"""Sealing of what must not lie open in Redis: session secrets and WeChat's session keys."""
+"""Seals what must not lie open: session secrets, session_keys, tokens, phone numbers."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -13,6 +11,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from service.core import base64url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,26 +44,26 @@ class Keyring:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         aad = owner.encode() + self._first
         box = self._first + nonce + self._keys[self._first].encrypt(nonce, plain, aad)
-        return base64.urlsafe_b64encode(box).rstrip(b"=").decode()
+        return base64url.encode(box)
 
     def open(self, sealed: str, *, owner: str) -> bytes | None:
         """Decrypt; None when the key has left the ring or the text is not of this owner."""
         try:
-            box = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            box = base64url.decode(sealed)
             key_id, rest = box[:_KEY_ID_BYTES], box[_KEY_ID_BYTES:]
             nonce, ciphertext = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
             return self._keys[key_id].decrypt(nonce, ciphertext, owner.encode() + key_id)
-        except (KeyError, InvalidTag, ValueError, binascii.Error):
+        except (KeyError, InvalidTag, ValueError):
             return None
 
     def is_current(self, sealed: str) -> bool:
         """Whether the first key of the ring sealed this."""
-        return base64.urlsafe_b64decode(sealed[:_KEY_ID_CHARACTERS]) == self._first
+        return base64url.decode(sealed[:_KEY_ID_CHARACTERS]) == self._first
 
     def fingerprints(self, text: str) -> list[str]:
         """Keyed hashes that find `text` without holding it: one per key, the first key's first."""
         hashes = [hmac.digest(key, text.encode(), "sha256") for key in self._fingerprint_keys]
-        return [base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in hashes]
+        return [base64url.encode(one) for one in hashes]
 
 
 def _derive(secret: str, purpose: str) -> tuple[bytes, bytes]:

@@ -4,39 +4,51 @@ v     version of this layout; absent in the first
 h     the handle again, so that a reply meant for another key is recognised
 d     digest of the session's secret
 p     the digests' first 8 characters of the last four sessions that were
-      replaced, the newest first (added by login.lua)
+      replaced, the newest first (added by create.lua)
 app   appid             openid, unionid   WeChat's ids
 uid   user id           dev               device class, absent if "default"
 iat   milliseconds since the epoch, clock of Redis
 life  seconds from iat that the session may live at most
-slide true if it was given less of them and is renewed by use, so that only Redis
-      knows how much is left; absent if not
+slide true if use renews it, within `life`: then only Redis knows how much is
+      left; absent if not
 k     sealed: secret, session_key, previous session_key
-end   why an operator ended it; endAt, when (added by end.lua)
+end   why an operator ended it; endAt, when (added by terminate.lua)
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.core.models import SECRET_BYTES, SESSION_KEY_BYTES, Session, SessionId, SessionKeys
+from service.core import base64url
+from service.core.models import (
+    SECRET_BYTES,
+    SESSION_KEY_BYTES,
+    Session,
+    SessionId,
+    SessionKeys,
+)
 
 if TYPE_CHECKING:
+    from service.core.lifetime import Lifetime
     from service.core.models import WeChatIdentity
     from service.stores.keyring import Keyring
 
 _VERSION: Final = 1
+_REQUIRED: Final = frozenset({"h", "d", "app", "openid", "uid", "iat", "life", "k"})
 _MARK_LENGTH: Final = 8
 _USUAL_DEVICE: Final = "default"
 
 
-class NotOurRecord(Exception):
-    """What Redis answered is not the record that was asked for."""
+class InvalidRecord(Exception):
+    """What Redis answered is not a record that can be read; says why."""
+
+
+class ForeignRecord(InvalidRecord):
+    """It is the record of another key, and so the reply to something else."""
 
 
 @dataclass(slots=True)  # not frozen: that costs a microsecond per request
@@ -47,18 +59,24 @@ class SessionRecord:
 
     @classmethod
     def read(cls, raw: bytes, *, handle: str) -> SessionRecord:
-        """Parse and make sure that it is `handle`'s; raises NotOurRecord."""
+        """Parse and make sure that it is `handle`'s; raises InvalidRecord."""
         try:
             fields = orjson.loads(raw)
-            if fields["h"] == handle and fields.get("v", _VERSION) == _VERSION:
-                return cls(fields)
+            named = fields["h"]
         except (ValueError, TypeError, KeyError):
-            pass
-        raise NotOurRecord
+            raise InvalidRecord("not a record") from None
+        if named != handle:
+            foreign = isinstance(named, str)
+            raise ForeignRecord("another key's") if foreign else InvalidRecord("not a record")
+        if fields.get("v", _VERSION) != _VERSION:
+            raise InvalidRecord("written by another version")
+        if not fields.keys() >= _REQUIRED:
+            raise InvalidRecord("a field is missing")
+        return cls(fields)
 
     @property
     def handle(self) -> str:
-        """Whose it is."""
+        """The handle that it is kept under."""
         return str(self.fields["h"])
 
     @property
@@ -143,11 +161,10 @@ def write(
     device: str,
     user_id: str,
     issued_at: int,
-    life: int,
-    slides: bool = False,
+    lifetime: Lifetime,
     keyring: Keyring,
 ) -> bytes:
-    """The record of a new session. `issued_at` in milliseconds, `life` in seconds."""
+    """The record of a new session. `issued_at`: milliseconds since the epoch."""
     fields: dict[str, Any] = {
         "h": session_id.handle,
         "d": session_id.digest,
@@ -155,21 +172,21 @@ def write(
         "openid": identity.openid,
         "uid": user_id,
         "iat": issued_at,
-        "life": life,
+        "life": lifetime.max_age_ms // 1000,
         "k": seal(session_id, SessionKeys(identity.session_key), keyring),
     }
     if identity.unionid:
         fields["unionid"] = identity.unionid
     if device != _USUAL_DEVICE:
         fields["dev"] = device
-    if slides:
+    if lifetime.sliding:
         fields["slide"] = True
     return orjson.dumps(fields)
 
 
 def seal(session_id: SessionId, keys: SessionKeys, keyring: Keyring) -> str:
     """Seal what only this service may read, bound to the session's handle."""
-    secret = base64.urlsafe_b64decode(session_id.secret + "=")
+    secret = base64url.decode(session_id.secret)
     return keyring.seal(secret + keys.current + (keys.previous or b""), owner=session_id.handle)
 
 
@@ -179,6 +196,5 @@ def unseal(sealed: str, handle: str, keyring: Keyring) -> tuple[SessionId, Sessi
     if plain is None:
         return None
     secret, keys = plain[:SECRET_BYTES], plain[SECRET_BYTES:]
-    text = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
-    previous = keys[SESSION_KEY_BYTES:] or None
-    return SessionId(handle, text), SessionKeys(keys[:SESSION_KEY_BYTES], previous)
+    current, previous = keys[:SESSION_KEY_BYTES], keys[SESSION_KEY_BYTES:]
+    return SessionId(handle, base64url.encode(secret)), SessionKeys(current, previous or None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.core.errors import (
@@ -18,63 +19,61 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UserBanned,
 )
+from service.core.lifetime import Lifetime, whole_seconds
 from service.core.models import OpenedSession, SessionId, handle_of
-from service.redis.batch_reader import BatchReader
+from service.core.throttled_log import ThrottledLog
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.session_record import NotOurRecord, SessionRecord
+from service.stores.session_record import ForeignRecord, InvalidRecord, SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from service.config.settings import Settings
     from service.core.models import Session, SessionKeys, WeChatIdentity
-    from service.redis.client import Keyspace
-    from service.stores.outage import OutageLog
+    from service.redis.client import RedisClient
 
 KEY_PREFIX: Final = "minigate:session:"
 
-_GONE_PREFIX: Final = "minigate:gone:"
-_GONE_MS: Final = 30_000
+_DELETED_USER_PREFIX: Final = "minigate:gone:"
+_DELETED_USER_MS: Final = 30_000
+"""Longer than a login may take."""
 
-_LOGIN = Script("login")
-_REKEY = Script("rekey")
-_LOGOUT = Script("logout")
-_END = Script("end")
-_ERASE = Script("erase")
-_RENEW = Script("renew")
+_LUA: Final = Path(__file__).with_name("lua")
+_CREATE = Script(_LUA / "create.lua")
+_REKEY = Script(_LUA / "rekey.lua")
+_REVOKE = Script(_LUA / "revoke.lua")
+_TERMINATE = Script(_LUA / "terminate.lua")
+_DELETE = Script(_LUA / "delete.lua")
+_RENEW = Script(_LUA / "renew.lua")
 
 
 class RedisSessions:
     """The SessionStore port over Redis.
 
-    Whatever ends a session (login, logout, kick, erasure) is lasting: where the
-    settings ask for it, it counts only once replicas hold it.
+    Whatever ends a session (login, logout, kick, deletion) waits for replicas,
+    where the settings ask for it.
     """
 
-    def __init__(
-        self, redis: Keyspace, settings: Settings, scripts: Scripts, outage: OutageLog
-    ) -> None:
-        """`settings` gives the lifetimes, the coalescing window and the key ring."""
-        self._redis = redis
-        self._outage = outage
-        self._sliding = settings.session_renewal == "sliding"
-        self._ttl_ms = settings.session_ttl * 1000
-        self._life = settings.session_max_age if self._sliding else settings.session_ttl
-        # Nobody is to share a session that is about to end.
-        self._window_ms = min(settings.login_coalesce_ms, self._ttl_ms // 2)
+    def __init__(self, redis: RedisClient, scripts: Scripts, settings: Settings) -> None:
+        """`settings` gives the lifetime, the coalescing window and the key ring."""
+        self.redis = redis
+        self._scripts = scripts
+        self._lifetime = Lifetime.of(
+            ttl=settings.session_ttl,
+            max_age=settings.session_max_age,
+            sliding=settings.session_renewal == "sliding",
+        )
+        self._window_ms = self._lifetime.sharing_window_ms(settings.login_coalesce_ms)
         self._served = {(app, dev) for app in settings.apps for dev in settings.device_classes}
         ring = [key.get_secret_value() for key in settings.secret_keys]
         self._keyring = Keyring(ring, purpose="session")
-        self._scripts = scripts
-        self._reader = BatchReader(redis, with_ttl=self._sliding, outage=outage)
-        self._ttl_reader = BatchReader(redis, with_ttl=True, outage=outage)
+        self._log = ThrottledLog("sessions")
 
-    async def open(
+    async def create(
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
     ) -> OpenedSession:
-        """Log a user in: write their session, or share one that is just as new."""
         handle = handle_of(appid, identity.openid, device)
         session_id, window_ms = SessionId.new(handle), self._window_ms
         while True:
@@ -82,23 +81,25 @@ class RedisSessions:
                 session_id, identity, window_ms, appid=appid, device=device, user_id=user_id
             )
             if recent is None:
-                return OpenedSession(session_id, self._ttl_ms // 1000)
-            record, left_ms = recent
-            opened = session_record.unseal(record.sealed, handle, self._keyring)
-            if opened is None:
-                window_ms = 0  # sealed by a key that has left the ring: replace it
+                return OpenedSession(session_id, self._lifetime.ttl_ms // 1000)
+            raw, left_ms = recent
+            shared = self._shareable(raw, handle)
+            if shared is None:
+                window_ms = 0  # nobody can use it: replace it
                 continue
-            shared, keys = opened
-            if await self._keep_newer_key(record, shared, keys, identity.session_key):
-                return OpenedSession(shared, _seconds(left_ms), shared=True)
+            record, shared_id, keys = shared
+            if await self._keep_newer_key(record, shared_id, keys, identity.session_key):
+                return OpenedSession(shared_id, whole_seconds(left_ms), shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
-        """The live session of this id, or the SessionError that says why there is none."""
         key = KEY_PREFIX + session_id.handle
-        reading = await self._reader.read(key)
+        reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
         if reading.value is None:
             raise SessionExpired
-        record = self._read(reading.value, session_id.handle)
+        try:
+            record = SessionRecord.read(reading.value, handle=session_id.handle)
+        except InvalidRecord:
+            record = await self._read_again(key, session_id.handle)
         digest = session_id.digest
         if not hmac.compare_digest(digest, record.digest):
             if record.replaced(digest):
@@ -111,69 +112,56 @@ class RedisSessions:
         if reading.ttl_ms is not None:
             left_ms = await self._renewed(session_id, record, reading.ttl_ms)
         elif record.slides:  # from before the settings said fixed
-            left_ms = (await self._ttl_reader.read(key)).ttl_ms or 0
+            left_ms = (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
         else:
             now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
             left_ms = record.expires_at - now_ms
-        return record.session(expires_in=_seconds(left_ms))
+        return record.session(expires_in=whole_seconds(left_ms))
 
-    async def close(self, session_id: SessionId) -> bool:
-        """Log out. False when this very session was not live any more."""
+    async def revoke(self, session_id: SessionId) -> bool:
         digest = session_id.digest
-        reply = await self._run(_LOGOUT, session_id.handle, digest, confirms=digest, lasting=True)
+        reply = await self._run(
+            _REVOKE, session_id.handle, digest, expected_echo=digest, wait_replicas=True
+        )
         return bool(reply[0] == b"ended")
 
-    async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
-        """End whatever session lives under `handle`, and say why to its holder."""
-        reply = await self._run(_END, handle, reason, confirms=reason, lasting=True)
+    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+        reply = await self._run(
+            _TERMINATE, handle, reason, expected_echo=reason, wait_replicas=True
+        )
         return bool(reply[0] == b"ended")
 
-    async def recall(self, handle: str, digest: str) -> SessionId | None:
-        """The id of a live session by its digest, for a login that is answered once more."""
-        reading = await self._reader.read(KEY_PREFIX + handle)
-        if reading.value is None:
+    async def restore_id(self, handle: str, digest: str) -> SessionId | None:
+        reading = await self.redis.read(KEY_PREFIX + handle)
+        try:
+            record = SessionRecord.read(reading.value or b"", handle=handle)
+        except InvalidRecord:
             return None
-        record = self._read(reading.value, handle)
         if record.digest != digest or record.ended:
             return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return opened[0] if opened else None
 
     def keys(self, session: Session) -> SessionKeys | None:
-        """WeChat's keys of this session; None when the key that sealed them has left the ring."""
         opened = session_record.unseal(session.sealed, session.handle, self._keyring)
         return opened[1] if opened else None
 
-    async def erase(self, handle: str) -> None:
-        """Delete whatever is kept under `handle`, without a trace."""
-        await self._run(_ERASE, handle, confirms="erased", lasting=True)
+    async def delete(self, handle: str) -> None:
+        await self._run(_DELETE, handle, expected_echo="erased", wait_replicas=True)
 
-    async def mark_gone(self, user_id: str) -> None:
-        """Let no login that began before this leave a session of a user who is being deleted.
+    async def mark_user_deleted(self, user_id: str) -> None:
+        # The mark says nothing of the user.
+        key = _deleted_user_key(user_id)
+        await self.redis.set(key, b"1", "PX", _DELETED_USER_MS, wait_replicas=True)
 
-        The mark says nothing of the user and lives as long as a login may take.
-        """
-        try:
-            await self._redis.set(_gone_key(user_id), b"1", "PX", _GONE_MS, confirm=True)
-        except Exception as fault:
-            self._outage.failed("mark", fault)
-            raise SessionStoreUnavailable from fault
-
-    async def is_gone(self, user_id: str) -> bool:
-        """Whether the user was deleted a moment ago."""
-        return (await self._reader.read(_gone_key(user_id))).value is not None
+    async def is_user_deleted(self, user_id: str) -> bool:
+        return (await self.redis.read(_deleted_user_key(user_id))).value is not None
 
     async def ping(self) -> bool:
-        """Whether all of Redis is well; raises SessionStoreUnavailable when none of it answers."""
-        health = await self._redis.health()
-        if not health.serves:
+        health = await self.redis.health()
+        if not health.available:
             raise SessionStoreUnavailable
-        return health.whole
-
-    async def aclose(self) -> None:
-        """Let reads under way finish. The keyspace is the caller's."""
-        await self._reader.aclose()
-        await self._ttl_reader.aclose()
+        return health.complete
 
     async def _write(
         self,
@@ -181,23 +169,50 @@ class RedisSessions:
         identity: WeChatIdentity,
         window_ms: int,
         **whose: str,
-    ) -> tuple[SessionRecord, int] | None:
-        """None when written, else a login's record of the same moment and its milliseconds left."""
+    ) -> tuple[bytes, int] | None:
+        """None when written; else the record to share, and the milliseconds it has left."""
         record = session_record.write(
             session_id,
             identity,
             **whose,
             issued_at=await self._now_ms(session_id.handle),
-            life=self._life,
-            slides=self._sliding,
+            lifetime=self._lifetime,
             keyring=self._keyring,
         )
         digest = session_id.digest
-        ask = (record, digest, self._ttl_ms, window_ms)
-        reply = await self._run(_LOGIN, session_id.handle, *ask, confirms=digest, lasting=True)
-        if reply[0] != b"recent":
+        args = (record, digest, self._lifetime.ttl_ms, window_ms)
+        reply = await self._run(
+            _CREATE, session_id.handle, *args, expected_echo=digest, wait_replicas=True
+        )
+        return None if reply[0] != b"recent" else (reply[2], int(reply[3]))
+
+    def _shareable(
+        self, raw: bytes, handle: str
+    ) -> tuple[SessionRecord, SessionId, SessionKeys] | None:
+        """A record and what is sealed in it; None for one that nobody can read or open."""
+        try:
+            record = SessionRecord.read(raw, handle=handle)
+        except InvalidRecord as fault:
+            self._log.failed("reading a record", str(fault))
             return None
-        return self._read(reply[2], session_id.handle), int(reply[3])
+        opened = session_record.unseal(record.sealed, handle, self._keyring)
+        return (record, *opened) if opened else None
+
+    async def _read_again(self, key: str, handle: str) -> SessionRecord:
+        """Read a record again that could not be read: the reply may have been another key's.
+
+        Raises SessionExpired for one that cannot be read indeed, since a login
+        replaces it; SessionStoreUnavailable if it is another key's once more.
+        """
+        raw = await self.redis.get(key)
+        if raw is None:
+            raise SessionExpired
+        try:
+            return SessionRecord.read(raw, handle=handle)
+        except InvalidRecord as fault:
+            self._log.failed("reading a record", str(fault))
+            foreign = isinstance(fault, ForeignRecord)
+            raise SessionStoreUnavailable if foreign else SessionExpired from fault
 
     async def _keep_newer_key(
         self, record: SessionRecord, session_id: SessionId, keys: SessionKeys, newer: bytes
@@ -207,47 +222,45 @@ class RedisSessions:
         if changed is keys:
             return True
         sealed = session_record.seal(session_id, changed, self._keyring)
-        reply = await self._run(_REKEY, session_id.handle, record.sealed, sealed, confirms=sealed)
+        reply = await self._run(
+            _REKEY, session_id.handle, record.sealed, sealed, expected_echo=sealed
+        )
         return bool(reply[0] == b"stored")
 
-    async def _renewed(self, session_id: SessionId, record: SessionRecord, ttl_ms: int) -> int:
-        """The milliseconds left, after giving a session in use more of them if due."""
-        longest = min(self._ttl_ms, record.expires_at - await self._now_ms(session_id.handle))
-        if ttl_ms * 2 > self._ttl_ms or longest <= ttl_ms:
-            return ttl_ms
+    async def _renewed(self, session_id: SessionId, record: SessionRecord, left_ms: int) -> int:
+        """The milliseconds left, after renewing the session if that is due."""
+        until_max_age_ms = record.expires_at - await self._now_ms(session_id.handle)
+        renewed_ms = self._lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
+        if renewed_ms is None:
+            return left_ms
+        digest = session_id.digest
         try:
-            digest = session_id.digest
-            reply = await self._run(_RENEW, session_id.handle, digest, longest, confirms=digest)
+            reply = await self._run(
+                _RENEW, session_id.handle, digest, renewed_ms, expected_echo=digest
+            )
         except SessionStoreUnavailable:
-            return ttl_ms  # it is valid for now; the next request tries again
-        return longest if reply[0] == b"renewed" else ttl_ms
+            return left_ms  # it is valid for now; the next request tries again
+        return renewed_ms if reply[0] == b"renewed" else left_ms
 
     async def _run(
         self,
         script: Script,
         handle: str,
         *args: str | bytes | int,
-        confirms: str,
-        lasting: bool = False,
+        expected_echo: str,
+        wait_replicas: bool = False,
     ) -> list[Any]:
-        key = KEY_PREFIX + handle
-        return await self._scripts.run(script, key, *args, confirms=confirms, lasting=lasting)
+        return await self._scripts.run_fenced(
+            script,
+            KEY_PREFIX + handle,
+            *args,
+            expected_echo=expected_echo,
+            wait_replicas=wait_replicas,
+        )
 
     def _now_ms(self, handle: str) -> Awaitable[int]:
         return self._scripts.now_ms(KEY_PREFIX + handle)
 
-    @staticmethod
-    def _read(raw: bytes, handle: str) -> SessionRecord:
-        try:
-            return SessionRecord.read(raw, handle=handle)
-        except NotOurRecord as fault:
-            # Somebody else's reply, or a damaged record: no verdict on the session.
-            raise SessionStoreUnavailable from fault
 
-
-def _seconds(left_ms: int) -> int:
-    return max(left_ms, 0) // 1000
-
-
-def _gone_key(user_id: str) -> str:
-    return _GONE_PREFIX + hashlib.sha256(user_id.encode()).hexdigest()[:32]
+def _deleted_user_key(user_id: str) -> str:
+    return _DELETED_USER_PREFIX + hashlib.sha256(user_id.encode()).hexdigest()[:32]

@@ -8,16 +8,17 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.encrypted_data import login_state_signature
-from service.core.errors import PhoneCodeInvalid, WeChatUnavailable
-from service.core.models import SESSION_KEY_BYTES, Phone, WeChatIdentity
+from service.core.errors import WeChatUnavailable
+from service.core.models import SESSION_KEY_BYTES, WeChatIdentity
+from service.core.phone import read_phone
 from service.wechat import errcodes
-from service.wechat.http import Refused
+from service.wechat.http import ErrcodeReturned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from service.core.errors import ServiceError
-    from service.core.models import WeChatApp
+    from service.core.models import Phone, WeChatApp
     from service.wechat.access_token import AccessTokens
     from service.wechat.http import WeChatHttp
 
@@ -41,7 +42,7 @@ class WeChatClient:
             "js_code": js_code,
             "grant_type": "authorization_code",
         }
-        answer = await self._http.ask("/sns/jscode2session", query, meanings=errcodes.CODE2SESSION)
+        answer = await self._http.ask("/sns/jscode2session", query, error_map=errcodes.CODE2SESSION)
         return _identity(answer)
 
     async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
@@ -51,9 +52,13 @@ class WeChatClient:
         """
         body = {"code": code, **({"openid": openid} if openid else {})}
         answer = await self._ask_with_token(
-            app, "/wxa/business/getuserphonenumber", body=body, meanings=errcodes.PHONE_NUMBER
+            app, "/wxa/business/getuserphonenumber", body=body, error_map=errcodes.PHONE_NUMBER
         )
-        return phone_of(answer.get("phone_info"), app.appid)
+        phone = read_phone(answer.get("phone_info"), app.appid)
+        if phone is None:
+            log.error("wechat: no usable phone number in the answer")
+            raise WeChatUnavailable
+        return phone
 
     async def session_key_lives(self, app: WeChatApp, openid: str, session_key: bytes) -> bool:
         """Whether WeChat still honours this session_key: GET /wxa/checksession."""
@@ -67,10 +72,10 @@ class WeChatClient:
                 app,
                 "/wxa/checksession",
                 query=query,
-                meanings=errcodes.TOKENED,
-                told=errcodes.SESSION_KEY_DEAD,
+                error_map=errcodes.TOKENED,
+                expected=errcodes.SESSION_KEY_DEAD,
             )
-        except Refused:
+        except ErrcodeReturned:
             return False
         return True
 
@@ -91,11 +96,11 @@ class WeChatClient:
                 app,
                 "/wxa/msg_sec_check",
                 body=body,
-                meanings=errcodes.TOKENED,
-                told=errcodes.RISKY_TEXT | errcodes.USER_NOT_SEEN,
+                error_map=errcodes.TOKENED,
+                expected=errcodes.RISKY_TEXT | errcodes.USER_NOT_SEEN,
             )
-        except Refused as refusal:
-            return refusal.errcode in errcodes.USER_NOT_SEEN
+        except ErrcodeReturned as returned:
+            return returned.errcode in errcodes.USER_NOT_SEEN
         result = answer.get("result")
         # Risky text comes with errcode 0: the suggestion counts.
         return isinstance(result, dict) and result.get("suggest") == "pass"
@@ -107,8 +112,8 @@ class WeChatClient:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        meanings: Mapping[int, type[ServiceError]],
-        told: frozenset[int] = frozenset(),
+        error_map: Mapping[int, type[ServiceError]],
+        expected: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
         """Ask with the shared access_token, and once more with a new one if it is refused.
 
@@ -120,11 +125,11 @@ class WeChatClient:
                 path,
                 {**(query or {}), "access_token": token.value},
                 body=body,
-                meanings=meanings,
-                told=told | errcodes.TOKEN_REFUSED,
+                error_map=error_map,
+                expected=expected | errcodes.TOKEN_REFUSED,
             )
-        except Refused as refusal:
-            if refusal.errcode not in errcodes.TOKEN_REFUSED:
+        except ErrcodeReturned as returned:
+            if returned.errcode not in errcodes.TOKEN_REFUSED:
                 raise
         await self._tokens.discard(app, token)
         token = await self._tokens.get(app)
@@ -132,23 +137,9 @@ class WeChatClient:
             path,
             {**(query or {}), "access_token": token.value},
             body=body,
-            meanings=meanings,
-            told=told,
+            error_map=error_map,
+            expected=expected,
         )
-
-
-def phone_of(info: object, appid: str) -> Phone:
-    """Read WeChat's phone object; raises PhoneCodeInvalid for another app's."""
-    if isinstance(info, dict):
-        # The documentation has countryCode as text here and as a number there.
-        country, number = info.get("countryCode"), info.get("purePhoneNumber")
-        watermark = info.get("watermark")
-        if isinstance(country, int | str) and isinstance(number, str) and number:
-            if isinstance(watermark, dict) and watermark.get("appid") == appid:
-                return Phone.of(str(country), number)
-            raise PhoneCodeInvalid
-    log.error("wechat: no usable phone number in the answer")
-    raise WeChatUnavailable
 
 
 def _identity(answer: dict[str, Any]) -> WeChatIdentity:

@@ -1,7 +1,7 @@
 """WeChat's errcodes and what they mean to a caller of this service.
 
-The meanings are those of WeChat's documentation for code2Session and its list
-of global return codes; 40163 and the text forms are not documented there but
+The errcodes are those of WeChat's documentation of code2Session and its list of
+global return codes. 40163 and the forms of the texts are not documented there, but
 are what the server has answered for years.
 """
 

@@ -1,4 +1,4 @@
-"""The wire to WeChat: bytes out and in, within time, size and number.
+"""HTTP to WeChat, with limits on time, size and number of calls.
 
 No URL, exception text or reply body leaves this module: they hold the
 AppSecret, codes, tokens and the session_key. What is logged is errcode, rid and
@@ -38,8 +38,8 @@ class _NotSent(Exception):
     """The connection was never made, so WeChat cannot have seen the request."""
 
 
-class Refused(Exception):
-    """WeChat answered with an errcode that the caller asked to be told of."""
+class ErrcodeReturned(Exception):
+    """WeChat answered with an errcode that the caller named in `expected`."""
 
     def __init__(self, errcode: int) -> None:
         super().__init__(errcode)
@@ -55,7 +55,7 @@ def open_http(settings: Settings) -> aiohttp.ClientSession:
             ttl_dns_cache=_DNS_SECONDS,
             keepalive_timeout=_IDLE_SECONDS,
         ),
-        # The whole time is WeChatHttp's to keep, over all attempts.
+        # WeChatHttp limits the time of all attempts together.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=to_connect),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "MiniGate"},
@@ -95,13 +95,13 @@ class WeChatHttp:
         query: Mapping[str, str],
         *,
         body: Mapping[str, Any] | None = None,
-        meanings: Mapping[int, type[ServiceError]],
-        told: frozenset[int] = frozenset(),
+        error_map: Mapping[int, type[ServiceError]],
+        expected: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
         """GET, or POST of `body` as JSON; the answer once WeChat accepts.
 
-        `meanings` says which error an errcode is; those in `told` are raised as
-        Refused for the caller to deal with. Raises besides WeChatUnavailable,
+        `error_map` says which error an errcode is; those in `expected` are raised as
+        ErrcodeReturned for the caller to deal with. Raises besides WeChatUnavailable,
         and WeChatBusy at once when as many calls as allowed are under way.
         """
         if self._under_way >= self._concurrency:
@@ -109,7 +109,7 @@ class WeChatHttp:
         self._under_way += 1
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._patiently(path, query, body)
+                answer = await self._send_again_if_busy(path, query, body)
         except TimeoutError:
             log.warning("wechat: %s timed out", path)
             # Without the cause: its text may hold the URL.
@@ -119,11 +119,11 @@ class WeChatHttp:
         errcode = answer.get("errcode", 0)
         if errcode == 0:
             return answer
-        if isinstance(errcode, int) and errcode in told:
-            raise Refused(errcode)
-        raise _refusal(path, errcode, answer.get("errmsg"), meanings)
+        if isinstance(errcode, int) and errcode in expected:
+            raise ErrcodeReturned(errcode)
+        raise _refusal(path, errcode, answer.get("errmsg"), error_map)
 
-    async def _patiently(
+    async def _send_again_if_busy(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """The answer, after one more try where WeChat says that it is busy."""
@@ -133,7 +133,7 @@ class WeChatHttp:
             try:
                 answer = await self._send(path, query, body)
             except WeChatUnavailable:
-                raise WeChatUnavailable from None  # it has seen the code all the same
+                raise WeChatUnavailable from None  # as sent: WeChat saw the code the first time
         return answer
 
     async def _send(
@@ -188,10 +188,10 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
 
 
 def _refusal(
-    path: str, errcode: object, errmsg: object, meanings: Mapping[int, type[ServiceError]]
+    path: str, errcode: object, errmsg: object, error_map: Mapping[int, type[ServiceError]]
 ) -> ServiceError:
     """The error of an errcode, logged at the level that its reader needs."""
-    kind = meanings.get(errcode) if isinstance(errcode, int) else None
+    kind = error_map.get(errcode) if isinstance(errcode, int) else None
     level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
     shown = errcode if isinstance(errcode, int) else "not a number"
     log.log(level, "wechat: %s errcode=%s %s", path, shown, errcodes.loggable(errmsg))

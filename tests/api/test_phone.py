@@ -109,6 +109,27 @@ async def test_swapped_codes_are_told_so(api: Api, simulator: Simulator) -> None
     assert (twice.status, twice.code) == (400, 40003)
 
 
+@pytest.mark.parametrize("code", [40001, 40003])
+async def test_a_refusal_that_is_repeated_has_the_hint_of_the_first(
+    api: Api, simulator: Simulator, code: int
+) -> None:
+    login = (await simulator.phone())["code"] if code == 40001 else await simulator.code()
+    body = {"loginCode": login, "code": "too short for a phone code"}
+    answers = [
+        await api.ask(
+            "POST",
+            "/login/phone",
+            json=body,
+            headers={"Idempotency-Key": "k1", "X-Request-ID": "same"},
+        )
+        for _ in range(2)
+    ]
+    assert (answers[0].status, answers[0].code) == (400, code)
+    assert "swapped" in answers[0].data["hint"]
+    assert answers[1].body == answers[0].body
+    assert await simulator.exchanges() == 1
+
+
 async def test_a_refused_phone_code_says_to_press_the_button_again(
     api: Api, simulator: Simulator
 ) -> None:

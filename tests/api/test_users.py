@@ -89,29 +89,38 @@ async def test_a_nickname_is_kept_in_its_one_form(
 
 
 @pytest.mark.parametrize(
-    "nickname",
+    ("nickname", "code", "why"),
     [
-        "",
-        "   ",
-        "\u200d",
-        "一" * 33,
-        "a\x00b",
-        "a\u202eb",
-        "a\u200bb",
-        "\ufeffa",
-        "a\ue000",
-        5,
-        None,
+        ("", 40006, "昵称不能为空"),
+        ("   ", 40006, "昵称不能为空"),
+        ("\u200d", 40008, "昵称含有不可见的字符"),
+        ("一" * 33, 40007, "昵称不能超过 32 个字符"),
+        ("a\x00b", 40008, "昵称含有不可见的字符"),
+        ("a\u202eb", 40008, "昵称含有不可见的字符"),
+        ("a\u200bb", 40008, "昵称含有不可见的字符"),
+        ("\ufeffa", 40008, "昵称含有不可见的字符"),
+        ("a\ue000", 40008, "昵称含有不可见的字符"),
+        (5, 40000, "请求参数有误：nickname"),
+        (None, 40000, "请求参数有误：nickname"),
     ],
 )
-async def test_a_nickname_that_cannot_be_is_refused(
-    api: Api, simulator: Simulator, nickname: Any
+async def test_a_nickname_that_cannot_be_is_refused_and_told_why(
+    api: Api, simulator: Simulator, nickname: Any, code: int, why: str
 ) -> None:
     session = await log_in(api, simulator)
     before = (await api.ask("GET", "/me", headers=session)).data
     refused = await api.ask("PATCH", "/me", json={"nickname": nickname}, headers=session)
-    assert (refused.status, refused.code, refused.data["field"]) == (400, 40000, "nickname")
+    assert (refused.status, refused.code, refused.data["field"]) == (400, code, "nickname")
+    assert refused.body["msg"] == why
     assert (await api.ask("GET", "/me", headers=session)).data == before
+
+
+async def test_a_refused_nickname_is_explained_in_english_where_that_is_asked_for(
+    api: Api, simulator: Simulator
+) -> None:
+    session = {**await log_in(api, simulator), "Accept-Language": "en"}
+    refused = await api.ask("PATCH", "/me", json={"nickname": "a" * 33}, headers=session)
+    assert refused.body["msg"] == "The nickname is longer than 32 characters"
 
 
 async def test_wechats_content_check_can_be_asked_first(
@@ -122,7 +131,7 @@ async def test_wechats_content_check_can_be_asked_first(
         session = await log_in(api, simulator)
         risky = "特3456书yuuo莞6543李zxcz蒜7782法fgnv级"
         refused = await api.ask("PATCH", "/me", json={"nickname": risky}, headers=session)
-        assert (refused.status, refused.code) == (400, 40000)
+        assert (refused.status, refused.code) == (400, 40009)
         passed = await api.ask("PATCH", "/me", json={"nickname": "小明"}, headers=session)
         assert passed.status == 200
     assert await simulator.calls("/wxa/msg_sec_check") == 2

@@ -235,7 +235,7 @@ async def test_nor_does_one_of_the_users(
 
 async def test_nor_does_a_ban(old: Api, simulator: Simulator) -> None:
     skey = await skey_of(old, simulator)
-    await old.app.ctx.services.sessions.end(skey.partition(".")[0], "banned")
+    await old.app.ctx.services.sessions.terminate(skey.partition(".")[0], "banned")
     answer = await show(old, skey)
     assert (answer.status, answer.code) == (403, 40300)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from sqlalchemy import create_engine, insert
 
+from service.core.lifetime import Lifetime
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.simulator.state.identities import openid_of
 from service.sql.schema import identities, users
@@ -69,7 +70,7 @@ def our_records(crowd: Iterable[Person]) -> Iterator[tuple[str, bytes]]:
             device="default",
             user_id=person.user_id,
             issued_at=int(time.time() * 1000),
-            life=TTL,
+            lifetime=Lifetime.of(ttl=TTL, max_age=TTL, sliding=False),
             keyring=keyring,
         )
         yield KEY_PREFIX + person.session_id.handle, record
@@ -117,7 +118,7 @@ def register(database: Path, crowd: Sequence[Person]) -> None:
         {
             "id": person.user_id,
             "nickname": "用户ABCDEF",
-            "avatar": "/uploads/default-avatar.png",
+            "avatar": "default-avatar.png",
             "created_at": now,
             "updated_at": now,
         }

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis.asyncio
 
+from service.core.throttled_log import ThrottledLog
 from service.dev.embedded_redis import embedded_redis
-from service.redis.connect import open_keyspace
+from service.redis.connect import open_client
 from service.redis.scripts import Scripts
-from service.stores.codes import CodeMarkers, RedisLoginCodes, RedisPhoneCodes
+from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
-from service.stores.outage import OutageLog
+from service.stores.login_codes import RedisLoginCodes
+from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from tests.contracts.kinds import CLUSTER, CLUSTER_MARKS, REAL, SERVER
 from tests.support.settings import SECRET_KEY, make_settings
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from service.dev.embedded_redis import EmbeddedRedis
-    from service.redis.client import Keyspace
+    from service.redis.client import RedisClient
     from tests.support.redis_cluster import RedisCluster
 
 
@@ -34,20 +36,17 @@ class Stores:
 
     redis: Redis
     """To look behind them."""
-    keyspace: Keyspace
+    client: RedisClient
 
     def sessions(self, **overrides: object) -> RedisSessions:
-        return RedisSessions(
-            self.keyspace, make_settings(**overrides), self.scripts(), OutageLog("redis")
-        )
+        return RedisSessions(self.client, self.scripts(), make_settings(**overrides))
 
     def codes(self, **overrides: object) -> RedisLoginCodes:
         return RedisLoginCodes(self._markers(**overrides))
 
     def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
         keyring = Keyring([SECRET_KEY], purpose="phone")
-        outage = OutageLog("redis")
-        return RedisPhoneCodes(self.keyspace, self._markers(**overrides), keyring, outage)
+        return RedisPhoneCodes(self.client, self._markers(**overrides), keyring)
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""
@@ -61,11 +60,10 @@ class Stores:
         return {key: await self.raw(key) for key in keys}
 
     def scripts(self) -> Scripts:
-        return Scripts(self.keyspace, outage=OutageLog("redis"))
+        return Scripts(self.client)
 
     def _markers(self, **overrides: object) -> CodeMarkers:
-        settings = make_settings(**overrides)
-        return CodeMarkers(self.keyspace, settings, self.scripts(), OutageLog("redis"))
+        return CodeMarkers(self.client, self.scripts(), make_settings(**overrides))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -95,13 +93,13 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
         fixture = "redis_server" if request.param == SERVER else "fakeredis_server"
         url = request.getfixturevalue(fixture).url
         client = redis.asyncio.Redis.from_url(url)
-    keyspace = keyspace_at(url)
+    ours = client_at(url)
     await client.flushall()
-    yield Stores(client, keyspace)
-    await keyspace.aclose()
+    yield Stores(client, ours)
+    await ours.aclose()
     await client.aclose()
 
 
-def keyspace_at(url: str) -> Keyspace:
+def client_at(url: str) -> RedisClient:
     settings = make_settings(redis_url=url, redis_timeout_ms=1000)
-    return open_keyspace(settings, OutageLog("redis"))
+    return open_client(settings, ThrottledLog("redis"))

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -23,15 +22,17 @@ from service.core.errors import (
     WeChatMisconfigured,
     WeChatUnavailable,
 )
-from service.core.models import WeChatApp
-from service.redis.connect import open_keyspace
+from service.core.models import AccessToken, WeChatApp
+from service.core.throttled_log import ThrottledLog
+from service.redis.clock import ServerClock
+from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
+from service.stores.access_tokens import KEY_PREFIX, LOCK_PREFIX, RedisAccessTokens
 from service.stores.keyring import Keyring
-from service.stores.outage import OutageLog
 from service.wechat import access_token
-from service.wechat.access_token import KEY_PREFIX, LOCK_PREFIX, AccessToken, AccessTokens
+from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
@@ -62,10 +63,9 @@ class Scene:
 
     def worker(self, *ring: str) -> AccessTokens:
         """One more worker: what it shares with the others is in Redis."""
-        outage = OutageLog("redis")
         keyring = Keyring(ring or (SECRET_KEY,), purpose="access-token")
-        scripts = self.stores.scripts()
-        return AccessTokens(self.stores.keyspace, scripts, self._wire(), keyring, outage)
+        store = RedisAccessTokens(self.stores.client, self.stores.scripts(), keyring)
+        return AccessTokens(store, self._wire(), ThrottledLog("wechat"))
 
     def workers(self, count: int) -> list[AccessTokens]:
         return [self.worker() for _ in range(count)]
@@ -89,7 +89,7 @@ class Scene:
                 REDEEM,
                 {"access_token": token.value},
                 body={"code": "nobody's"},
-                meanings={40029: PhoneCodeInvalid},
+                error_map={40029: PhoneCodeInvalid},
             )
         except PhoneCodeInvalid:
             return True
@@ -163,7 +163,7 @@ async def test_two_apps_have_a_token_each(scene: Scene) -> None:
 
 @dataclass
 class Clock:
-    """The time of the workers and of WeChat; Redis has the real one."""
+    """The time of Redis, as workers see it, and of WeChat."""
 
     ahead: float = 0.0
 
@@ -175,8 +175,10 @@ class Clock:
 def clock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     scene.world.clock = clock
-    module = SimpleNamespace(time=clock, monotonic=time.monotonic)
-    monkeypatch.setattr(access_token, "time", module)
+    real = ServerClock.now_ms
+    monkeypatch.setattr(
+        ServerClock, "now_ms", lambda self, *at: real(self, *at) + int(clock.ahead * 1000)
+    )
     return clock
 
 
@@ -185,7 +187,8 @@ async def test_tokens_are_not_all_renewed_in_the_same_second(scene: Scene) -> No
     worker, margins = scene.worker(), []
     for _ in range(20):
         token = await worker.get(APP)
-        margins.append(token.expires_at - token.fresh_until)
+        record = orjson.loads(await scene.stores.raw(KEY_PREFIX + APPID))
+        margins.append(record["exp"] - record["fresh"])
         await worker.discard(APP, token)
     assert min(margins) >= 300
     assert max(margins) <= 330
@@ -311,14 +314,14 @@ async def test_an_old_token_takes_no_newer_one_with_it(scene: Scene) -> None:
     assert await scene.fetches() == 2
 
 
-async def careless(self: AccessTokens, app: WeChatApp, _token: AccessToken) -> None:
-    await self._redis.delete(KEY_PREFIX + app.appid)
+async def careless(self: RedisAccessTokens, appid: str, _token: AccessToken) -> None:
+    await self._redis.delete(KEY_PREFIX + appid)
 
 
 async def test_discarding_without_a_look_would_take_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AccessTokens, "discard", careless)
+    monkeypatch.setattr(RedisAccessTokens, "discard", careless)
     assert not await discard_late(scene)
 
 
@@ -361,7 +364,7 @@ async def test_when_all_find_their_token_void_one_renews_it(scene: Scene) -> Non
 async def test_when_all_discard_without_a_look_it_is_renewed_again_and_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AccessTokens, "discard", careless)
+    monkeypatch.setattr(RedisAccessTokens, "discard", careless)
     assert await superseded_under_load(scene) > 1
 
 
@@ -430,7 +433,7 @@ async def test_that_takes_less_than_ten_seconds(scene: Scene) -> None:
 async def test_a_lock_without_an_end_would_be_no_ones_ever(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_token, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(access_token, "_TIMEOUT_SECONDS", 1.0)
     await scene.stores.redis.set(LOCK_PREFIX + APPID, "the dead one's")
     with pytest.raises(WeChatUnavailable):
         await scene.worker().get(APP)
@@ -577,13 +580,12 @@ async def test_a_wechat_that_hangs_keeps_nobody_waiting_for_the_others(scene: Sc
 
 
 async def test_without_redis_there_is_no_token_and_no_call(simulator: Simulator) -> None:
-    outage = OutageLog("redis")
-    redis = open_keyspace(make_settings(redis_timeout_ms=50), outage)
+    redis = open_client(make_settings(redis_timeout_ms=50), ThrottledLog("redis"))
     async with open_http(make_settings()) as session:
         http = WeChatHttp(session, bases=(simulator.url,), timeout=1, concurrency=10)
-        scripts = Scripts(redis, outage=outage)
         keyring = Keyring((SECRET_KEY,), purpose="access-token")
-        worker = AccessTokens(redis, scripts, http, keyring, outage)
+        store = RedisAccessTokens(redis, Scripts(redis), keyring)
+        worker = AccessTokens(store, http, ThrottledLog("wechat"))
         with pytest.raises(SessionStoreUnavailable):
             await worker.get(APP)
     await redis.aclose()

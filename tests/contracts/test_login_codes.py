@@ -14,12 +14,13 @@ from service.core.errors import (
     PhoneTaken,
 )
 from service.core.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
-from service.stores import codes as store
+from service.stores import code_markers, login_codes
 from tests.contracts.kinds import ALSO_FAKEREDIS
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
-    from service.stores.codes import RedisLoginCodes, RedisPhoneCodes
+    from service.stores.login_codes import RedisLoginCodes
+    from service.stores.phone_codes import RedisPhoneCodes
     from tests.contracts.conftest import Stores
 
 ALICE = User("someone", "Alice", "/uploads/a.jpg", None, banned=False, created_at=1, updated_at=1)
@@ -83,7 +84,7 @@ async def test_the_same_client_waits_for_the_exchange_under_way(stores: Stores) 
 async def test_waiting_for_an_exchange_that_died_ends(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(code_markers, "_GRACE_SECONDS", 0.1)
     codes = stores.codes(wechat_timeout_ms=100)
     await claim(codes, key="k1")
     with pytest.raises(LoginCodeUsed):
@@ -112,7 +113,7 @@ async def test_an_answer_is_repeated_for_a_minute_only(
 ) -> None:
     codes = stores.codes()
     await codes.succeed(await claim(codes, key="k1"), OPENED)
-    monkeypatch.setattr(store, "REPLAY_MS", -1)
+    monkeypatch.setattr(login_codes, "REPLAY_MS", -1)
     with pytest.raises(LoginCodeUsed):
         await codes.claim(APPID, "0code", idempotency_key="k1")
 

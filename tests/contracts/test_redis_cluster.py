@@ -12,10 +12,11 @@ from redis.crc import key_slot
 
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import WeChatIdentity
-from service.redis.connect import open_keyspace
-from service.redis.node import NotConfirmed, Primary
+from service.core.throttled_log import ThrottledLog
+from service.redis.connect import open_client
+from service.redis.errors import NotConfirmed
+from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.stores.outage import OutageLog
 from service.stores.sessions import KEY_PREFIX, RedisSessions
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import APPID, make_settings
@@ -41,17 +42,14 @@ async def sessions(
         session_confirm_replicas=1,
         session_renewal=request.param,
     )
-    outage = OutageLog("redis")
-    keyspace = open_keyspace(settings, outage)
-    store = RedisSessions(keyspace, settings, Scripts(keyspace, outage=outage), outage)
-    yield store
-    await store.aclose()
-    await keyspace.aclose()
+    redis = open_client(settings, ThrottledLog("redis"))
+    yield RedisSessions(redis, Scripts(redis), settings)
+    await redis.aclose()
 
 
 async def log_in(sessions: RedisSessions, openid: str) -> SessionId:
     who = WeChatIdentity(openid, secrets.token_bytes(16))
-    opened = await sessions.open(who, appid=APPID, device="default", user_id=openid)
+    opened = await sessions.create(who, appid=APPID, device="default", user_id=openid)
     return opened.session_id
 
 
@@ -70,8 +68,8 @@ async def test_it_could_not_by_one_mget(
     sessions: RedisSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = await log_in_many(sessions)
-    for primary in sessions._redis.primaries.all():
-        monkeypatch.setattr(primary, "in_cluster", False)
+    for node in sessions.redis.topology.nodes():
+        monkeypatch.setattr(node, "in_cluster", False)
     reads = (sessions.validate(one) for one in known.values())
     found = await asyncio.gather(*reads, return_exceptions=True)
     assert {type(one) for one in found} == {SessionStoreUnavailable}
@@ -83,7 +81,7 @@ async def logouts_unheard(cluster: RedisCluster, sessions: RedisSessions) -> lis
     [replica] = cluster.replicas_of(cluster.owner(KEY_PREFIX + mine.handle))
     replica.freeze()
     try:
-        calls = (sessions.close(mine) for _ in range(2))
+        calls = (sessions.revoke(mine) for _ in range(2))
         return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
     finally:
         replica.thaw()
@@ -94,16 +92,16 @@ async def logouts_unheard(cluster: RedisCluster, sessions: RedisSessions) -> lis
 async def test_a_logout_is_done_when_a_replica_has_it_and_so_is_its_repeat(
     redis_cluster: RedisCluster, sessions: RedisSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions._scripts, "_budget", 0.3)
+    monkeypatch.setattr(sessions.redis, "timeout", 0.3)
     unheard = await logouts_unheard(redis_cluster, sessions)
     assert [type(one) for one in unheard] == [SessionStoreUnavailable] * 2
 
-    async def on_another(self: Primary, _own: object, replicas: int, _give_up: float) -> None:
+    async def on_another(self: Node, _own: object, replicas: int, _deadline: float) -> None:
         if await self.execute("WAIT", replicas, 100) < replicas:
             raise NotConfirmed
 
     # To see that this shows it: another connection wrote nothing, so it has nothing to wait for.
-    monkeypatch.setattr(Primary, "_wait", on_another)
+    monkeypatch.setattr(Node, "_wait", on_another)
     assert (await logouts_unheard(redis_cluster, sessions))[0] is True
 
 
@@ -140,7 +138,7 @@ async def test_a_session_is_followed_while_its_slot_moves(
             await sessions.validate(mine)
     found = await asyncio.gather(*(sessions.validate(one) for one in (newer, known["o8"])))
     assert [session.openid for session in found] == ["o7", "o8"]
-    assert await sessions.close(newer)
+    assert await sessions.revoke(newer)
     assert redis_cluster.owner(key) is target
 
 

@@ -20,12 +20,13 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.models import SessionId, WeChatIdentity, handle_of
-from service.redis.scripts import Script
+from service.redis.batching import Reading
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import SessionRecord
 from service.stores.sessions import KEY_PREFIX
 from tests.contracts.kinds import ALSO_FAKEREDIS
+from tests.support.scripts import script
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdenti
 async def log_in(
     sessions: RedisSessions, who: WeChatIdentity | None = None, device: str = "default"
 ) -> OpenedSession:
-    return await sessions.open(who or identity(), appid=APPID, device=device, user_id="someone")
+    return await sessions.create(who or identity(), appid=APPID, device=device, user_id="someone")
 
 
 async def is_live(sessions: RedisSessions, session_id: SessionId) -> bool:
@@ -195,7 +196,9 @@ async def test_other_apps_openids_and_devices_are_other_sessions(stores: Stores)
         await log_in(sessions, identity("oAlice"), "phone"),
         await log_in(sessions, identity("oAlice"), "pc"),
         await log_in(sessions, identity("oBob"), "phone"),
-        await sessions.open(identity("oAlice"), appid="wxother", device="phone", user_id="someone"),
+        await sessions.create(
+            identity("oAlice"), appid="wxother", device="phone", user_id="someone"
+        ),
     ]
     assert [await is_live(sessions, one.session_id) for one in opened] == [True] * 4
     assert len({one.session_id.handle for one in opened}) == 4
@@ -219,8 +222,8 @@ async def test_a_session_is_shared_only_in_the_first_half_of_its_life(stores: St
 async def test_logout_ends_the_session_once(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
-    assert await sessions.close(opened.session_id)
-    assert not await sessions.close(opened.session_id)
+    assert await sessions.revoke(opened.session_id)
+    assert not await sessions.revoke(opened.session_id)
     with pytest.raises(SessionExpired):
         await sessions.validate(opened.session_id)
 
@@ -229,15 +232,15 @@ async def test_logout_ends_the_session_once(stores: Stores) -> None:
 async def test_a_stale_logout_leaves_the_newer_session_alone(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first, second = await log_in(sessions), await log_in(sessions)
-    assert not await sessions.close(first.session_id)
-    assert not await sessions.close(SessionId.new(second.session_id.handle))
+    assert not await sessions.revoke(first.session_id)
+    assert not await sessions.revoke(SessionId.new(second.session_id.handle))
     assert await is_live(sessions, second.session_id)
 
 
 async def test_a_login_after_logout_is_a_new_session(stores: Stores) -> None:
     sessions = stores.sessions()
     first = await log_in(sessions)
-    await sessions.close(first.session_id)
+    await sessions.revoke(first.session_id)
     assert (await log_in(sessions)).session_id != first.session_id
 
 
@@ -247,7 +250,7 @@ async def test_a_kick_is_told_to_the_holder_only_and_lasts_as_long(stores: Store
     opened = await log_in(sessions)
     key = KEY_PREFIX + opened.session_id.handle
     await stores.redis.pexpire(key, 50_000)
-    assert await sessions.end(opened.session_id.handle, "kicked")
+    assert await sessions.terminate(opened.session_id.handle, "kicked")
     with pytest.raises(SessionKicked) as refusal:
         await sessions.validate(opened.session_id)
     assert refusal.value.data is not None
@@ -260,7 +263,7 @@ async def test_a_kick_is_told_to_the_holder_only_and_lasts_as_long(stores: Store
 async def test_a_ban_says_so(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
-    await sessions.end(opened.session_id.handle, "banned")
+    await sessions.terminate(opened.session_id.handle, "banned")
     with pytest.raises(UserBanned):
         await sessions.validate(opened.session_id)
 
@@ -269,9 +272,9 @@ async def test_a_ban_says_so(stores: Stores) -> None:
 async def test_a_tombstone_holds_no_keys_and_makes_way_for_a_login(stores: Stores) -> None:
     sessions = stores.sessions()
     kicked = await log_in(sessions)
-    await sessions.end(kicked.session_id.handle, "kicked")
+    await sessions.terminate(kicked.session_id.handle, "kicked")
     assert all(b'"k":""' in value for value in (await stores.everything()).values())
-    assert not await sessions.close(kicked.session_id)
+    assert not await sessions.revoke(kicked.session_id)
     again = await log_in(sessions)
     assert not again.shared
     assert await is_live(sessions, again.session_id)
@@ -281,7 +284,7 @@ async def test_a_tombstone_holds_no_keys_and_makes_way_for_a_login(stores: Store
 
 async def test_ending_where_nothing_lives_says_so(stores: Stores) -> None:
     sessions = stores.sessions()
-    assert not await sessions.end(handle_of(APPID, "oNobody", "default"), "kicked")
+    assert not await sessions.terminate(handle_of(APPID, "oNobody", "default"), "kicked")
 
 
 async def test_a_thousand_logins_are_a_thousand_keys_of_two_hours_without_secrets(
@@ -402,7 +405,8 @@ async def test_a_fixed_session_keeps_its_life_when_the_settings_change(
     now = stores.sessions(session_ttl=ttl)
     assert 7190 < (await now.validate(opened.session_id)).expires_in <= 7200
     assert 7190 < (await log_in(now)).expires_in <= 7200
-    assert not now._ttl_reader._lanes  # one MGET and no more, as always
+    # One MGET and no more, as always.
+    assert all("reads_with_ttl" not in vars(node) for node in now.redis.topology.nodes())
 
 
 @pytest.mark.parametrize("ttl", [10, 7200, 604_800])
@@ -420,10 +424,10 @@ async def test_a_sliding_session_tells_what_is_left_when_sessions_are_fixed_by_n
 async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first, second = await log_in(sessions), await log_in(sessions)
-    scripts = stores.sessions()._scripts
+    scripts = stores.scripts()
     key = KEY_PREFIX + second.session_id.handle
     digest = first.session_id.digest
-    reply = await scripts.run(Script("renew"), key, digest, 1000, confirms=digest)
+    reply = await scripts.run_fenced(script("renew"), key, digest, 1000, expected_echo=digest)
     assert reply[0] == b"absent"
     assert await stores.redis.pttl(key) > 7_000_000
 
@@ -458,7 +462,7 @@ async def test_a_sealed_part_opens_for_no_other_user(stores: Stores) -> None:
     ]
     moved = (await stores.raw(bobs)).replace(sealed[1].sealed.encode(), sealed[0].sealed.encode())
     await stores.redis.set(bobs, moved, px=10_000)
-    assert await sessions.recall(bob.session_id.handle, bob.session_id.digest) is None
+    assert await sessions.restore_id(bob.session_id.handle, bob.session_id.digest) is None
 
 
 async def test_a_reply_meant_for_another_key_is_no_verdict(stores: Stores) -> None:
@@ -473,44 +477,79 @@ async def test_a_reply_meant_for_another_key_is_no_verdict(stores: Stores) -> No
         await sessions.validate(bob.session_id)
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", b"[]", b"null", b'{"h":1}', b"\xff\xfe"])
-async def test_a_damaged_record_is_no_verdict_and_yields_to_a_login(
-    stores: Stores, junk: bytes
+NEWER: Final = b'{"v":2,"h":"%b","d":{"sha3":"x"},"p":7,"iat":[1],"k":{}}'
+"""As a later version of this service could have written it before it was rolled back."""
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"[]", b"null", b'{"h":1}', b"\xff\xfe", NEWER])
+async def test_a_record_that_nobody_can_read_is_logged_and_yields_to_a_login(
+    stores: Stores, junk: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
     key = KEY_PREFIX + opened.session_id.handle
-    await stores.redis.set(key, junk)
-    with pytest.raises(SessionStoreUnavailable):
+    await stores.redis.set(key, junk.replace(b"%b", opened.session_id.handle.encode()))
+    with pytest.raises(SessionExpired):  # or the client would never log in
         await sessions.validate(opened.session_id)
+    assert "sessions: reading a record failed: " in caplog.text
+    assert opened.session_id.handle not in caplog.text
+    assert not await sessions.revoke(opened.session_id)
+    assert not await sessions.terminate(opened.session_id.handle, "kicked")
     again = await log_in(sessions)
     assert await is_live(sessions, again.session_id)
     assert await stores.redis.ttl(key) > 7190
 
 
+async def test_a_young_record_of_a_later_version_is_not_shared_but_replaced(
+    stores: Stores,
+) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    record = orjson.loads(await stores.raw(key))
+    await stores.redis.set(key, orjson.dumps({**record, "v": 2}))
+    again = await log_in(sessions)
+    assert not again.shared
+    assert await is_live(sessions, again.session_id)
+
+
+async def test_a_reply_to_something_else_is_asked_for_once_more(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = stores.sessions()
+    alice, bob = await log_in(sessions), await log_in(sessions, identity("oBob"))
+    bobs = await stores.raw(KEY_PREFIX + bob.session_id.handle)
+
+    async def mixed_up(_key: str, *, with_ttl: bool) -> Reading:
+        return Reading(bobs, 7_200_000 if with_ttl else None)
+
+    monkeypatch.setattr(stores.client, "read", mixed_up)
+    assert (await sessions.validate(alice.session_id)).openid == "oAlice"
+
+
 @ALSO_FAKEREDIS
-@pytest.mark.parametrize("name", ["login", "rekey", "logout", "end", "erase", "renew"])
+@pytest.mark.parametrize("name", ["create", "rekey", "revoke", "terminate", "delete", "renew"])
 async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
     key = KEY_PREFIX + opened.session_id.handle
     before = await stores.everything()
-    past = await sessions._scripts.now_ms(key) - 1000
+    past = await stores.scripts().now_ms(key) - 1000
     sealed = SessionRecord.read(before[key.encode()], handle=opened.session_id.handle).sealed
     by_name: dict[str, list[str | int]] = {
-        "login": ['{"d":"new"}', "new", 1000, 0],
+        "create": ['{"d":"new"}', "new", 1000, 0],
         "rekey": [sealed, "new"],
-        "logout": [opened.session_id.digest],
-        "end": ["kicked"],
-        "erase": [],
+        "revoke": [opened.session_id.digest],
+        "terminate": ["kicked"],
+        "delete": [],
         "renew": [opened.session_id.digest, 1000],
     }
     arguments = by_name[name]
-    reply = await sessions._scripts.repeatable(Script(name), key, past, *arguments)
+    reply = await stores.scripts().run_idempotent(script(name), key, past, *arguments)
     assert reply[0] == b"late"
     assert await stores.everything() == before
     in_time = past + 60_000
-    reply = await sessions._scripts.repeatable(Script(name), key, in_time, *arguments)
+    reply = await stores.scripts().run_idempotent(script(name), key, in_time, *arguments)
     assert reply[0] in {b"stored", b"ended", b"renewed"}
 
 
@@ -519,9 +558,11 @@ async def test_a_repeated_login_script_is_one_login(stores: Stores) -> None:
     first = await log_in(sessions)
     key, digest = KEY_PREFIX + first.session_id.handle, first.session_id.digest
     record = await stores.raw(key)
-    deadline = await sessions._scripts.now_ms(key) + 60_000
+    deadline = await stores.scripts().now_ms(key) + 60_000
     arguments: tuple[str | bytes | int, ...] = (deadline, record, digest, 7_200_000, 3000)
-    assert (await sessions._scripts.repeatable(Script("login"), key, *arguments))[0] == b"stored"
+    assert (await stores.scripts().run_idempotent(script("create"), key, *arguments))[
+        0
+    ] == b"stored"
     assert await stores.redis.get(key) == record
 
 
@@ -538,7 +579,9 @@ async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
     before = await stores.everything()
     for window_ms in (0, 3000):
         arguments = (record, digest, 7_200_000, window_ms)
-        reply = await sessions._scripts.run(Script("login"), key, *arguments, confirms=digest)
+        reply = await stores.scripts().run_fenced(
+            script("create"), key, *arguments, expected_echo=digest
+        )
         assert reply[0] == b"stored"
     assert await stores.everything() == before
     assert await is_live(sessions, later[-1].session_id)
@@ -559,15 +602,15 @@ async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> No
 async def test_an_erased_session_leaves_no_key(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
-    await sessions.erase(opened.session_id.handle)
+    await sessions.delete(opened.session_id.handle)
     assert await stores.everything() == {}
-    await sessions.erase(opened.session_id.handle)
+    await sessions.delete(opened.session_id.handle)
 
 
 async def test_recall_gives_the_id_of_a_live_session_only(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first = await log_in(sessions)
     handle, digest = first.session_id.handle, first.session_id.digest
-    assert await sessions.recall(handle, digest) == first.session_id
+    assert await sessions.restore_id(handle, digest) == first.session_id
     await log_in(sessions)
-    assert await sessions.recall(handle, digest) is None
+    assert await sessions.restore_id(handle, digest) is None

@@ -12,14 +12,13 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 
 from service.core.errors import PhoneTaken, UserStoreUnavailable
-from service.core.models import Departure, Phone, UserIdentity, WeChatIdentity
+from service.core.models import DEFAULT_AVATAR, DeletedUser, Phone, UserIdentity, WeChatIdentity
+from service.core.throttled_log import ThrottledLog
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
-from service.sql.rows import DEFAULT_AVATAR
 from service.sql.schema import identities, metadata, phones, unions, users
 from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
-from service.stores.outage import OutageLog
 from tests.support.settings import APPID, SECRET_KEY
 from tests.support.stopwatch import Stopwatch
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
-    from service.core.models import Arrival
-    from service.sql.connect import SqlDatabase
+    from service.core.models import UserMatch
+    from service.sql.database import SqlDatabase
     from tests.support.postgres import Postgres
 
 PHONE = Phone("+86 13800000001")
@@ -68,7 +67,7 @@ def store(database: SqlDatabase) -> SqlUsers:
 
 
 def make_store(database: SqlDatabase, *ring: str) -> SqlUsers:
-    return SqlUsers(database, Keyring(ring or (SECRET_KEY,), purpose="phone"), OutageLog("sql"))
+    return SqlUsers(database, Keyring(ring or (SECRET_KEY,), purpose="phone"), ThrottledLog("sql"))
 
 
 def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
@@ -80,13 +79,13 @@ async def count(database: SqlDatabase, table: Any) -> int:
 
 
 async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: SqlUsers) -> None:
-    first = await store.arrive(APPID, identity())
+    first = await store.find_or_create(APPID, identity())
     assert first.is_new
     assert first.user.nickname.startswith("用户")
     assert first.user.avatar == DEFAULT_AVATAR
     assert (first.user.phone, first.user.banned) == (None, False)
     assert first.user.created_at > 1_700_000_000
-    second = await store.arrive(APPID, identity())
+    second = await store.find_or_create(APPID, identity())
     assert not second.is_new
     assert second.user == first.user
 
@@ -94,13 +93,16 @@ async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: S
 async def test_a_hundred_users_arriving_twenty_times_at_once_are_a_hundred_rows(
     address: str, database: SqlDatabase
 ) -> None:
-    answers: list[Arrival] = []
+    answers: list[UserMatch] = []
     async with AsyncExitStack() as stack:
         # As in four workers, none of which knows of the others.
         workers = [make_store(await stack.enter_async_context(opened(address))) for _ in range(4)]
         for start in range(0, 100, 5):
             answers += await asyncio.gather(
-                *(workers[i % 4].arrive(APPID, identity(f"o{start + i % 5}")) for i in range(100))
+                *(
+                    workers[i % 4].find_or_create(APPID, identity(f"o{start + i % 5}"))
+                    for i in range(100)
+                )
             )
     assert await count(database, users) == await count(database, identities) == 100
     assert sum(answer.is_new for answer in answers) == 100
@@ -108,13 +110,16 @@ async def test_a_hundred_users_arriving_twenty_times_at_once_are_a_hundred_rows(
 
 
 async def test_the_same_openid_in_two_apps_is_two_users(store: SqlUsers) -> None:
-    here, there = await store.arrive(APPID, identity()), await store.arrive(OTHER_APP, identity())
+    here, there = (
+        await store.find_or_create(APPID, identity()),
+        await store.find_or_create(OTHER_APP, identity()),
+    )
     assert here.user.id != there.user.id
 
 
 async def test_a_unionid_joins_one_person_across_apps(store: SqlUsers) -> None:
-    here = await store.arrive(APPID, identity("oHere", "uAlice"))
-    there = await store.arrive(OTHER_APP, identity("oThere", "uAlice"))
+    here = await store.find_or_create(APPID, identity("oHere", "uAlice"))
+    there = await store.find_or_create(OTHER_APP, identity("oThere", "uAlice"))
     assert there.user == here.user
     assert not there.is_new
     assert {one.openid for one in await store.identities(here.user.id)} == {"oHere", "oThere"}
@@ -126,7 +131,7 @@ async def test_two_apps_first_logins_of_one_person_at_once_are_one_user(
     for person in range(10):
         arrivals = await asyncio.gather(
             *(
-                store.arrive(app, identity(f"o{app}{person}", f"u{person}"))
+                store.find_or_create(app, identity(f"o{app}{person}", f"u{person}"))
                 for app in (APPID, OTHER_APP, APPID, OTHER_APP)
             )
         )
@@ -135,25 +140,25 @@ async def test_two_apps_first_logins_of_one_person_at_once_are_one_user(
 
 
 async def test_a_unionid_that_appears_later_is_kept(store: SqlUsers) -> None:
-    before = await store.arrive(APPID, identity("oAlice"))
-    after = await store.arrive(APPID, identity("oAlice", "uAlice"))
+    before = await store.find_or_create(APPID, identity("oAlice"))
+    after = await store.find_or_create(APPID, identity("oAlice", "uAlice"))
     assert after.user == before.user
     assert await store.identities(before.user.id) == [UserIdentity(APPID, "oAlice", "uAlice")]
-    elsewhere = await store.arrive(OTHER_APP, identity("oElse", "uAlice"))
+    elsewhere = await store.find_or_create(OTHER_APP, identity("oElse", "uAlice"))
     assert elsewhere.user == before.user
 
 
 async def test_two_known_users_are_never_merged_by_a_unionid(store: SqlUsers) -> None:
-    here = await store.arrive(APPID, identity("oHere"))
-    there = await store.arrive(OTHER_APP, identity("oThere", "uAlice"))
-    again = await store.arrive(APPID, identity("oHere", "uAlice"))
+    here = await store.find_or_create(APPID, identity("oHere"))
+    there = await store.find_or_create(OTHER_APP, identity("oThere", "uAlice"))
+    again = await store.find_or_create(APPID, identity("oHere", "uAlice"))
     assert again.user.id == here.user.id != there.user.id
-    assert (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user == there.user
+    assert (await store.find_or_create(OTHER_APP, identity("oThere", "uAlice"))).user == there.user
 
 
 async def test_a_known_arrival_reads_once_and_writes_nothing(store: SqlUsers) -> None:
-    await store.arrive(APPID, identity("oAlice", "uAlice"))
-    seen = await statements(store.arrive(APPID, identity("oAlice", "uAlice")))
+    await store.find_or_create(APPID, identity("oAlice", "uAlice"))
+    seen = await statements(store.find_or_create(APPID, identity("oAlice", "uAlice")))
     assert len(seen) == 1
     assert seen[0].startswith("SELECT")
 
@@ -173,7 +178,7 @@ async def statements(action: Awaitable[object]) -> list[str]:
 async def test_the_lookup_of_a_known_user_uses_indexes(
     address: str, database: SqlDatabase, store: SqlUsers
 ) -> None:
-    await store.arrive(APPID, identity())
+    await store.find_or_create(APPID, identity())
     question = text(
         "EXPLAIN QUERY PLAN SELECT * FROM identities JOIN users ON users.id = user_id"
         " WHERE appid = 'a' AND openid = 'b'"
@@ -185,22 +190,22 @@ async def test_the_lookup_of_a_known_user_uses_indexes(
 
 
 async def test_profiles_change_what_is_given(store: SqlUsers) -> None:
-    user = (await store.arrive(APPID, identity())).user
+    user = (await store.find_or_create(APPID, identity())).user
     renamed = await store.set_nickname(user.id, "小明👨‍👩‍👧")
     assert renamed is not None
     assert (renamed.nickname, renamed.avatar) == ("小明👨‍👩‍👧", DEFAULT_AVATAR)
-    moved = await store.set_avatar(user.id, "/uploads/x.webp")
+    moved = await store.set_avatar(user.id, "x.webp")
     assert moved is not None
-    assert (moved.user.nickname, moved.user.avatar) == ("小明👨‍👩‍👧", "/uploads/x.webp")
+    assert (moved.user.nickname, moved.user.avatar) == ("小明👨‍👩‍👧", "x.webp")
     assert moved.former == DEFAULT_AVATAR
     assert await store.get(user.id) == moved.user
     assert await store.set_nickname("nobody", "x") is None
-    assert await store.set_avatar("nobody", "/uploads/x.webp") is None
+    assert await store.set_avatar("nobody", "x.webp") is None
 
 
 async def test_of_many_pictures_at_once_each_is_the_former_of_one_other(store: SqlUsers) -> None:
-    user = (await store.arrive(APPID, identity())).user
-    names = [f"/uploads/{number}.jpg" for number in range(20)]
+    user = (await store.find_or_create(APPID, identity())).user
+    names = [f"{number}.jpg" for number in range(20)]
     changes = await asyncio.gather(*(store.set_avatar(user.id, name) for name in names))
     stands = await store.get(user.id)
     assert stands is not None
@@ -209,22 +214,22 @@ async def test_of_many_pictures_at_once_each_is_the_former_of_one_other(store: S
 
 
 async def test_a_phone_login_of_a_known_user_binds_the_number(store: SqlUsers) -> None:
-    user = (await store.arrive(APPID, identity())).user
-    arrival = await store.arrive_with_phone(APPID, identity(), PHONE)
+    user = (await store.find_or_create(APPID, identity())).user
+    arrival = await store.find_or_create_with_phone(APPID, identity(), PHONE)
     assert (arrival.user.id, arrival.user.phone, arrival.is_new) == (user.id, PHONE, False)
-    again = await store.arrive_with_phone(APPID, identity(), PHONE)
+    again = await store.find_or_create_with_phone(APPID, identity(), PHONE)
     assert again.user.phone == PHONE
 
 
 async def test_a_phone_login_of_a_stranger_makes_a_user_with_the_number(store: SqlUsers) -> None:
-    arrival = await store.arrive_with_phone(APPID, identity(), PHONE)
+    arrival = await store.find_or_create_with_phone(APPID, identity(), PHONE)
     assert (arrival.user.phone, arrival.is_new) == (PHONE, True)
-    assert (await store.arrive(APPID, identity())).user == arrival.user
+    assert (await store.find_or_create(APPID, identity())).user == arrival.user
 
 
 async def test_a_phone_joins_the_same_person_in_another_app(store: SqlUsers) -> None:
-    here = await store.arrive_with_phone(APPID, identity("oHere"), PHONE)
-    there = await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+    here = await store.find_or_create_with_phone(APPID, identity("oHere"), PHONE)
+    there = await store.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
     assert there.user.id == here.user.id
     assert not there.is_new
 
@@ -232,12 +237,12 @@ async def test_a_phone_joins_the_same_person_in_another_app(store: SqlUsers) -> 
 async def test_a_phone_of_another_account_of_the_app_is_taken(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
-    owner = await store.arrive_with_phone(APPID, identity("oOwner"), PHONE)
+    owner = await store.find_or_create_with_phone(APPID, identity("oOwner"), PHONE)
     with pytest.raises(PhoneTaken):  # a stranger
-        await store.arrive_with_phone(APPID, identity("oStranger"), PHONE)
-    known = await store.arrive(APPID, identity("oKnown"))
+        await store.find_or_create_with_phone(APPID, identity("oStranger"), PHONE)
+    known = await store.find_or_create(APPID, identity("oKnown"))
     for attempt in (
-        store.arrive_with_phone(APPID, identity("oKnown"), PHONE),
+        store.find_or_create_with_phone(APPID, identity("oKnown"), PHONE),
         store.bind_phone(known.user.id, PHONE),
     ):
         with pytest.raises(PhoneTaken):
@@ -249,20 +254,20 @@ async def test_a_phone_of_another_account_of_the_app_is_taken(
 
 
 async def test_a_known_user_of_another_app_is_not_merged_by_a_phone(store: SqlUsers) -> None:
-    await store.arrive_with_phone(APPID, identity("oHere"), PHONE)
-    await store.arrive(OTHER_APP, identity("oThere"))
+    await store.find_or_create_with_phone(APPID, identity("oHere"), PHONE)
+    await store.find_or_create(OTHER_APP, identity("oThere"))
     with pytest.raises(PhoneTaken):
-        await store.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+        await store.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
 
 
 async def test_a_phone_login_goes_by_the_openid_where_the_unionid_is_another_users(
     store: SqlUsers,
 ) -> None:
-    here = (await store.arrive(APPID, identity("oHere"))).user
-    there = (await store.arrive(OTHER_APP, identity("oThere", "uAlice"))).user
-    arrival = await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)
+    here = (await store.find_or_create(APPID, identity("oHere"))).user
+    there = (await store.find_or_create(OTHER_APP, identity("oThere", "uAlice"))).user
+    arrival = await store.find_or_create_with_phone(APPID, identity("oHere", "uAlice"), PHONE)
     assert (arrival.user.id, arrival.user.phone) == (here.id, PHONE)
-    assert (await store.arrive("wxthird", identity("oThird", "uAlice"))).user == there
+    assert (await store.find_or_create("wxthird", identity("oThird", "uAlice"))).user == there
 
 
 async def test_a_unionid_finds_its_account_whom_a_number_has_joined_there(
@@ -270,20 +275,20 @@ async def test_a_unionid_finds_its_account_whom_a_number_has_joined_there(
 ) -> None:
     # So a stranger who joins by number while the owner arrives need not wait for them:
     # the other way round the account has both as well.
-    owner = (await store.arrive_with_phone(APPID, identity("oHere", "uAlice"), PHONE)).user
-    joined = await store.arrive_with_phone(OTHER_APP, identity("oStranger"), PHONE)
-    arrived = await store.arrive(OTHER_APP, identity("oAlice", "uAlice"))
+    owner = (await store.find_or_create_with_phone(APPID, identity("oHere", "uAlice"), PHONE)).user
+    joined = await store.find_or_create_with_phone(OTHER_APP, identity("oStranger"), PHONE)
+    arrived = await store.find_or_create(OTHER_APP, identity("oAlice", "uAlice"))
     assert owner.id == joined.user.id == arrived.user.id
 
 
 async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
-    a = (await store.arrive(APPID, identity("oA"))).user.id
-    b = (await store.arrive(APPID, identity("oB"))).user.id
+    a = (await store.find_or_create(APPID, identity("oA"))).user.id
+    b = (await store.find_or_create(APPID, identity("oB"))).user.id
     results = await asyncio.gather(
         *(
-            store.arrive_with_phone(APPID, identity("oA" if i % 2 else "oB"), PHONE)
+            store.find_or_create_with_phone(APPID, identity("oA" if i % 2 else "oB"), PHONE)
             for i in range(50)
         ),
         return_exceptions=True,
@@ -301,7 +306,7 @@ async def test_strangers_linking_one_phone_at_once_make_one_user(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
     results = await asyncio.gather(
-        *(store.arrive_with_phone(APPID, identity(f"o{i}"), PHONE) for i in range(20)),
+        *(store.find_or_create_with_phone(APPID, identity(f"o{i}"), PHONE) for i in range(20)),
         return_exceptions=True,
     )
     assert sum(isinstance(one, PhoneTaken) for one in results) == 19
@@ -309,11 +314,11 @@ async def test_strangers_linking_one_phone_at_once_make_one_user(
 
 
 async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
-    a = (await store.arrive_with_phone(APPID, identity("oA"), PHONE)).user
+    a = (await store.find_or_create_with_phone(APPID, identity("oA"), PHONE)).user
     changed = await store.bind_phone(a.id, OTHER_PHONE)
     assert changed is not None
     assert changed.phone == OTHER_PHONE
-    b = await store.arrive_with_phone(APPID, identity("oB"), PHONE)
+    b = await store.find_or_create_with_phone(APPID, identity("oB"), PHONE)
     assert b.user.id != a.id
     assert await store.bind_phone("nobody", Phone("+86 1")) is None
 
@@ -321,33 +326,33 @@ async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
 async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
-    user = (await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)).user
+    user = (await store.find_or_create_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)).user
     departure = await store.delete(user.id)
-    assert departure == Departure(user, [UserIdentity(APPID, "oAlice", "uAlice")])
+    assert departure == DeletedUser(user, [UserIdentity(APPID, "oAlice", "uAlice")])
     assert await store.delete(user.id) is None
     assert await store.get(user.id) is None
     for table in metadata.sorted_tables:
         assert await count(database, table) == 0
-    back = await store.arrive_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)
+    back = await store.find_or_create_with_phone(APPID, identity("oAlice", "uAlice"), PHONE)
     assert back.is_new
     assert back.user.id != user.id
 
 
 async def test_no_phone_number_lies_open(database: SqlDatabase, store: SqlUsers) -> None:
-    await store.arrive_with_phone(APPID, identity(), PHONE)
+    await store.find_or_create_with_phone(APPID, identity(), PHONE)
     for table in metadata.sorted_tables:
         rows = await database.read(lambda db, table=table: db.execute(select(table)).all())  # type: ignore[misc]
         assert "13800000001" not in str(rows)
-    assert (await store.arrive(APPID, identity())).user.phone == PHONE
+    assert (await store.find_or_create(APPID, identity())).user.phone == PHONE
 
 
 async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatabase) -> None:
     new_key = "another secret of the operator, long enough"
     old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
-    owner = (await old.arrive_with_phone(APPID, identity("oOwner"), PHONE)).user
+    owner = (await old.find_or_create_with_phone(APPID, identity("oOwner"), PHONE)).user
     with pytest.raises(PhoneTaken):
-        await both.arrive_with_phone(APPID, identity("oOther"), PHONE)
-    there = await both.arrive_with_phone(OTHER_APP, identity("oThere"), PHONE)
+        await both.find_or_create_with_phone(APPID, identity("oOther"), PHONE)
+    there = await both.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
     assert there.user.id == owner.id
 
     assert await both.reseal() == (0, 0)  # the login resealed it
@@ -357,7 +362,7 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatab
     new = make_store(database, new_key)
     assert (await new.get(owner.id) or there.user).phone == OTHER_PHONE
     with pytest.raises(PhoneTaken):
-        await new.arrive_with_phone(APPID, identity("oOther"), OTHER_PHONE)
+        await new.find_or_create_with_phone(APPID, identity("oOther"), OTHER_PHONE)
 
 
 async def test_who_joins_the_owner_of_a_number_leaves_it_under_every_key(
@@ -367,8 +372,8 @@ async def test_who_joins_the_owner_of_a_number_leaves_it_under_every_key(
     old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
     for n in range(10):  # fingerprints are in no order that the ring tells
         phone = Phone(f"+86 1380000001{n}")
-        owner = (await old.arrive_with_phone(APPID, identity(f"oHere{n}"), phone)).user
-        there = await both.arrive_with_phone(OTHER_APP, identity(f"oThere{n}"), phone)
+        owner = (await old.find_or_create_with_phone(APPID, identity(f"oHere{n}"), phone)).user
+        there = await both.find_or_create_with_phone(OTHER_APP, identity(f"oThere{n}"), phone)
         assert there.user.id == owner.id
     assert await count(database, phones) == 20
 
@@ -376,8 +381,8 @@ async def test_who_joins_the_owner_of_a_number_leaves_it_under_every_key(
 async def test_a_user_whose_key_is_gone_has_no_phone_and_still_arrives(
     database: SqlDatabase, store: SqlUsers
 ) -> None:
-    user = (await store.arrive_with_phone(APPID, identity(), PHONE)).user
-    arrival = await make_store(database, "n" * 32).arrive(APPID, identity())
+    user = (await store.find_or_create_with_phone(APPID, identity(), PHONE)).user
+    arrival = await make_store(database, "n" * 32).find_or_create(APPID, identity())
     assert (arrival.user.id, arrival.user.phone) == (user.id, None)
 
 
@@ -386,7 +391,7 @@ async def test_a_database_that_is_away_says_so_in_time() -> None:
         async with opened(away) as nothing:
             watch = Stopwatch(alone=True)
             with pytest.raises(UserStoreUnavailable):
-                await make_store(nothing).arrive(APPID, identity())
+                await make_store(nothing).find_or_create(APPID, identity())
             assert watch.seconds < 2
 
 
@@ -395,13 +400,13 @@ async def test_a_file_that_somebody_has_locked_is_waited_for(tmp_path: Path) -> 
     async with opened(f"sqlite:///{path}") as database:
         await upgrade(database)
         store = make_store(database)
-        known = await store.arrive(APPID, identity())
+        known = await store.find_or_create(APPID, identity())
     async with opened(f"sqlite:///{path}") as database:
         store = make_store(database)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        waiting = asyncio.create_task(store.arrive(APPID, identity()))
+        waiting = asyncio.create_task(store.find_or_create(APPID, identity()))
         await asyncio.sleep(0.1)
         assert not waiting.done()
         other.close()

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
 from service.core.errors import PhoneTaken
-from service.core.models import Arrival, Departure, Phone
+from service.core.models import DeletedUser, Phone, UserMatch
 from service.sql.migrate import upgrade
 from tests.contracts.test_user_store import OTHER_APP, identity, make_store, opened
 from tests.support.settings import APPID
@@ -23,7 +23,7 @@ from tests.support.settings import APPID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from service.sql.connect import SqlDatabase
+    from service.sql.database import SqlDatabase
     from service.sql.users import SqlUsers
     from tests.support.postgres import Postgres
 
@@ -97,7 +97,7 @@ async def meeting(postgres: Postgres) -> AsyncIterator[Meeting]:
     async with opened(address) as one, opened(address) as other, opened(address) as watcher:
         await upgrade(watcher)
         for database in (one, other):
-            await make_store(database).ping()  # a first connection has statements of its own
+            await make_store(database).get("nobody")  # a first connection has statements of its own
         yield Meeting(one, other, watcher)
 
 
@@ -106,16 +106,16 @@ def number(person: int) -> Phone:
 
 
 def by_phone(app: str, openid: str, *, union: bool) -> Action:
-    def log_in(store: SqlUsers, person: int) -> Awaitable[Arrival]:
+    def log_in(store: SqlUsers, person: int) -> Awaitable[UserMatch]:
         who = identity(f"{openid}{person}", f"u{person}" if union else None)
-        return store.arrive_with_phone(app, who, number(person))
+        return store.find_or_create_with_phone(app, who, number(person))
 
     return log_in
 
 
 def ordinary(app: str, openid: str) -> Action:
-    def log_in(store: SqlUsers, person: int) -> Awaitable[Arrival]:
-        return store.arrive(app, identity(f"{openid}{person}", f"u{person}"))
+    def log_in(store: SqlUsers, person: int) -> Awaitable[UserMatch]:
+        return store.find_or_create(app, identity(f"{openid}{person}", f"u{person}"))
 
     return log_in
 
@@ -141,7 +141,7 @@ async def test_a_person_who_logs_in_twice_at_once_has_one_account_with_their_num
     every = await meeting.everywhere(*pair)
     assert len(every) > 3
     for person, told in enumerate(every, 1):
-        arrivals = [one for one in told if isinstance(one, Arrival)]
+        arrivals = [one for one in told if isinstance(one, UserMatch)]
         assert len(arrivals) == 2, (person, told)
         assert len({one.user.id for one in arrivals}) == 1, person
         assert [one.is_new for one in arrivals].count(True) == 1
@@ -154,7 +154,7 @@ async def test_two_strangers_with_one_number_are_never_one_account(meeting: Meet
     for told in await meeting.everywhere(
         by_phone(APPID, "oA", union=True), by_phone(APPID, "oB", union=False)
     ):
-        assert {type(one) for one in told} == {Arrival, PhoneTaken}
+        assert {type(one) for one in told} == {UserMatch, PhoneTaken}
 
 
 async def test_who_joins_by_number_while_the_owner_arrives_is_not_in_their_way(
@@ -169,18 +169,18 @@ async def test_who_joins_by_number_while_the_owner_arrives_is_not_in_their_way(
         by_phone(APPID, "oStranger", union=False), ordinary(APPID, "oOwner")
     )
     for owner, (stranger, arrived) in zip(owners, every, strict=False):
-        assert isinstance(arrived, Arrival)
+        assert isinstance(arrived, UserMatch)
         assert arrived.user.id == owner
         # Before the owner, or after them: never an account of their own with the number.
         assert isinstance(stranger, PhoneTaken) or (
-            isinstance(stranger, Arrival) and stranger.user.id == owner
+            isinstance(stranger, UserMatch) and stranger.user.id == owner
         )
 
 
 async def test_a_user_who_is_deleted_during_their_phone_login_comes_back_as_somebody_new(
     meeting: Meeting,
 ) -> None:
-    before = (await make_store(meeting.watcher).arrive(APPID, identity("oHere2"))).user
+    before = (await make_store(meeting.watcher).find_or_create(APPID, identity("oHere2"))).user
     told = await meeting.at(
         2,  # its first statement has passed, and has locked nothing of the user's
         by_phone(APPID, "oHere", union=False),
@@ -188,8 +188,8 @@ async def test_a_user_who_is_deleted_during_their_phone_login_comes_back_as_some
     )
     assert told is not None
     arrival, deleted = told
-    assert isinstance(deleted, Departure)
-    assert isinstance(arrival, Arrival)
+    assert isinstance(deleted, DeletedUser)
+    assert isinstance(arrival, UserMatch)
     assert arrival.is_new
     assert arrival.user.id != before.id
     assert arrival.user.phone == number(2)
@@ -201,7 +201,7 @@ async def test_a_login_and_a_deletion_that_meet_are_both_done(meeting: Meeting, 
     store = make_store(meeting.watcher)
     people = [(await HERE(store, person)).user for person in range(20)]
 
-    def delete(store: SqlUsers, person: int) -> Awaitable[Departure | None]:
+    def delete(store: SqlUsers, person: int) -> Awaitable[DeletedUser | None]:
         return store.delete(people[person].id)
 
     pair = (HERE, delete) if which == "login stopped" else (delete, HERE)
@@ -209,8 +209,8 @@ async def test_a_login_and_a_deletion_that_meet_are_both_done(meeting: Meeting, 
     assert len(every) >= 4
     for person, told in enumerate(every, start=1):
         arrival, departure = told if pair[0] is HERE else reversed(told)
-        assert isinstance(departure, Departure)
+        assert isinstance(departure, DeletedUser)
         assert departure.identities
-        assert isinstance(arrival, Arrival)
+        assert isinstance(arrival, UserMatch)
         stands = await store.get(arrival.user.id)
         assert stands is None if arrival.user.id == people[person].id else arrival.is_new

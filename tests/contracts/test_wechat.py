@@ -19,11 +19,12 @@ from service.core.errors import (
     WeChatUnavailable,
 )
 from service.core.models import WeChatApp
-from service.redis.connect import open_keyspace
+from service.core.throttled_log import ThrottledLog
+from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.simulator.settings import AppEntry
+from service.stores.access_tokens import RedisAccessTokens
 from service.stores.keyring import Keyring
-from service.stores.outage import OutageLog
 from service.wechat import errcodes
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
@@ -221,7 +222,6 @@ def _dead_address() -> str:
 
 def _no_tokens(http: WeChatHttp) -> AccessTokens:
     """For calls that never ask for one: there is no Redis behind it."""
-    outage = OutageLog("redis")
-    redis = open_keyspace(make_settings(), outage)
-    scripts = Scripts(redis, outage=outage)
-    return AccessTokens(redis, scripts, http, Keyring(["k" * 32], purpose="token"), outage)
+    redis = open_client(make_settings(), ThrottledLog("redis"))
+    store = RedisAccessTokens(redis, Scripts(redis), Keyring(["k" * 32], purpose="token"))
+    return AccessTokens(store, http, ThrottledLog("wechat"))

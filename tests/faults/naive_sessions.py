@@ -17,9 +17,8 @@ from service.core.models import OpenedSession, Session, SessionId, handle_of
 if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.core.models import SessionKeys, WeChatIdentity
-    from service.redis.client import Keyspace
+    from service.redis.client import RedisClient
     from service.redis.scripts import Scripts
-    from service.stores.outage import OutageLog
 
 _USER: Final = "naive:user:"
 _SESSION: Final = "naive:session:"
@@ -30,15 +29,14 @@ class NaiveSessions:
 
     def __init__(
         self,
-        redis: Keyspace,
-        settings: Settings,
+        redis: RedisClient,
         scripts: Scripts,  # noqa: ARG002 # built as the real store is
-        outage: OutageLog,  # noqa: ARG002
+        settings: Settings,
     ) -> None:
         self._redis = redis
         self._ttl = settings.session_ttl
 
-    async def open(
+    async def create(
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
     ) -> OpenedSession:
         handle = handle_of(appid, identity.openid, device)
@@ -70,33 +68,30 @@ class NaiveSessions:
             expires_in=self._ttl,
         )
 
-    async def close(self, session_id: SessionId) -> bool:
+    async def revoke(self, session_id: SessionId) -> bool:
         live = await self._redis.get(_SESSION + session_id.text) is not None
         await self._redis.delete(_SESSION + session_id.text)
         if live:
             await self._redis.delete(_USER + session_id.handle)
         return live
 
-    async def end(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
         raise NotImplementedError
 
-    async def erase(self, handle: str) -> None:
+    async def delete(self, handle: str) -> None:
         raise NotImplementedError
 
-    async def mark_gone(self, user_id: str) -> None:
+    async def mark_user_deleted(self, user_id: str) -> None:
         raise NotImplementedError
 
-    async def is_gone(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
+    async def is_user_deleted(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
         return False
 
     def keys(self, session: Session) -> SessionKeys | None:
         raise NotImplementedError
 
-    async def recall(self, handle: str, digest: str) -> SessionId | None:
+    async def restore_id(self, handle: str, digest: str) -> SessionId | None:
         raise NotImplementedError
 
     async def ping(self) -> bool:
-        return (await self._redis.health()).whole
-
-    async def aclose(self) -> None:
-        pass
+        return (await self._redis.health()).complete

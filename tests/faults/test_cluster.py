@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from service.redis.batching import ReadBatcher
 from service.stores.sessions import KEY_PREFIX
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.process import LINUX_ONLY, eventually
@@ -16,11 +17,11 @@ from tests.support.redis_servers import until
 from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from service.redis.cluster import ClusterPrimaries
+    from service.redis.cluster import ClusterTopology
     from tests.support.redis_servers import RedisProcess
     from tests.support.running import Api, Simulator
 
@@ -76,9 +77,9 @@ async def test_three_primaries_killed_under_load_cost_moments_and_no_connection(
 
 
 async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None:
-    primaries: ClusterPrimaries = api.app.ctx.services.sessions._redis.primaries
+    topology: ClusterTopology = api.app.ctx.services.sessions.redis.topology
     await eventually(
-        lambda: set(primaries._primaries.values()) == set(primaries.all()),
+        lambda: set(topology.open_nodes.values()) == set(topology.nodes()),
         within=8,
         what="former primaries are closed",
     )
@@ -159,14 +160,13 @@ async def test_unconfirmed_it_would_be_called_done_and_undone(
 class Together:
     """All primaries as if they were one: what is read together waits for the slowest."""
 
-    in_cluster = True
-
-    def __init__(self, primaries: ClusterPrimaries, of: Callable[[str], Any]) -> None:
-        self.clock = primaries.all()[0].clock
+    def __init__(self, topology: ClusterTopology, of: Callable[[str], Any]) -> None:
+        self.clock = topology.nodes()[0].clock
+        self.reads = ReadBatcher(self._fetch, with_ttl=False, timeout=0.8)
         self._of = of
 
-    async def read(self, keys: list[str], *, with_ttl: bool) -> list[Any]:
-        reads = (self._of(key).read([key], with_ttl=with_ttl) for key in keys)
+    async def _fetch(self, keys: Sequence[str]) -> list[Any]:
+        reads = (self._of(key).fetch([key], with_ttl=False) for key in keys)
         found = await asyncio.gather(*reads, return_exceptions=True)
         return [one[0] if isinstance(one, list) else one for one in found]
 
@@ -223,9 +223,9 @@ async def test_a_frozen_primary_holds_up_nobody_elses_checks(
             if longest < 0.3:
                 break
         assert longest < 0.3
-        # The same with one lane for all, to see that this shows it.
-        reader = api.app.ctx.services.sessions._reader
-        together = Together(reader._redis.primaries, reader._of)
-        monkeypatch.setattr(reader, "_of", lambda _key: together)
+        # The same with one batch for all, to see that this shows it.
+        topology = api.app.ctx.services.sessions.redis.topology
+        together = Together(topology, topology.node_of)
+        monkeypatch.setattr(topology, "node_of", lambda _key: together)
         longest, _ = await slowest_of_the_others(cluster, api, load.steady)
     assert longest > 0.3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
+import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -101,7 +103,7 @@ class Studio:
 @pytest.fixture
 def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
     studio = Studio()
-    monkeypatch.setattr(profile, "portrait", studio.decode)
+    monkeypatch.setattr(profile, "normalize_avatar", studio.decode)
     return studio
 
 
@@ -144,7 +146,7 @@ async def test_uploads_that_are_hung_up_on_are_decoded_no_more_than_two_at_a_tim
     api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
 ) -> None:
     session = await log_in(api, simulator)
-    queue = api.app.ctx.services.profiles._studio
+    queue = api.app.ctx.services.profiles._decode_slots
     for number in range(1, 7):
         request = asyncio.create_task(upload(api, session))
         await eventually(
@@ -191,19 +193,53 @@ async def test_a_picture_that_comes_while_a_user_goes_goes_too(
     assert kept() == []
 
 
-async def test_a_picture_outlives_a_change_that_the_database_made_twice(
-    api: Api, simulator: Simulator, users: SqlUsers, monkeypatch: pytest.MonkeyPatch
+def make_changes_twice(users: SqlUsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after connections that died between the commit and its answer."""
+    database = users._database
+    write = database.write
+
+    async def twice(change: Callable[[Any], Any]) -> Any:
+        await write(change)
+        return await write(change)
+
+    monkeypatch.setattr(database, "write", twice)
+
+
+async def test_a_picture_that_the_database_set_twice_is_there_and_no_other(
+    api: Api,
+    simulator: Simulator,
+    users: SqlUsers,
+    kept: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As after a connection that died between the commit and its answer."""
     session = await log_in(api, simulator)
-    set_avatar = users.set_avatar
+    make_changes_twice(users, monkeypatch)
+    for color in ("teal", "gold"):
+        stands = (await upload(api, session, color)).data["avatar"]
+        assert await is_served(api, stands)
+        assert kept() == [stands]
 
-    async def twice(user_id: str, avatar: str) -> Any:
-        await set_avatar(user_id, avatar)
-        return await set_avatar(user_id, avatar)
 
-    monkeypatch.setattr(users, "set_avatar", twice)
-    assert await is_served(api, (await upload(api, session)).data["avatar"])
+async def test_a_user_whom_the_database_removed_twice_keeps_no_other_session_and_no_picture(
+    api: Api,
+    simulator: Simulator,
+    users: SqlUsers,
+    kept: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of what came in between the first look and the removal."""
+    session = await log_in(api, simulator)
+    pause = Pause(users.delete)
+    monkeypatch.setattr(users, "delete", pause)
+    leaving = asyncio.create_task(api.ask("DELETE", "/me", headers=session))
+    await pause.reached.wait()
+    other = await log_in(api, simulator, "pc")
+    assert (await upload(api, other)).status == 200
+    make_changes_twice(users, monkeypatch)
+    pause.over.set()
+    assert (await leaving).status == 200
+    assert (await api.ask("GET", "/session", headers=other)).code == 40102
+    assert kept() == []
 
 
 async def test_a_delete_that_is_hung_up_on_is_seen_through(
@@ -265,8 +301,8 @@ async def test_the_login_that_made_a_user_who_is_gone_keeps_no_session(
     api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions = api.app.ctx.services.sessions
-    pause = Pause(sessions.open, after=True)
-    monkeypatch.setattr(sessions, "open", pause)
+    pause = Pause(sessions.create, after=True)
+    monkeypatch.setattr(sessions, "create", pause)
     first = asyncio.create_task(api.login(await simulator.code(), device="phone"))
     await pause.reached.wait()
     monkeypatch.undo()
@@ -290,3 +326,20 @@ async def test_a_number_that_is_paid_for_waits_for_who_hung_up(
     again = await api.ask("PUT", "/me/phone", json={"code": code}, headers=session)
     assert (again.status, again.data["phone"]) == (200, "+86 13800000001")
     assert await simulator.calls(REDEEM) == 1
+
+
+async def test_a_login_that_is_refused_after_its_client_hung_up_is_no_error(
+    api: Api, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    await simulator.fault("latency", median_ms=200, tail_ms=200)
+    asking = asyncio.create_task(api.login("no code of WeChat's"))
+    async with asyncio.timeout(5):
+        while not await simulator.exchanges():
+            await asyncio.sleep(0.01)
+    await hang_up(asking)
+    mine = asyncio.current_task()
+    async with asyncio.timeout(5):  # the login is a task of its own, which Python then throws away
+        while any("_log_in" in repr(one) for one in asyncio.all_tasks() if one is not mine):
+            await asyncio.sleep(0.01)
+    gc.collect()
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []

@@ -22,10 +22,10 @@ from service import wiring
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
-from service.redis.scripts import Script
 from service.simulator.state.identities import openid_of
 from service.stores import sessions
 from service.stores.sessions import KEY_PREFIX
+from tests.support.failover import pools_of
 from tests.support.process import (
     LINUX_ONLY,
     Connection,
@@ -36,6 +36,7 @@ from tests.support.process import (
 )
 from tests.support.proxy import ChaosProxy
 from tests.support.running import Api, running_service
+from tests.support.scripts import script
 from tests.support.settings import APPID
 from tests.support.stopwatch import Stopwatch
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.config.settings import Settings
-    from tests.support.running import Answer, Simulator
+from tests.support.running import Answer, Simulator
 
 pytestmark = LINUX_ONLY
 
@@ -232,7 +233,7 @@ async def test_a_change_cannot_happen_from_the_moment_on_at_which_it_was_called_
     landed = 0
     async with wiring.open_services(tight) as services, admin(server) as client:
         sessions = services.sessions
-        log_in_once = partial(sessions.open, who, appid=APPID, device="default", user_id="alice")
+        log_in_once = partial(sessions.create, who, appid=APPID, device="default", user_id="alice")
         for _ in range(60):
             former = None
             while former is None:
@@ -258,11 +259,11 @@ async def test_an_erasure_that_was_called_failed_takes_no_session_when_redis_wak
     who = WeChatIdentity("oAlice", secrets.token_bytes(16))
     async with wiring.open_services(tight) as services, admin(server) as client:
         sessions = services.sessions
-        opened = await sessions.open(who, appid=APPID, device="default", user_id="alice")
+        opened = await sessions.create(who, appid=APPID, device="default", user_id="alice")
         for _ in range(3):
             server.freeze()
             with pytest.raises(SessionStoreUnavailable):
-                await sessions.erase(opened.session_id.handle)
+                await sessions.delete(opened.session_id.handle)
             server.thaw()
             for _ in range(3):  # a round each: by then it has worked through its backlog
                 await client.ping()
@@ -273,11 +274,11 @@ async def test_without_its_deadline_such_a_login_would_land(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fence = "if now > tonumber(ARGV[1]) then"
-    unfenced = Script("login")
+    unfenced = script("create")
     assert unfenced.text.count(fence) == 1
     unfenced.text = unfenced.text.replace(fence, "if false then")
     unfenced.sha = hashlib.sha1(unfenced.text.encode(), usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(sessions, "_LOGIN", unfenced)
+    monkeypatch.setattr(sessions, "_CREATE", unfenced)
     async with freezing(serving, server, simulator) as freeze:
         kept = [await freeze.kept(after_exchange=True) for _ in range(3)]
     assert not all(kept)
@@ -349,8 +350,8 @@ class Injection:
 
 
 def pool_of(api: Api) -> Any:
-    [primary] = api.app.ctx.services.sessions._redis.primaries.all()
-    return primary.redis.connection_pool
+    [pool] = pools_of(api)
+    return pool
 
 
 @asynccontextmanager

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
-import redis
 
+from service.core.errors import SessionStoreUnavailable
+from service.core.throttled_log import ThrottledLog
 from service.redis import connect
-from service.redis.connect import open_keyspace
-from service.stores.outage import OutageLog
+from service.redis.connect import open_client
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.process import LINUX_ONLY
 from tests.support.redis_servers import until
@@ -112,10 +112,10 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     async def to_anybody(connection: AbstractConnection) -> None:
         await connection.on_connect()
 
-    settings, outage = make_settings(redis_url=group.url), OutageLog("redis")
-    right = open_keyspace(settings, outage)
+    settings, log = make_settings(redis_url=group.url), ThrottledLog("redis")
+    right = open_client(settings, log)
     monkeypatch.setattr(connect, "_only_to_a_primary", to_anybody)
-    trusting = open_keyspace(settings, outage)
+    trusting = open_client(settings, log)
     await right.set("session", "alive")
     assert [await one.get("session") for one in (right, trusting)] == [b"alive"] * 2
     primary = group.primary
@@ -125,7 +125,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     primary.client.execute_command("REPLICAOF", "127.0.0.1", "1")
     primary.client.execute_command("CLIENT KILL TYPE normal")  # as sentinels do
     assert await trusting.get("session") is None
-    with pytest.raises(redis.RedisError):
+    with pytest.raises(SessionStoreUnavailable):
         await right.get("session")
     await right.aclose()
     await trusting.aclose()

@@ -24,14 +24,14 @@ from sqlalchemy import select
 
 from service import watchdog, wiring
 from service.app import create_app
-from service.core.models import Arrival, User
+from service.core.models import DEFAULT_AVATAR, User, UserMatch
 from service.simulator.state.identities import openid_of
 from service.sql.connect import connect_sql
-from service.sql.rows import DEFAULT_AVATAR, by_openid
+from service.sql.rows import by_openid
 from service.sql.schema import identities, users
 from service.sql.users import SqlUsers, _new_id
+from service.stores.access_tokens import LOCK_PREFIX
 from service.stores.sessions import KEY_PREFIX
-from service.wechat.access_token import LOCK_PREFIX
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (
     LINUX_ONLY,
@@ -289,16 +289,16 @@ class Hasty(SqlUsers):
         super().__init__(*args, **kwargs)
         self._late: set[asyncio.Task[None]] = set()
 
-    async def arrive(self, appid: str, identity: WeChatIdentity) -> Arrival:
+    async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known:
-            return await super().arrive(appid, identity)
+            return await super().find_or_create(appid, identity)
         user_id = _new_id()
         task = asyncio.create_task(self._later(appid, identity, user_id))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
         user = User(user_id, "x", DEFAULT_AVATAR, None, banned=False, created_at=0, updated_at=0)
-        return Arrival(user, is_new=True)
+        return UserMatch(user, is_new=True)
 
     async def _later(self, appid: str, identity: WeChatIdentity, user_id: str) -> None:
         def write(db: SqlConnection) -> None:

@@ -69,8 +69,8 @@ def outcome(answer: Answer) -> tuple[int, int]:
 
 def pools_of(api: Api) -> list[Any]:
     """The pools of connections to every primary that is known."""
-    keyspace = api.app.ctx.services.sessions._redis
-    return [primary.redis.connection_pool for primary in keyspace.primaries.all()]
+    nodes = api.app.ctx.services.sessions.redis.topology.nodes()
+    return [node.driver.connection_pool for node in nodes]
 
 
 @dataclass

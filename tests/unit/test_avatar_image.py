@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.Image import Transpose
 
-from service.core.avatar_image import portrait
+from service.core.avatar_image import normalize_avatar
 
 ORIENTATION = 0x0112
 CAMERA = 0x010F
@@ -53,7 +53,7 @@ def test_a_picture_is_upright_however_the_phone_was_held(kind: str, orientation:
     file = io.BytesIO()
     stored.save(file, kind, exif=exif)
 
-    made = portrait(file.getvalue())
+    made = normalize_avatar(file.getvalue())
     shown = Image.open(io.BytesIO(made))
     assert shown.size == (80, 40)
     assert corners(shown) == [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]

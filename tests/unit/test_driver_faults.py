@@ -11,12 +11,14 @@ from redis import exceptions
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity
-from service.redis.client import Keyspace
-from service.redis.node import NotConfirmed, Primary
+from service.core.throttled_log import ThrottledLog
+from service.redis.client import RedisClient
+from service.redis.errors import NoNode, NotConfirmed
+from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.redis.topology import NoPrimary, OnePrimary, Redirection
-from service.stores.codes import CodeMarkers, RedisLoginCodes
-from service.stores.outage import OutageLog
+from service.redis.topology import Redirection, SingleNode
+from service.stores.code_markers import CodeMarkers
+from service.stores.login_codes import RedisLoginCodes
 from service.stores.sessions import RedisSessions
 from tests.support.settings import make_settings
 
@@ -46,7 +48,7 @@ FAULTS: Final = [
     TypeError("'NoneType' object is not subscriptable"),
     OSError("broken"),
     NotConfirmed(),
-    NoPrimary(),
+    NoNode(),
 ]
 SOMEBODY: Final = SessionId.new("A" * 22)
 
@@ -81,40 +83,41 @@ class Faulty:
         return fail
 
 
-class Roundabout(OnePrimary):
+class Roundabout(SingleNode):
     """Always says to go to where one comes from."""
 
-    def failed(self, primary: Primary, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
-        return Redirection(primary, asking=False) if isinstance(fault, Exception) else None
+    def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
+        return Redirection(node, asking=False) if isinstance(fault, Exception) else None
 
 
-def stores(primaries: OnePrimary, replicas: int) -> tuple[RedisSessions, RedisLoginCodes]:
-    settings, outage = make_settings(), OutageLog("redis")
-    keyspace = Keyspace(primaries, budget=0.05, replicas=replicas)
-    scripts = Scripts(keyspace, outage=outage)
-    markers = CodeMarkers(keyspace, settings, scripts, outage)
-    return RedisSessions(keyspace, settings, scripts, outage), RedisLoginCodes(markers)
+def stores(topology: SingleNode, replicas: int) -> tuple[RedisSessions, RedisLoginCodes]:
+    settings = make_settings()
+    log = ThrottledLog("redis")
+    redis = RedisClient(topology, timeout=0.05, replicas=replicas, log=log)
+    scripts = Scripts(redis)
+    markers = CodeMarkers(redis, scripts, settings)
+    return RedisSessions(redis, scripts, settings), RedisLoginCodes(markers)
 
 
 @pytest.mark.parametrize(
-    ("around", "replicas"), [(OnePrimary, 0), (Roundabout, 0), (OnePrimary, 1)]
+    ("around", "replicas"), [(SingleNode, 0), (Roundabout, 0), (SingleNode, 1)]
 )
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{type(fault).__name__}-{fault}"[:40])
 async def test_everything_that_goes_wrong_is_an_outage(
-    fault: Exception, around: type[OnePrimary], replicas: int
+    fault: Exception, around: type[SingleNode], replicas: int
 ) -> None:
-    primary = Primary(Faulty(fault))  # type: ignore[arg-type] # all of it that matters
-    sessions, codes = stores(around(primary), replicas)
+    node = Node(Faulty(fault), timeout=0.05)  # type: ignore[arg-type] # all of it that matters
+    sessions, codes = stores(around(node), replicas)
     who = WeChatIdentity("oAlice", secrets.token_bytes(16))
     calls: list[Awaitable[object]] = [
-        sessions.open(who, appid="wx", device="default", user_id="alice"),
+        sessions.create(who, appid="wx", device="default", user_id="alice"),
         sessions.validate(SOMEBODY),
-        sessions.close(SOMEBODY),
-        sessions.end(SOMEBODY.handle, "kicked"),
-        sessions.erase(SOMEBODY.handle),
-        sessions.mark_gone("alice"),
-        sessions.is_gone("alice"),
-        sessions.recall(SOMEBODY.handle, "digest"),
+        sessions.revoke(SOMEBODY),
+        sessions.terminate(SOMEBODY.handle, "kicked"),
+        sessions.delete(SOMEBODY.handle),
+        sessions.mark_user_deleted("alice"),
+        sessions.is_user_deleted("alice"),
+        sessions.restore_id(SOMEBODY.handle, "digest"),
         sessions.ping(),
         codes.claim("wx", "code", idempotency_key=None),
     ]

@@ -8,6 +8,7 @@ import pytest
 from service.core import errors
 from service.core.errors import (
     InvalidRequest,
+    OperatorTokenRefused,
     PhoneTaken,
     ServiceError,
     SessionError,
@@ -63,6 +64,15 @@ def test_an_error_for_another_caller_is_the_same_and_stays_so(error: ServiceErro
     assert (type(another), str(another), vars(another)) == (type(error), str(error), before)
     another.data = {"hint": "for one"}
     assert vars(error) == before
+
+
+def test_the_clients_types_name_every_error_that_a_mini_program_can_meet() -> None:
+    types = (Path(__file__).parents[2] / "miniprogram/minigate/index.d.ts").read_text()
+    declared = re.search(r"type ServiceErrorName =\n((?:  \| '\w+'\n)+)", types)
+    assert declared
+    # OperatorTokenRefused answers the operator's back ends only.
+    expected = {cls.error for cls in TABLE.values() if cls is not OperatorTokenRefused}
+    assert sorted(re.findall(r"'(\w+)'", declared[1])) == sorted(expected)
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])

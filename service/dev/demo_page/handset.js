@@ -40,7 +40,7 @@ export function makePhone(letter, place, options) {
   return phone
 }
 
-/** The choice of who is signed in to WeChat; returns what makes it from outside. */
+/** The choice of the WeChat user; returns a function that makes it from outside. */
 function accounts(root, phone) {
   const radios = [...root.querySelectorAll('.account [type=radio]')]
   const typed = root.querySelector('.typed')

@@ -30,6 +30,10 @@ const FAILED = {
   login_code_used: ['凭证已用过', 'code already used'],
   login_code_invalid: ['凭证无效', 'code not valid'],
   phone_taken: ['手机号属于别人', 'number of another account'],
+  nickname_empty: ['昵称为空', 'nickname is empty'],
+  nickname_too_long: ['昵称太长', 'nickname too long'],
+  nickname_invisible: ['昵称有看不见的字符', 'nickname hides characters'],
+  nickname_rejected: ['微信不允许该昵称', 'nickname refused by WeChat'],
   invalid_request: ['内容不合要求', 'not accepted'],
   body_too_large: ['文件太大', 'file too large'],
 }

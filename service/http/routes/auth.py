@@ -9,10 +9,11 @@ from sanic import Blueprint
 
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login import LoginRequest
-from service.http.middleware import session_id_of
+from service.http.appid import appid_of
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
-from service.http.routes.views import user_view
+from service.http.routes.views import session_view, user_view
+from service.http.session_id import session_id_of
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 auth = Blueprint("auth")
 
-_REFERER = re.compile(r"https://servicewechat\.com/([A-Za-z0-9_]{1,64})/", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 
@@ -93,16 +93,9 @@ async def show_session(request: AppRequest) -> HTTPResponse:
     is an id and nothing else.
     """
     session = request.ctx.session
-    user = await request.app.ctx.services.login.user_of(session)
-    return success(
-        request,
-        {
-            "expiresIn": session.expires_in,
-            "issuedAt": session.issued_at // 1000,
-            "device": session.device,
-            "user": user_view(user) if user else {"id": session.user_id},
-        },
-    )
+    user = await request.app.ctx.services.profiles.find(session)
+    shown = user_view(user) if user else {"id": session.user_id}
+    return success(request, {**session_view(session), "user": shown})
 
 
 async def _logged_in(
@@ -126,15 +119,6 @@ async def _logged_in(
         "isNewUser": answer.is_new,
         "user": user_view(answer.user),
     }
-
-
-def appid_of(request: AppRequest) -> str | None:
-    """The mini-program in `X-WX-Appid`, or in the Referer, which WeChat sets and no client can."""
-    named: str | None = request.headers.getone("x-wx-appid", None)
-    if named:
-        return named
-    match = _REFERER.match(request.headers.getone("referer", ""))
-    return match[1] if match else None
 
 
 def _idempotency_key(request: AppRequest) -> str | None:

@@ -79,7 +79,7 @@ for _path, _file in (("/", _PAGE / "index.html"), ("/demo/minigate.js", _CLIENT)
 @demo.get("/demo/<name:str>", ctx_public=True)
 async def show_asset(request: AppRequest, name: str) -> HTTPResponse:
     """A part of the page."""
-    # Only what is there: no name of a request ever becomes a path.
+    # Chosen among the files that are there: a name in a request never becomes a path.
     asset = next((file for file in _PAGE.iterdir() if file.name == name), None)
     if asset is None or asset.suffix not in _KINDS:
         raise NotFound
@@ -100,14 +100,14 @@ def _answer(request: AppRequest, path: Path) -> HTTPResponse:
 
 
 def _simulator_url(settings: Settings) -> str | None:
-    """The simulator's address: a WeChat that is asked by plain HTTP on this machine is none."""
+    """The simulator's address, known by plain HTTP on this machine; None for the real WeChat."""
     address = urlsplit(settings.wechat_api_base[0])
     is_simulator = address.scheme == "http" and address.hostname in _LOOPBACK
     return settings.wechat_api_base[0] if is_simulator else None
 
 
 def _policy(settings: Settings) -> str:
-    """Nothing but our own files, and the simulator under whichever name this machine has."""
+    """What the page may load: our own files, and the simulator by any name of this machine."""
     url = _simulator_url(settings)
     simulator = f" http://*:{urlsplit(url).port or 80}" if url else ""
     return (

@@ -1,4 +1,4 @@
-"""For whoever starts, stops and balances the service."""
+"""For probes: whether the process answers, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ async def live(request: AppRequest) -> HTTPResponse:
 async def ready(request: AppRequest) -> HTTPResponse:
     """200 when sessions can be served; 503 while Redis is away or the worker is stopping.
 
-    Where only a part of a cluster is away the other users are served: every
-    worker is as good as this one, and none should be taken out for it.
+    While only a part of a cluster is away it is 200, `degraded`: other users are
+    served, and no other worker would do better.
     """
     context = request.app.ctx
     if not context.ready:

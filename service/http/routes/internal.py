@@ -36,7 +36,7 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
 
 
 def _check(request: AppRequest) -> None:
-    """Let pass only who brings INTERNAL_TOKEN as a Bearer; nobody while it is not set."""
+    """Raise OperatorTokenRefused without INTERNAL_TOKEN as a Bearer token, or if none is set."""
     wanted = request.app.ctx.settings.internal_token
     scheme, _, given = request.headers.getone("authorization", "").partition(" ")
     if (

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from sanic import Blueprint
 
 from service.core.errors import NotFound
-from service.http.response import Response
+from service.core.models import DEFAULT_AVATAR
+from service.http.responses import Response
+from service.http.routes.views import UPLOADS
 
 if TYPE_CHECKING:
     from service.http.request import AppRequest
@@ -17,16 +19,14 @@ if TYPE_CHECKING:
 uploads = Blueprint("uploads")
 
 _NAME = re.compile(r"[0-9a-f]{40}\.jpg", re.ASCII)
-_DEFAULT_NAME: Final = "default-avatar.png"
-_DEFAULT: Final = (Path(__file__).parent / _DEFAULT_NAME).read_bytes()
+_DEFAULT: Final = Path(__file__).with_name(DEFAULT_AVATAR).read_bytes()
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _A_DAY: Final = "public, max-age=86400"
 
 
-@uploads.get("/uploads/<name:str>", ctx_public=True)
 async def show_picture(request: AppRequest, name: str) -> Response:
     """An avatar. Its name changes with its content, so it may be cached for ever."""
-    if name == _DEFAULT_NAME:
+    if name == DEFAULT_AVATAR:
         return _picture(_DEFAULT, "image/png", _A_DAY)
     if not _NAME.fullmatch(name):
         raise NotFound
@@ -37,6 +37,9 @@ async def show_picture(request: AppRequest, name: str) -> Response:
     if picture is None:
         raise NotFound
     return _picture(picture, "image/jpeg", _FOR_EVER, {"ETag": etag})
+
+
+uploads.add_route(show_picture, f"{UPLOADS}<name:str>", methods=("GET", "HEAD"), ctx_public=True)
 
 
 def _picture(

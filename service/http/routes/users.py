@@ -1,4 +1,4 @@
-"""The caller's own record, and data that WeChat encrypted for them."""
+"""The caller's own record."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from sanic import Blueprint
 from sanic.request.form import File
 
 from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
-from service.core.models import Encrypted
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
-from service.http.routes.views import own_view
+from service.http.routes.views import export_view, own_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -24,20 +23,13 @@ users = Blueprint("users")
 _FORM_OVERHEAD: Final = 4096
 """Bytes of a multipart body beside the picture."""
 _PATIENCE: Final = 8
-"""Times what is allowed that is read of a body that is too large."""
+"""A body that is too large is read up to so many times what is allowed."""
 
 
 class NicknameBody(Body):
     """`PATCH /me`."""
 
     nickname: Text
-
-
-class EncryptedBody(Body):
-    """`POST /decrypt`."""
-
-    encryptedData: Base64  # noqa: N815 # WeChat's word
-    iv: Base64
 
 
 class PhoneBody(Body):
@@ -78,7 +70,7 @@ async def delete(request: AppRequest) -> HTTPResponse:
 @users.get("/me/export")
 async def export(request: AppRequest) -> HTTPResponse:
     """Everything kept of the caller."""
-    return success(request, await _profiles(request).export(request.ctx.session))
+    return success(request, export_view(await _profiles(request).export(request.ctx.session)))
 
 
 @users.put("/me/phone")
@@ -132,12 +124,3 @@ async def _read(request: AppRequest, most: int) -> bytes:
     if length > most:
         raise BodyTooLarge
     return bytes(body)
-
-
-@users.post("/decrypt")
-async def decrypt(request: AppRequest) -> HTTPResponse:
-    """Open encryptedData with the key of the caller's session, which never leaves."""
-    body = read_body(request, EncryptedBody)
-    encrypted = Encrypted(body.encryptedData, body.iv)
-    payload = await request.app.ctx.services.decryptor.open(request.ctx.session, encrypted)
-    return success(request, payload)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.http.response import Response
-from service.http.responses import headers_for
+from service.http.responses import Response, headers_for
 
 if TYPE_CHECKING:
     from service.http.request import AppRequest

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from service.core.models import User
+    from service.core.models import Session, User, UserExport, UserIdentity
+
+UPLOADS: Final = "/uploads/"
+"""Where avatars are served, by name."""
 
 
 def user_view(user: User) -> dict[str, Any]:
@@ -13,7 +16,7 @@ def user_view(user: User) -> dict[str, Any]:
     return {
         "id": user.id,
         "nickname": user.nickname,
-        "avatar": user.avatar,
+        "avatar": UPLOADS + user.avatar,
         "phone": user.phone.masked if user.phone else None,
     }
 
@@ -26,3 +29,25 @@ def own_view(user: User) -> dict[str, Any]:
         "createdAt": user.created_at,
         "updatedAt": user.updated_at,
     }
+
+
+def export_view(export: UserExport) -> dict[str, Any]:
+    """All that is kept of a user."""
+    return {
+        "user": own_view(export.user),
+        "identities": [_identity_view(one) for one in export.identities],
+        "session": {"appid": export.session.appid, **session_view(export.session)},
+    }
+
+
+def session_view(session: Session) -> dict[str, Any]:
+    """A session, and nothing of whose it is."""
+    return {
+        "expiresIn": session.expires_in,
+        "issuedAt": session.issued_at // 1000,
+        "device": session.device,
+    }
+
+
+def _identity_view(identity: UserIdentity) -> dict[str, Any]:
+    return {"appid": identity.appid, "openid": identity.openid, "unionid": identity.unionid}

@@ -21,9 +21,10 @@ from sanic import Blueprint
 from service.core.errors import LoginCodeUsed, ServiceError
 from service.core.login import LoginRequest
 from service.core.models import UserIdentity
+from service.http.appid import appid_of
 from service.http.responses import failure, success
-from service.http.routes.auth import appid_of
 from service.http.routes.body import Base64, Body, Word, encrypted_in, read_headers
+from service.http.routes.views import UPLOADS
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -117,7 +118,7 @@ def _userinfo(request: AppRequest, user: User, identity: UserIdentity) -> dict[s
         "city": "",
         "province": "",
         "country": "",
-        "avatarUrl": _address(request, user.avatar),
+        "avatarUrl": _address(request, UPLOADS + user.avatar),
     }
 
 

@@ -23,14 +23,17 @@ class BadBodyError(Exception):
         self.allowed = allowed
 
     def to_response(self) -> HTTPResponse:
-        """Return the answer that tells the caller."""
+        """Return the answer, with status 400."""
         return json(
             {"error": self.message, "field": self.field, "allowed": self.allowed}, status=400
         )
 
 
 def json_object(request: SimulatorRequest, *, example: str) -> dict[str, Any]:
-    """Return the body as an object, whatever content type came with it."""
+    """Return the object in the body, whatever content type came with it.
+
+    BadBodyError if there is none, with the example of what to send.
+    """
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Leave for web pages of this machine to call the /sim/ routes from another port."""
+"""Which web pages may call the /sim/ routes: those of this machine, from any port."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from service.simulator.context import SimulatorRequest
 
 _PREFIX: Final = "/sim/"
-_STRANGER: Final = "a web page may call this only from the host that the simulator is on"
+_OTHER_SITE: Final = "a web page may call this only from the host that the simulator is on"
 
 
-async def refuse_strangers(request: SimulatorRequest) -> HTTPResponse | None:
-    """Turn away pages from elsewhere.
+async def refuse_other_sites(request: SimulatorRequest) -> HTTPResponse | None:
+    """Answer 403 to calls from the pages of other sites; None lets the others through.
 
-    A browser sends them without asking first, and hides only the answer: any
-    site that a developer visits could pull the plug.
+    A browser sends such calls without asking first, and hides only the answer: any
+    site that a developer visits could unplug Redis.
     """
-    if not request.path.startswith(_PREFIX) or _origin(request) is None or _is_ours(request):
+    if not request.path.startswith(_PREFIX) or _origin(request) is None or _is_own_page(request):
         return None
-    return json({"error": _STRANGER}, status=403)
+    return json({"error": _OTHER_SITE}, status=403)
 
 
-async def allow_pages(request: SimulatorRequest, response: BaseHTTPResponse) -> None:
+async def allow_own_pages(request: SimulatorRequest, response: BaseHTTPResponse) -> None:
     """Let a page of the same host read the answer, errors included."""
     origin = _origin(request)
-    if origin is not None and request.path.startswith(_PREFIX) and _is_ours(request):
+    if origin is not None and request.path.startswith(_PREFIX) and _is_own_page(request):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Vary"] = "Origin"
 
@@ -51,7 +51,7 @@ def _origin(request: SimulatorRequest) -> str | None:
     return request.headers.getone("origin", None)
 
 
-def _is_ours(request: SimulatorRequest) -> bool:
+def _is_own_page(request: SimulatorRequest) -> bool:
     """Whether the page came from the host that it calls, at whatever port.
 
     That alone does not do: whoever owns a name can have it lead to this machine

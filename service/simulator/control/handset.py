@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sanic.response import json
 
 from service.simulator.control.bodies import BadBodyError, json_object
-from service.simulator.encryption import BLOCK, encrypt
-from service.simulator.signatures import raw_data_signature
+from service.simulator.crypto import BLOCK, encrypt, raw_data_signature
 from service.simulator.state.identities import openid_of
-from service.simulator.state.phones import read_phone
+from service.simulator.state.phones import parse_phone
 from service.simulator.state.profiles import Profile
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _PHONE_EXAMPLES = ["13800000001", "+852 61234567"]
 async def log_in(request: SimulatorRequest) -> HTTPResponse:
     """Do what wx.login does."""
     world = request.app.ctx.world
-    user, appid = _who(world, json_object(request, example=_EXAMPLE))
+    user, appid = _user_and_app(world, json_object(request, example=_EXAMPLE))
     return json({"code": world.log_in(user=user, appid=appid)})
 
 
@@ -37,17 +36,17 @@ async def give_phone(request: SimulatorRequest) -> HTTPResponse:
     """Do what the button that asks for the phone number does."""
     world = request.app.ctx.world
     body = json_object(request, example=_EXAMPLE)
-    user, appid = _who(world, body)
+    user, appid = _user_and_app(world, body)
     if "phone" in body:
         text = body["phone"]
-        phone = read_phone(text) if isinstance(text, str) else None
+        phone = parse_phone(text) if isinstance(text, str) else None
         if phone is None:
             raise BadBodyError(
                 f"phone: send a number like {' or '.join(_PHONE_EXAMPLES)}",
                 field="phone",
                 allowed=_PHONE_EXAMPLES,
             )
-        world.phones.tell(user, phone)
+        world.phones.set(user, phone)
     code = world.press_phone_button(user=user, appid=appid)
     payload = code.phone.payload(appid=appid, timestamp=int(code.issued_at))
     return json({"code": code.text, **_encrypt(world, payload, user=user, appid=appid)})
@@ -57,7 +56,7 @@ async def give_profile(request: SimulatorRequest) -> HTTPResponse:
     """Do what wx.getUserProfile does, or wx.getUserInfo when ids are asked for."""
     world = request.app.ctx.world
     body = json_object(request, example=_EXAMPLE)
-    user, appid = _who(world, body)
+    user, appid = _user_and_app(world, body)
     default = Profile()
     profile = Profile(
         _text(body, "nickName", default=default.nickname, longest=_NICKNAME_LENGTH),
@@ -85,7 +84,7 @@ async def give_profile(request: SimulatorRequest) -> HTTPResponse:
 async def rotate_session_key(request: SimulatorRequest) -> HTTPResponse:
     """Replace the session_key at once, as data pre-fetch does: servers hold a stale one."""
     world = request.app.ctx.world
-    user, appid = _who(world, json_object(request, example=_EXAMPLE))
+    user, appid = _user_and_app(world, json_object(request, example=_EXAMPLE))
     now = world.visit(user=user, appid=appid)
     world.session_keys.rotate(appid=appid, user=user, now=now)
     return json({"rotated": True})
@@ -96,8 +95,8 @@ def _encrypt(world: World, payload: dict[str, Any], *, user: str, appid: str) ->
     return encrypt(payload, session_key=session_key, iv=world.rng.randbytes(BLOCK))
 
 
-def _who(world: World, body: dict[str, Any]) -> tuple[str, str]:
-    """Return the user and the appid of a body."""
+def _user_and_app(world: World, body: dict[str, Any]) -> tuple[str, str]:
+    """Return the user and the appid; BadBodyError if either cannot be told from the body."""
     user = body.get("user")
     if not isinstance(user, str) or not 1 <= len(user) <= _USER_LENGTH:
         raise BadBodyError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sanic.response import text
+
 from service.simulator.settings import DEFAULT_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from sanic.response import HTTPResponse
 
-    from service.simulator.state.world import App
+    from service.simulator.context import SimulatorRequest
 
 _PAGE = """\
 MiniGate's WeChat simulator. It speaks the wire of WeChat's server API; everybody in it is made up.
@@ -56,13 +58,14 @@ See how often it was called and with what outcome, and start counting afresh:
 """
 
 
-def front_page(apps: Iterable[App], *, host: str) -> str:
-    """Return the page. It tells no AppSecret but the default one, which is no secret."""
-    listed = list(apps)
-    first = listed[0]
-    return _PAGE.format(
-        appids=", ".join(app.appid for app in listed),
+async def index(request: SimulatorRequest) -> HTTPResponse:
+    """Say what there is here. It tells no AppSecret but the default one, which is no secret."""
+    apps = list(request.app.ctx.world.apps.values())
+    first = apps[0]
+    page = _PAGE.format(
+        appids=", ".join(app.appid for app in apps),
         appid=first.appid,
         secret=DEFAULT_SECRET if first.secret == DEFAULT_SECRET else "SECRET",
-        base=f"http://{host}",
+        base=f"http://{request.host}",
     )
+    return text(page)

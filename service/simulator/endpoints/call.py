@@ -1,144 +1,77 @@
-"""One call of a WeChat endpoint, with the faults that strike it."""
+"""One call of a WeChat endpoint: what was sent, and how it is answered."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qsl
 
+import orjson
 from sanic.response import HTTPResponse
 
-from service.simulator.errcodes import Refusal
-from service.simulator.faults.arrivals import ArrivalFault
-from service.simulator.faults.circumstances import (
-    BlockedUser,
-    ClockSkew,
-    Errcode,
-    IpWhitelist,
-    NotEntitled,
-    TokenSuperseded,
-    WrongSecret,
-)
-from service.simulator.faults.conditions import Normal
-from service.simulator.faults.replies import CutFault, ReplyFault
-from service.simulator.wire import Reply, error, http_date, request_id
+from service.simulator.errcodes import Refusal, refusal
+from service.simulator.faults.call_faults import CallFaults
+from service.simulator.wire import API, Reply, error, http_date, request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from service.simulator.context import SimulatorContext, SimulatorRequest
-    from service.simulator.faults.board import F
-    from service.simulator.faults.conditions import Conditions, Injection
-    from service.simulator.wire import Family
+    from service.simulator.context import SimulatorRequest
+    from service.simulator.wire import ReplyFormat
 
-    Rules: TypeAlias = Callable[[SimulatorRequest, Conditions], "dict[str, Any] | Refusal"]
-    """They do not wait, so that of two equal calls one comes first."""
-
-_NORMAL = Normal()
+    Rules: TypeAlias = Callable[["Call"], dict[str, Any] | Refusal]
+    """They do not await anything: of two calls with the same code, one is decided first."""
 
 
-@dataclass(slots=True)
 class Call:
-    """Asks the fault board on behalf of one request."""
+    """What an endpoint's rules look at: the request, the accounts and the faults."""
 
-    ctx: SimulatorContext
-    endpoint: str
-    host: str
+    def __init__(self, request: SimulatorRequest, path: str) -> None:
+        ctx = request.app.ctx
+        self.path = path
+        self.method = request.method
+        self.query = dict(parse_qsl(request.query_string))
+        self.body = request.body
+        self.ip = request.ip
+        self.world = ctx.world
+        self.faults = CallFaults(ctx.faults, endpoint=path, host=request.headers.get("host", ""))
+        self._request = request
+        self._stats = ctx.stats
 
-    def _firing(self, kind: type[F], when: Callable[[F], bool] = lambda _: True) -> Iterator[F]:
-        return self.ctx.board.firing(kind, endpoint=self.endpoint, host=self.host, when=when)
+    def posted_object(self) -> dict[str, Any] | Refusal:
+        """Return the JSON object in the body, whatever content type came with it."""
+        if not self.body:
+            return refusal(44002)
+        try:
+            body = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return refusal(47001)
+        return body if isinstance(body, dict) else refusal(47001)
 
-    async def arrive(self, request: SimulatorRequest) -> tuple[bool, HTTPResponse | None]:
-        """Suffer what strikes at arrival. The first value tells whether the call is over."""
-        for fault in self._firing(ArrivalFault):
-            response = await fault.act(request)
-            if fault.ends:
-                return True, response
-        return False, None
+    async def answer(
+        self, rules: Rules, *, reply_format: ReplyFormat = API, code: str | None = None
+    ) -> HTTPResponse | None:
+        """Count the call, apply the rules and return what they decide, as far as faults let it.
 
-    def admits(self, ip: str) -> bool:
-        """Whether no whitelist keeps the address out."""
-        return not any(self._firing(IpWhitelist, lambda fault: ip not in fault.ips))
+        ``code`` is the single-use code that was sent, if any. None is returned when a fault
+        has sent the answer itself; RequestCancelled leaves when one has ended the connection.
+        """
+        self._stats.arrived(self.path, code=code)
+        is_over, response = await self.faults.on_arrival(self._request, self.world.rng)
+        if is_over:
+            return response
+        now = self.world.clock() + self.faults.clock_skew()
+        reply = self._decide(rules, reply_format, now)
+        await self.faults.on_reply(self._request, reply)
+        # WeChat answers 200 whatever the outcome.
+        return HTTPResponse(
+            reply.encode(), headers={"date": http_date(int(now))}, content_type=reply.content_type
+        )
 
-    def blocks(self, user: str) -> bool:
-        """Whether a fault has the user blocked."""
-        return any(self._firing(BlockedUser, lambda fault: fault.user == user))
-
-    def injection(self) -> Injection | None:
-        """Return the refusal to give instead of success."""
-        for fault in self._firing(Errcode):
-            return fault.injection()
-        return None
-
-    def wrong_secret(self) -> int:
-        """Return the errcode of a wrong AppSecret at the token endpoints."""
-        for fault in self._firing(WrongSecret):
-            return fault.errcode
-        return _NORMAL.wrong_secret()
-
-    def supersedes(self, appid: str) -> bool:
-        """Whether a fault voids the app's token."""
-        return any(self._firing(TokenSuperseded, lambda fault: fault.appid in (None, appid)))
-
-    def entitles(self, appid: str) -> bool:
-        """Whether no fault denies the app the permission."""
-        return not any(self._firing(NotEntitled, lambda fault: fault.appid in (None, appid)))
-
-    def now(self) -> float:
-        """Return the time WeChat believes it is."""
-        return self.ctx.world.clock() + sum(fault.seconds for fault in self._firing(ClockSkew))
-
-    async def answer(self, request: SimulatorRequest, reply: Reply, now: float) -> HTTPResponse:
-        """Send the reply, unless a fault spoils or loses it."""
-        for spoiler in self._firing(ReplyFault, lambda fault: fault.applies(reply)):
-            spoiler.spoil(reply)
-        for cutter in self._firing(CutFault, lambda fault: fault.applies(reply)):
-            await cutter.cut(request, reply)
-        return to_response(reply, now=now)
-
-
-async def respond(
-    request: SimulatorRequest,
-    endpoint: str,
-    rules: Rules,
-    *,
-    family: Family,
-    code: str | None = None,
-) -> HTTPResponse | None:
-    """Count the call, apply the rules and send what they decide, as far as the faults let it."""
-    ctx = request.app.ctx
-    ctx.stats.arrived(endpoint, code=code)
-    if ctx.board.is_quiet:
-        now = ctx.world.clock()
-        reply = _decide(ctx, endpoint, rules(request, _NORMAL), family, now)
-        return to_response(reply, now=now)
-
-    call = Call(ctx, endpoint, request.headers.get("host", ""))
-    is_over, response = await call.arrive(request)
-    if is_over:
-        return response
-    now = call.now()
-    reply = _decide(ctx, endpoint, rules(request, call), family, now)
-    return await call.answer(request, reply, now)
-
-
-def _decide(
-    ctx: SimulatorContext,
-    endpoint: str,
-    outcome: dict[str, Any] | Refusal,
-    family: Family,
-    now: float,
-) -> Reply:
-    """Count the outcome and return it as it is worded."""
-    if isinstance(outcome, Refusal):
-        ctx.stats.decided(endpoint, errcode=outcome.errcode)
-        outcome = error(outcome, family, rid=request_id(now=now, rng=ctx.world.rng))
-    else:
-        ctx.stats.decided(endpoint, errcode=0)
-    return Reply(outcome, family.content_type)
-
-
-def to_response(reply: Reply, *, now: float) -> HTTPResponse:
-    """Return the reply as the framework sends it; WeChat answers 200 whatever the outcome."""
-    return HTTPResponse(
-        reply.encode(), headers={"date": http_date(int(now))}, content_type=reply.content_type
-    )
+    def _decide(self, rules: Rules, reply_format: ReplyFormat, now: float) -> Reply:
+        outcome = rules(self)
+        if not isinstance(outcome, Refusal):
+            self._stats.decided(self.path, errcode=0)
+            return Reply(outcome, reply_format.content_type)
+        self._stats.decided(self.path, errcode=outcome.errcode)
+        rid = request_id(now=now, rng=self.world.rng)
+        return Reply(error(outcome, reply_format, rid=rid), reply_format.content_type)

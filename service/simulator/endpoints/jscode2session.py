@@ -1,71 +1,81 @@
-"""The rules of /sns/jscode2session, in the order in which they are checked."""
+"""/sns/jscode2session: a login code is exchanged for a session_key and the user's ids.
+
+Parameters count in the query string only.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from service.simulator.errcodes import Refusal, foreign_ip, refusal
+from service.simulator.endpoints.call import Call
+from service.simulator.errcodes import Refusal, not_in_whitelist, refusal
+from service.simulator.wire import SNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sanic.response import HTTPResponse
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.context import SimulatorRequest
     from service.simulator.state.codes import LoginCode
-    from service.simulator.state.world import App, Grant, World
+    from service.simulator.state.world import App, Grant
 
 PATH = "/sns/jscode2session"
 
 
-def exchange(
-    world: World, *, method: str, query: Mapping[str, str], ip: str, conditions: Conditions
-) -> Grant | Refusal:
-    """Exchange a login code. Parameters count in the query string only."""
-    checked = _check_caller(world, method=method, query=query, ip=ip, conditions=conditions)
-    if isinstance(checked, Refusal):
-        return checked
-    text = query.get("js_code")
+async def jscode2session(request: SimulatorRequest) -> HTTPResponse | None:
+    """Exchange a login code."""
+    call = Call(request, PATH)
+    return await call.answer(_exchange, reply_format=SNS, code=call.query.get("js_code"))
+
+
+def _exchange(call: Call) -> dict[str, Any] | Refusal:
+    app = _check_caller(call)
+    if isinstance(app, Refusal):
+        return app
+    text = call.query.get("js_code")
     if not text:
         return refusal(41008)
-    code = world.find_code(text, appid=checked.appid)
+    code = call.world.find_code(text, appid=app.appid)
     if code is None:
         return refusal(40029)
-    return _redeem(world, code, conditions)
+    grant = _redeem(call, code)
+    if isinstance(grant, Refusal):
+        return grant
+    unionid = {} if grant.unionid is None else {"unionid": grant.unionid}
+    return {"session_key": grant.session_key, "openid": grant.openid, **unionid}
 
 
-def _check_caller(
-    world: World, *, method: str, query: Mapping[str, str], ip: str, conditions: Conditions
-) -> App | Refusal:
-    """Find out which app calls, and whether it may."""
-    app = world.apps.get(query.get("appid", ""))
-    secret = query.get("secret")
+def _check_caller(call: Call) -> App | Refusal:
+    """Return the app that calls, if it may."""
+    query = call.query
+    app = call.world.apps.get(query.get("appid", ""))
     found: App | Refusal
-    if method != "GET" or not query.get("appid"):
+    if call.method != "GET" or not query.get("appid"):
         found = refusal(41002)
     elif app is None:
         found = refusal(40013)
-    elif not secret:
+    elif not query.get("secret"):
         found = refusal(41004)
     elif query.get("grant_type") != "authorization_code":
         found = refusal(40002)
-    elif secret != app.secret:
+    elif query["secret"] != app.secret:
         found = refusal(40125)
-    elif not conditions.admits(ip):
-        found = foreign_ip(ip)
+    elif not call.faults.admits(call.ip):
+        found = not_in_whitelist(call.ip)
     else:
         found = app
     return found
 
 
-def _redeem(world: World, code: LoginCode, conditions: Conditions) -> Grant | Refusal:
-    """Give what the code stands for. Only success, or an injection that says so, uses it up."""
+def _redeem(call: Call, code: LoginCode) -> Grant | Refusal:
+    """Return what the code stands for. Only success, or a fault that says so, uses it up."""
     if code.used:
         return refusal(40163)
-    if conditions.blocks(code.user):
+    if call.faults.blocks(code.user):
         return refusal(40226)
-    if not world.take_quota(code.user):
+    if not call.world.take_quota(code.user):
         return refusal(45011)
-    if (injection := conditions.injection()) is not None:
-        if injection.uses_code:
-            world.redeem(code)
-        return injection.refusal
-    return world.redeem(code) or refusal(40163)
+    if (forced := call.faults.errcode()) is not None:
+        if forced.uses_code:
+            call.world.redeem(code)
+        return forced.refusal
+    return call.world.redeem(code) or refusal(40163)

@@ -1,4 +1,4 @@
-r"""The rules of /wxa/msg_sec_check, in the order in which they are checked.
+r"""/wxa/msg_sec_check: judges a text, in version 1 or 2 of the interface.
 
 Words are sought in the bytes of the body, so text that came as ``\uXXXX`` escapes
 passes, as it does at WeChat. The words are made up, but for the text that WeChat's own
@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from service.simulator.endpoints.call import Call
 from service.simulator.endpoints.credentials import check_token
-from service.simulator.endpoints.posted import posted_json
 from service.simulator.errcodes import Refusal, refusal
-from service.simulator.state.visits import is_openid
+from service.simulator.state.identities import is_openid
+from service.simulator.wire import request_id, success
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sanic.response import HTTPResponse
 
-    from service.simulator.faults.conditions import Conditions
+    from service.simulator.context import SimulatorRequest
     from service.simulator.state.world import App, World
 
 PATH = "/wxa/msg_sec_check"
 
 OFFICIAL_TEST_TEXT = "特3456书yuuo莞6543李zxcz蒜7782法fgnv级"
-SCENES = (1, 2, 3, 4)
-SECONDS_SINCE_VISIT = 7200
-LONGEST = 2500
+_SCENES = (1, 2, 3, 4)
+_SECONDS_SINCE_VISIT = 7200
+_LONGEST = 2500
 _VERSION = 2
+"""Whose answer is a verdict; any other is taken for 1, which only refuses or does not."""
 
 
 class Verdict(NamedTuple):
@@ -46,69 +48,67 @@ WORDS = {
     "risky-word": Verdict("risky", 21000, "risky-word"),
     "模拟存疑词": Verdict("review", 21000, "模拟存疑词"),
 }
-"""What is found, the worst first."""
-_NEEDLES = tuple((word.encode(), verdict) for word, verdict in WORDS.items())
+"""What each word leads to; of several in one text, the first of these counts."""
+_VERDICTS = tuple((word.encode(), verdict) for word, verdict in WORDS.items())
 
 
-def check_text(
-    world: World, *, method: str, query: Mapping[str, str], raw: bytes, conditions: Conditions
-) -> Verdict | Refusal | None:
-    """Judge a text; version 1 has no verdict, only refusals."""
-    if method != "POST":
-        return refusal(43002)
-    app = check_token(world, query, conditions=conditions)
-    if isinstance(app, Refusal):
-        return app
-    body = posted_json(raw)
+async def msg_sec_check(request: SimulatorRequest) -> HTTPResponse | None:
+    """Judge a text."""
+    return await Call(request, PATH).answer(_check_text)
+
+
+def _check_text(call: Call) -> dict[str, Any] | Refusal:
+    body = _read(call)
     if isinstance(body, Refusal):
         return body
-    refused = _check_body(world, app, body)
-    if refused is None and (injection := conditions.injection()) is not None:
-        refused = injection.refusal
-    if refused is not None:
-        return refused
-    verdict = next((verdict for word, verdict in _NEEDLES if word in raw), _FINE)
+    if (forced := call.faults.errcode()) is not None:
+        return forced.refusal
+    verdict = next((verdict for word, verdict in _VERDICTS if word in call.body), _FINE)
     if body.get("version") == _VERSION:
-        return verdict
-    return refusal(87014) if verdict.suggest == "risky" else None
+        trace_id = request_id(now=call.world.clock(), rng=call.world.rng)
+        return _verdict_fields(verdict, trace_id=trace_id)
+    return refusal(87014) if verdict.suggest == "risky" else success()
 
 
-def _check_body(world: World, app: App, body: dict[str, Any]) -> Refusal | None:
+def _read(call: Call) -> dict[str, Any] | Refusal:
+    """Return the body of a call that is in order."""
+    if call.method != "POST":
+        return refusal(43002)
+    app = check_token(call)
+    if isinstance(app, Refusal):
+        return app
+    body = call.posted_object()
+    if isinstance(body, Refusal):
+        return body
     content = body.get("content")
     if not isinstance(content, str) or not content:
         return refusal(47001)
     if body.get("version") == _VERSION:
-        refused = _check_author(world, app, body)
+        refused = _check_author(call.world, app, body)
         if refused is not None:
             return refused
-    return refusal(45002) if len(content) > LONGEST else None
+    return refusal(45002) if len(content) > _LONGEST else body
 
 
 def _check_author(world: World, app: App, body: dict[str, Any]) -> Refusal | None:
     openid, scene = body.get("openid"), body.get("scene")
-    if type(scene) is not int or scene not in SCENES:
+    if type(scene) is not int or scene not in _SCENES:
         return refusal(40129)
     if not is_openid(openid):
         return refusal(40003)
-    visit = world.visits.last(str(openid))
+    visit = world.visits.get(str(openid))
     if visit is not None and visit.appid != app.appid:
         return refusal(43104)
-    if visit is None or world.clock() - visit.at > SECONDS_SINCE_VISIT:
+    if visit is None or world.clock() - visit.at > _SECONDS_SINCE_VISIT:
         return refusal(61010)
     return None
 
 
-def verdict_fields(verdict: Verdict, *, trace_id: str) -> dict[str, Any]:
+def _verdict_fields(verdict: Verdict, *, trace_id: str) -> dict[str, Any]:
     """Return what version 2 answers: risky or not, its errcode is 0."""
     judgement = {"suggest": verdict.suggest, "label": verdict.label}
     detail: dict[str, Any] = {"strategy": "content_model", "errcode": 0, **judgement, "prob": 90}
     if verdict.keyword is not None:
         extra = {"level": 90, "keyword": verdict.keyword}
         detail = {"strategy": "keyword", "errcode": 0, **judgement, **extra}
-    return {
-        "errcode": 0,
-        "errmsg": "ok",
-        "result": judgement,
-        "detail": [detail],
-        "trace_id": trace_id,
-    }
+    return success(result=judgement, detail=[detail], trace_id=trace_id)

@@ -1,4 +1,4 @@
-"""Faults that strike as a call arrives: no code is looked at."""
+"""Faults that strike as a call arrives, before the endpoint's rules: no code is used up."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from sanic.response import HTTPResponse
 
 from service.simulator.faults import connection
 from service.simulator.faults.fault import Fault
-from service.simulator.wire import SNS_CONTENT_TYPE
+from service.simulator.wire import SNS
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
-    from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.connection import AnyRequest
 
 _HTML = "text/html; charset=utf-8"
 _CHUNK = b"A" * 65536
@@ -27,20 +28,20 @@ _P999 = 3.09
 
 
 class ArrivalFault(Fault):
-    """Acts first; when it ``ends`` the call, nothing else does."""
+    """Base of the faults that act first. Unless ``ends_call`` is False, nothing follows."""
 
-    ends: ClassVar[bool] = True
+    ends_call: ClassVar[bool] = True
 
-    async def act(self, request: SimulatorRequest) -> HTTPResponse | None:
-        """Return the answer, or None when it is sent already or the call goes on."""
+    async def act(self, request: AnyRequest, rng: random.Random) -> HTTPResponse | None:
+        """Return the answer; None when it is sent already or the call goes on."""
         raise NotImplementedError
 
 
 class Latency(ArrivalFault):
-    """Answers late: log-normal around the median, the 99.9th percentile being the cap."""
+    """Answers late: log-normal around median_ms; tail_ms is the 99.9th percentile and the most."""
 
     kind = "latency"
-    ends = False
+    ends_call = False
     median_ms: Annotated[float, Field(gt=0, le=60_000)] = 30
     tail_ms: Annotated[float, Field(gt=0, le=60_000)] = 5000
 
@@ -50,10 +51,10 @@ class Latency(ArrivalFault):
             raise ValueError("tail_ms is below median_ms")
         return self
 
-    async def act(self, request: SimulatorRequest) -> None:
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Wait."""
         sigma = math.log(self.tail_ms / self.median_ms) / _P999
-        drawn = request.app.ctx.world.rng.lognormvariate(math.log(self.median_ms), sigma)
+        drawn = rng.lognormvariate(math.log(self.median_ms), sigma)
         await asyncio.sleep(min(drawn, self.tail_ms) / 1000)
 
 
@@ -63,10 +64,31 @@ class Hang(ArrivalFault):
     kind = "hang"
     seconds: Annotated[float, Field(gt=0, le=300)] = 60
 
-    async def act(self, request: SimulatorRequest) -> None:
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Wait, then close."""
         await asyncio.sleep(self.seconds)
         await connection.close(request)
+
+
+class Reset(ArrivalFault):
+    """Resets the connection before any byte of the answer."""
+
+    kind = "reset"
+
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
+        """Reset."""
+        await connection.reset(request)
+
+
+class ApiDown(ArrivalFault):
+    """Resets every call to the named hosts only, so that a fallback host stays up."""
+
+    kind = "api_down"
+    hosts: Annotated[list[str], Field(min_length=1, description="Host headers that are down")]
+
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
+        """Reset."""
+        await connection.reset(request)
 
 
 class Status(ArrivalFault):
@@ -75,7 +97,7 @@ class Status(ArrivalFault):
     kind = "status"
     status: Annotated[int, Field(ge=200, le=599)]
 
-    async def act(self, request: SimulatorRequest) -> HTTPResponse:  # noqa: ARG002
+    async def act(self, request: AnyRequest, rng: random.Random) -> HTTPResponse:  # noqa: ARG002
         """Return the page."""
         return _page(self.status)
 
@@ -85,7 +107,7 @@ class Html502(ArrivalFault):
 
     kind = "html_502"
 
-    async def act(self, request: SimulatorRequest) -> HTTPResponse:  # noqa: ARG002
+    async def act(self, request: AnyRequest, rng: random.Random) -> HTTPResponse:  # noqa: ARG002
         """Return the page."""
         return _page(HTTPStatus.BAD_GATEWAY)
 
@@ -95,7 +117,7 @@ class Html200(ArrivalFault):
 
     kind = "html_200"
 
-    async def act(self, request: SimulatorRequest) -> HTTPResponse:  # noqa: ARG002
+    async def act(self, request: AnyRequest, rng: random.Random) -> HTTPResponse:  # noqa: ARG002
         """Return the page."""
         return _page(HTTPStatus.OK)
 
@@ -107,7 +129,7 @@ class Redirect(ArrivalFault):
     status: Annotated[int, Field(ge=301, le=308)] = 302
     location: Annotated[str, Field(pattern=r"^[!-~]+$", max_length=2000)] = "/"
 
-    async def act(self, request: SimulatorRequest) -> HTTPResponse:  # noqa: ARG002
+    async def act(self, request: AnyRequest, rng: random.Random) -> HTTPResponse:  # noqa: ARG002
         """Return the redirect."""
         return HTTPResponse(status=self.status, headers={"location": self.location})
 
@@ -118,9 +140,9 @@ class HugeBody(ArrivalFault):
     kind = "huge_body"
     megabytes: Annotated[int, Field(ge=1, le=2000)] = 200
 
-    async def act(self, request: SimulatorRequest) -> None:
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Send until the client has all of it or goes away."""
-        response = await request.respond(content_type=SNS_CONTENT_TYPE)
+        response = await request.respond(content_type=SNS.content_type)
         for chunk in _big_json(self.megabytes):
             await response.send(chunk)
             await asyncio.sleep(0)
@@ -132,10 +154,10 @@ class GzipBomb(ArrivalFault):
     kind = "gzip_bomb"
     megabytes: Annotated[int, Field(ge=1, le=2000)] = 200
 
-    async def act(self, request: SimulatorRequest) -> None:
+    async def act(self, request: AnyRequest, rng: random.Random) -> None:  # noqa: ARG002
         """Pack and send piece by piece."""
         response = await request.respond(
-            content_type=SNS_CONTENT_TYPE, headers={"content-encoding": "gzip"}
+            content_type=SNS.content_type, headers={"content-encoding": "gzip"}
         )
         packer = zlib.compressobj(level=9, wbits=zlib.MAX_WBITS | 16)
         for chunk in _big_json(self.megabytes):

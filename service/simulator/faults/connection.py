@@ -6,33 +6,35 @@ import asyncio
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from sanic import Request
 from sanic.exceptions import RequestCancelled
 
 if TYPE_CHECKING:
     from asyncio import WriteTransport
 
-    from service.simulator.context import SimulatorRequest
+AnyRequest: TypeAlias = Request[Any, Any]
+"""Faults need to know nothing of the app that serves the request."""
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _FLUSH_SECONDS = 0.03
 
 
-def _transport(request: SimulatorRequest) -> WriteTransport:
+def _transport(request: AnyRequest) -> WriteTransport:
     transport: WriteTransport | None = request.transport  # type: ignore[assignment]
     if transport is None:
         raise RequestCancelled
     return transport
 
 
-async def close(request: SimulatorRequest) -> NoReturn:
+async def close(request: AnyRequest) -> NoReturn:
     """Close without a further byte."""
     _transport(request).abort()
     await _be_cancelled()
 
 
-async def reset(request: SimulatorRequest) -> NoReturn:
+async def reset(request: AnyRequest) -> NoReturn:
     """Send a TCP reset."""
     transport = _transport(request)
     sock = transport.get_extra_info("socket")
@@ -45,7 +47,7 @@ async def reset(request: SimulatorRequest) -> NoReturn:
     await _be_cancelled()
 
 
-async def send_raw(request: SimulatorRequest, data: bytes) -> None:
+async def send_raw(request: AnyRequest, data: bytes) -> None:
     """Write bytes past the framework and give them time to leave."""
     _transport(request).write(data)
     await asyncio.sleep(_FLUSH_SECONDS)

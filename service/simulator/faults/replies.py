@@ -1,8 +1,8 @@
-"""Faults that spoil a finished reply: what the call did stays done."""
+"""Faults that spoil the finished reply or lose it: what the call did stays done."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from service.simulator.faults import connection
 from service.simulator.faults.fault import Fault
 
 if TYPE_CHECKING:
-    from service.simulator.context import SimulatorRequest
+    from service.simulator.faults.connection import AnyRequest
     from service.simulator.wire import Reply
 
 ReplyField = Literal[
@@ -25,7 +25,7 @@ ReplyField = Literal[
 
 
 class ReplyFault(Fault):
-    """Changes the reply before it is sent."""
+    """Base of the faults that change the reply before it is sent."""
 
     def applies(self, reply: Reply) -> bool:  # noqa: ARG002
         """Whether this reply has what the fault spoils."""
@@ -73,8 +73,10 @@ class CountryCodeNumber(ReplyFault):
     kind = "country_code_number"
 
     def applies(self, reply: Reply) -> bool:
-        """Only where a phone number is told."""
-        return isinstance(reply.fields.get("phone_info"), dict)
+        """Only where a phone number is told, and no other fault has changed its country."""
+        phone = reply.fields.get("phone_info")
+        country = phone.get("countryCode") if isinstance(phone, dict) else None
+        return isinstance(country, str) and country.isdecimal()
 
     def spoil(self, reply: Reply) -> None:
         """Turn the text into a number."""
@@ -119,14 +121,14 @@ class EmptyBody(ReplyFault):
 
 
 class CutFault(Fault):
-    """Loses the connection instead of sending the reply."""
+    """Base of the faults that end the connection instead of sending the reply."""
 
     def applies(self, reply: Reply) -> bool:  # noqa: ARG002
         """Whether this reply is to be lost."""
         return True
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:
-        """Lose the connection; does not return."""
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:
+        """End the connection."""
         raise NotImplementedError
 
 
@@ -139,7 +141,7 @@ class DropAfterConsume(CutFault):
         """Only success: a refusal has used nothing up."""
         return reply.succeeded
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:  # noqa: ARG002
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:  # noqa: ARG002
         """Close."""
         await connection.close(request)
 
@@ -150,7 +152,7 @@ class ResetAfterHeaders(CutFault):
     kind = "reset_after_headers"
     body_bytes: Annotated[int, Field(ge=0, description="bytes of the body to send first")] = 0
 
-    async def cut(self, request: SimulatorRequest, reply: Reply) -> None:
+    async def cut(self, request: AnyRequest, reply: Reply) -> NoReturn:
         """Send a part, then reset."""
         body = reply.encode()
         head = (

@@ -1,0 +1,1 @@
+"""What the simulated WeChat remembers, in memory only."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.simulator.state.quotas import DAY, Quotas
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SUPERSEDED = 40001
 _EXPIRED = 42001
-_FORCE_SPACING = 30
+_SECONDS_BETWEEN_FORCES = 30
 _FORCES_PER_DAY = 20
 _REMEMBERED = 10_000
 _BYTES = 100
@@ -27,23 +27,23 @@ _LENGTH = 133
 
 @dataclass(slots=True, eq=False)
 class AccessToken:
-    """One token; ``ending`` is the errcode that its use gives from ``ends_at`` on."""
+    """One token. From ``ends_at`` on, its use gives ``end_errcode``."""
 
     text: str
     appid: str
     is_stable: bool
     ends_at: float
-    ending: int = _EXPIRED
+    end_errcode: int = _EXPIRED
 
-    def seconds_left(self, now: float) -> int:
-        """Return what WeChat calls expires_in."""
-        return int(self.ends_at - now)
+    def fields(self, now: float) -> dict[str, Any]:
+        """Return what WeChat answers to whoever fetches it."""
+        return {"access_token": self.text, "expires_in": int(self.ends_at - now)}
 
     def supersede(self, at: float) -> None:
         """End it at that time, unless it ends before."""
         if at < self.ends_at:
             self.ends_at = at
-            self.ending = _SUPERSEDED
+            self.end_errcode = _SUPERSEDED
 
 
 class AccessTokens:
@@ -87,17 +87,17 @@ class AccessTokens:
         token = self._tokens.get(text)
         if token is None:
             return _SUPERSEDED
-        return token.ending if now >= token.ends_at else token
+        return token.end_errcode if now >= token.ends_at else token
 
-    def take_over(self, token: AccessToken, *, now: float) -> None:
-        """Void a token as another caller does who fetches plain ones, or forces stable ones."""
+    def void(self, token: AccessToken, *, now: float) -> None:
+        """Void a token, as another caller does who fetches a plain one or forces a stable one."""
         token.supersede(now)
         if token.is_stable:
             self._replace_stable(token.appid, now)
 
     def _may_force(self, appid: str, now: float) -> bool:
         forced_at = self._forced_at.get(appid)
-        is_spaced = forced_at is None or now - forced_at >= _FORCE_SPACING
+        is_spaced = forced_at is None or now - forced_at >= _SECONDS_BETWEEN_FORCES
         return is_spaced and self._forces.take(appid, now=now)
 
     def _replace_stable(self, appid: str, now: float) -> AccessToken:

@@ -46,8 +46,8 @@ class PhoneCode(Code):
 C = TypeVar("C", bound=Code)
 
 
-class CodeBook(Generic[C]):
-    """The codes of one sort still remembered: used or not, none older than ``life`` seconds."""
+class IssuedCodes(Generic[C]):
+    """The codes of one sort, used or not; those older than ``life`` seconds are forgotten."""
 
     def __init__(self, *, life: float) -> None:
         self._life = life

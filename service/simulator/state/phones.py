@@ -1,4 +1,4 @@
-"""Phone numbers: whose is which, and how WeChat tells them."""
+"""Phone numbers: who has which, and how WeChat writes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Phone(NamedTuple):
     pure: str
 
     def payload(self, *, appid: str, timestamp: int) -> dict[str, Any]:
-        """Return what WeChat tells of the number, in the order in which it does."""
+        """Return what WeChat tells of the number, its fields in WeChat's order."""
         is_mainland = self.country_code == "86"
         return {
             "phoneNumber": self.pure if is_mainland else f"+{self.country_code}{self.pure}",
@@ -30,21 +30,21 @@ class Phone(NamedTuple):
 
 
 class Phones:
-    """The number of everybody: one of their own once it is told, else a made-up one."""
+    """Everybody's number: the one that was set, else one made up from their name."""
 
     def __init__(self) -> None:
-        self._told: dict[str, Phone] = {}
+        self._by_user: dict[str, Phone] = {}
 
     def of(self, user: str) -> Phone:
         """Return the user's number."""
-        return self._told.get(user) or made_up(user)
+        return self._by_user.get(user) or made_up(user)
 
-    def tell(self, user: str, phone: Phone) -> None:
-        """Remember the number a user has from now on."""
-        self._told[user] = phone
+    def set(self, user: str, phone: Phone) -> None:
+        """Give the user a number, which stays theirs."""
+        self._by_user[user] = phone
 
 
-def read_phone(text: str) -> Phone | None:
+def parse_phone(text: str) -> Phone | None:
     """Read ``13800000000``, ``+86 13800000000`` or ``+852 61234567``; None for anything else."""
     if mainland := _MAINLAND.fullmatch(text):
         return Phone("86", mainland[1])

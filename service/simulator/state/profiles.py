@@ -13,7 +13,7 @@ GREY_AVATAR = (
     "https://thirdwx.qlogo.cn/mmopen/vi_32/POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSy"
     "XwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg/132"
 )
-"""And the picture."""
+"""And the avatar."""
 
 
 class Profile(NamedTuple):

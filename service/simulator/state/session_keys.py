@@ -42,13 +42,16 @@ class SessionKeys:
         return key.text
 
     def rotate(self, *, appid: str, user: str, now: float) -> str:
-        """Make a new key with a life of its own, whatever the interval says."""
+        """Replace the key at once, whatever the interval; the life of the new one begins now."""
         key = _Key(self._new_text(), now, now + self._life)
         self._keys[appid, user] = key
         return key.text
 
     def reset(self, *, appid: str, user: str) -> str:
-        """Replace a key there is, on a server's demand: the new one ends when the old would."""
+        """Replace the key as a server may demand; the new one ends when the old would have.
+
+        KeyError if the user never had one.
+        """
         key = replace(self._keys[appid, user], text=self._new_text())
         self._keys[appid, user] = key
         return key.text

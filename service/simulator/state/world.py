@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from service.simulator.state.access_tokens import AccessTokens
 from service.simulator.state.codes import (
-    CodeBook,
+    IssuedCodes,
     LoginCode,
     PhoneCode,
     login_code_text,
@@ -19,10 +19,11 @@ from service.simulator.state.identities import openid_of, unionid_of
 from service.simulator.state.phones import Phones
 from service.simulator.state.quotas import DAY, Quotas
 from service.simulator.state.session_keys import SessionKeys
-from service.simulator.state.visits import Visit, Visits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+
+    from service.simulator.settings import SimulatorSettings
 
 _RESETS_OF_AN_APP = 60_000
 _RESETS_OF_A_USER = 5
@@ -46,40 +47,47 @@ class Grant:
     unionid: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The last time a user opened an app."""
+
+    appid: str
+    user: str
+    at: float
+
+
 class World:
-    """Everything the simulated WeChat remembers. No method waits, so each one is atomic."""
+    """Everything the simulated WeChat remembers. No method awaits, so each one is atomic."""
 
     def __init__(
         self,
+        settings: SimulatorSettings,
         *,
-        apps: Iterable[App],
-        code_life: float = 300,
-        session_key_interval: float = 60,
-        session_key_rotation: float = 1.0,
-        session_key_life: float = 259_200,
-        token_life: float = 7200,
-        token_overlap: float = 300,
-        token_daily_quota: int = 2000,
-        minute_quota: int = 100,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
         self.clock = clock
         self.rng = rng = rng or random.SystemRandom()
-        self.apps = {app.appid: app for app in apps}
-        self.codes: CodeBook[LoginCode] = CodeBook(life=code_life)
-        self.phone_codes: CodeBook[PhoneCode] = CodeBook(life=code_life)
+        self.apps = {
+            entry.appid: App(entry.appid, entry.secret.get_secret_value(), entry.platform)
+            for entry in settings.apps
+        }
+        self.codes: IssuedCodes[LoginCode] = IssuedCodes(life=settings.code_life_seconds)
+        self.phone_codes: IssuedCodes[PhoneCode] = IssuedCodes(life=settings.code_life_seconds)
         self.session_keys = SessionKeys(
-            interval=session_key_interval,
-            rotation=session_key_rotation,
-            life=session_key_life,
+            interval=settings.session_key_interval_seconds,
+            rotation=settings.session_key_rotation,
+            life=settings.session_key_life_seconds,
             rng=rng,
         )
-        self.tokens = AccessTokens(life=token_life, overlap=token_overlap, rng=rng)
+        self.tokens = AccessTokens(
+            life=settings.token_life_seconds, overlap=settings.token_overlap_seconds, rng=rng
+        )
         self.phones = Phones()
-        self.visits = Visits()
-        self._quotas = Quotas(limit=minute_quota)
-        self._token_quotas = Quotas(limit=token_daily_quota, seconds=DAY)
+        self.visits: dict[str, Visit] = {}
+        """By openid."""
+        self._quotas = Quotas(limit=settings.minute_quota)
+        self._token_quotas = Quotas(limit=settings.token_daily_quota, seconds=DAY)
         self._reset_quotas = Quotas(limit=_RESETS_OF_A_USER)
         self._app_reset_quotas = Quotas(limit=_RESETS_OF_AN_APP)
 
@@ -112,11 +120,11 @@ class World:
         """Have the user open the app, which must be known; return the time."""
         now = self.clock()
         app = self.apps[appid]
-        self.visits.record(openid_of(appid=app.appid, user=user), Visit(app.appid, user, now))
+        self.visits[openid_of(appid=app.appid, user=user)] = Visit(app.appid, user, now)
         return now
 
     def session_key(self, *, user: str, appid: str) -> str:
-        """Return the key that is valid now, made for the occasion if there is none."""
+        """Return the key that is valid now, a new one if there is none."""
         now = self.clock()
         key = self.session_keys.current(appid=appid, user=user, now=now)
         return key or self.session_keys.at_login(appid=appid, user=user, now=now)

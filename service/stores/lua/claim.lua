@@ -1,14 +1,14 @@
--- Marks a login code as being exchanged, unless it has been marked before.
+-- Sets a key, unless it is set already: the right to do what one alone may do.
 --
--- KEYS[1]  the code's marker
--- ARGV[1]  the marker to set
+-- KEYS[1]  the key
+-- ARGV[1]  the value, which nobody else has
 -- ARGV[2]  its lifetime, milliseconds
 --
--- The marker that stands: the caller's own one means that the code is theirs,
+-- The value that stands: the caller's own one means that the right is theirs,
 -- also when a repeat arrives.
-local marker = redis.call('GET', KEYS[1])
-if not marker then
-    marker = ARGV[1]
-    redis.call('SET', KEYS[1], marker, 'PX', ARGV[2])
+local value = redis.call('GET', KEYS[1])
+if not value then
+    value = ARGV[1]
+    redis.call('SET', KEYS[1], value, 'PX', ARGV[2])
 end
-return marker
+return value

@@ -1,19 +1,12 @@
 -- Swaps the sealed part of a shared session, if nobody else has meanwhile.
 --
 -- KEYS[1]  the user's session record
--- ARGV[1]  deadline, milliseconds by this server's clock
+-- ARGV[1]  deadline; fence.lua, which stands before this, checks it and sets `now`
 -- ARGV[2]  the sealed part as it was read
 -- ARGV[3]  the sealed part to put in its place
 --
--- {'late', now}           past the deadline
 -- {'changed', now}        the record is another one by now: start over
 -- {'stored', now, sealed} swapped; or swapped before, when a repeat arrives
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now > tonumber(ARGV[1]) then
-    return {'late', now}
-end
-
 local current = redis.call('GET', KEYS[1]) or ''
 if string.find(current, '"k":"' .. ARGV[3] .. '"', 1, true) then
     return {'stored', now, ARGV[3]}

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from pydantic import SecretStr
 
 from service.simulator.app import create_app
-from service.simulator.control.control import ENDPOINTS
+from service.simulator.endpoints import ENDPOINTS
 from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.running import forget
 
@@ -119,11 +119,11 @@ def decrypt(sealed: dict[str, str], session_key: str) -> bytes:
     return unpadder.update(padded + decryptor.finalize()) + unpadder.finalize()
 
 
-def assert_wxa_refused(answer: Answer, errcode: int, stem: str) -> None:
+def assert_wxa_refused(answer: Answer, errcode: int, text: str) -> None:
     """Check every byte of a /cgi-bin/ or /wxa/ error but the noise of its rid and hint."""
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    expected = re.escape(f'{{"errcode":{errcode},"errmsg":"{stem} rid: ').replace("HINT", HINT)
+    expected = re.escape(f'{{"errcode":{errcode},"errmsg":"{text} rid: ').replace("HINT", HINT)
     assert re.fullmatch(expected + RID + r'"\}', answer.body.decode()), answer.body
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.simulator.signatures import login_state_signature
+from service.simulator.crypto import login_state_signature
 from tests.unit.simulator.harness import (
     APPID,
     CHECK_SESSION,
@@ -143,8 +143,8 @@ def test_the_sixth_reset_in_a_minute_is_too_many_for_its_user_only(
     for _ in range(5):
         session = ask(client, RESET_KEY, session).json()
         assert session["errcode"] == 0
-    stem = "api minute-quota reach limit, must slower, retry next minute"
-    assert_wxa_refused(ask(client, RESET_KEY, session), 45011, stem)
+    text = "api minute-quota reach limit, must slower, retry next minute"
+    assert_wxa_refused(ask(client, RESET_KEY, session), 45011, text)
     assert ask(client, RESET_KEY, client.identify("bob")).json()["errcode"] == 0
     clock.advance(60)
     assert ask(client, RESET_KEY, session).json()["errcode"] == 0

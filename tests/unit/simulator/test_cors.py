@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from multidict import CIMultiDict
 
-from service.simulator.control.cors import refuse_strangers
+from service.simulator.control.cors import refuse_other_sites
 from tests.unit.simulator.harness import target
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def test_a_simulator_on_another_address_lets_in_the_pages_of_that_address(
     headers = CIMultiDict(origin="http://192.0.2.7:8000", host="192.0.2.7:8001")
     connection = SimpleNamespace(sockname=(reached, 8001))
     request: Any = SimpleNamespace(path="/sim/faults", headers=headers, conn_info=connection)
-    refusal = await refuse_strangers(request)
+    refusal = await refuse_other_sites(request)
     assert (refusal and refusal.status) == status
 
 

@@ -80,7 +80,7 @@ def test_a_gzip_bomb_is_small_until_it_is_unpacked(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("errcode", "stem"),
+    ("errcode", "text"),
     [
         (-1, "system error"),
         (40029, "invalid code"),
@@ -90,12 +90,12 @@ def test_a_gzip_bomb_is_small_until_it_is_unpacked(client: Client) -> None:
         (99999, "unknown error"),
     ],
 )
-def test_any_errcode_comes_with_its_text(client: Client, errcode: int, stem: str) -> None:
+def test_any_errcode_comes_with_its_text(client: Client, errcode: int, text: str) -> None:
     client.fault("errcode", errcode=errcode, times=1)
     code = client.log_in()
     body = client.exchange(code).json()
     assert body["errcode"] == errcode
-    assert body["errmsg"].startswith(f"{stem}, rid: ")
+    assert body["errmsg"].startswith(f"{text}, rid: ")
     assert is_good(code, client)
 
 
@@ -201,3 +201,11 @@ def test_faults_of_a_reply_add_up(client: Client) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["session_key", "openid"]
     assert answer.json()["openid"] == 1
+
+
+@pytest.mark.parametrize("value", [None, "x", {}, {"countryCode": "x"}, {"countryCode": None}])
+def test_a_country_that_another_fault_changed_stays_as_it_is(client: Client, value: Any) -> None:
+    client.fault("wrong_type", field="phone_info", value=value)
+    client.fault("country_code_number")
+    answer = client.look_up()
+    assert (answer.status, answer.json()["phone_info"]) == (200, value)

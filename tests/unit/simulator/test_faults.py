@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.simulator.control.control import ENDPOINTS
-from service.simulator.faults.catalogue import KINDS
+from service.simulator.endpoints import ENDPOINTS
+from service.simulator.faults import KINDS
 from tests.unit.simulator.harness import PATH, Client
 
 REQUIRED: dict[str, dict[str, Any]] = {

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from tests.unit.simulator.harness import Answer
 
 
-def assert_refused(answer: Answer, errcode: int, stem: str) -> None:
+def assert_refused(answer: Answer, errcode: int, text: str) -> None:
     """Check every byte but the noise of the rid."""
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/plain"
-    expected = f'{{"errcode":{errcode},"errmsg":"{stem}, rid: '
+    expected = f'{{"errcode":{errcode},"errmsg":"{text}, rid: '
     assert re.fullmatch(re.escape(expected) + RID + r'"\}', answer.body.decode())
 
 
@@ -72,8 +72,8 @@ def test_the_secret_must_be_right(client: Client) -> None:
 def test_a_caller_outside_the_whitelist_is_told_its_address(client: Client) -> None:
     client.fault("ip_whitelist", ips=["10.1.2.3"])
     answer = client.get(target(js_code=None))
-    stem = "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"
-    assert_refused(answer, 40164, stem)
+    text = "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"
+    assert_refused(answer, 40164, text)
 
 
 def test_a_caller_in_the_whitelist_gets_through(client: Client) -> None:
@@ -128,8 +128,8 @@ def test_the_101st_exchange_in_a_minute_is_too_many_for_its_user_only(
 ) -> None:
     assert {client.errcode() for _ in range(100)} == {0}
     code = client.log_in()
-    stem = "api minute-quota reach limit, must slower, retry next minute"
-    assert_refused(client.exchange(code), 45011, stem)
+    text = "api minute-quota reach limit, must slower, retry next minute"
+    assert_refused(client.exchange(code), 45011, text)
     assert client.errcode(client.log_in("bob")) == 0
     clock.advance(60)
     assert client.errcode(code) == 0, "a call over the quota must not use the code up"

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.simulator.signatures import raw_data_signature
+from service.simulator.crypto import raw_data_signature
 from service.simulator.state.profiles import GREY_AVATAR
 from tests.unit.simulator.harness import (
     APPID,

@@ -23,7 +23,7 @@ from tests.unit.simulator.harness import (
 
 
 @pytest.mark.parametrize(
-    ("overrides", "errcode", "stem"),
+    ("overrides", "errcode", "text"),
     [
         ({"appid": None, "grant_type": None}, 41002, "appid missing"),
         ({"appid": "", "secret": None}, 41002, "appid missing"),
@@ -35,11 +35,11 @@ from tests.unit.simulator.harness import (
     ],
 )
 def test_credentials_are_checked_in_order(
-    client: Client, overrides: dict[str, Any], errcode: int, stem: str
+    client: Client, overrides: dict[str, Any], errcode: int, text: str
 ) -> None:
     client.fault("ip_whitelist", ips=[])
-    assert_wxa_refused(client.plain(**overrides), errcode, stem)
-    assert_wxa_refused(client.stable(**overrides), errcode, stem)
+    assert_wxa_refused(client.plain(**overrides), errcode, text)
+    assert_wxa_refused(client.stable(**overrides), errcode, text)
 
 
 @pytest.mark.parametrize("appid", [7, [APPID], {"a": 1}, True])
@@ -49,9 +49,9 @@ def test_an_appid_that_is_no_text_is_unknown(client: Client, appid: Any) -> None
 
 def test_a_caller_outside_the_whitelist_gets_no_token(client: Client) -> None:
     client.fault("ip_whitelist", ips=["10.1.2.3"])
-    stem = "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"
-    assert_wxa_refused(client.plain(), 40164, stem)
-    assert_wxa_refused(client.stable(), 40164, stem)
+    text = "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"
+    assert_wxa_refused(client.plain(), 40164, text)
+    assert_wxa_refused(client.stable(), 40164, text)
 
 
 @pytest.mark.parametrize("errcode", [89503, 89506, 89507])

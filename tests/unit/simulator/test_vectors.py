@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.simulator.encryption import encrypt
-from service.simulator.signatures import login_state_signature, raw_data_signature
+from service.simulator.crypto import encrypt, login_state_signature, raw_data_signature
 from service.simulator.state.phones import Phone
 
 RAW_DATA = (

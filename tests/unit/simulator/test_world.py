@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.simulator.state.world import App, Grant, World
-from tests.unit.simulator.harness import APPID, SISTER_APPID, UNBOUND_APPID, Clock, seeded
+from service.simulator.state.world import Grant, World
+from tests.unit.simulator.harness import (
+    APPID,
+    SISTER_APPID,
+    UNBOUND_APPID,
+    Clock,
+    make_settings,
+    seeded,
+)
 
 if TYPE_CHECKING:
     from service.simulator.state.codes import LoginCode
 
-APPS = (
-    App(APPID, "s", platform="acme"),
-    App(SISTER_APPID, "s", platform="acme"),
-    App(UNBOUND_APPID, "s"),
-)
 
-
-def make_world(clock: Clock, **rules: float) -> World:
-    return World(apps=APPS, clock=clock, rng=seeded(), **rules)  # type: ignore[arg-type] # mypy cannot tell which rule is an int
+def make_world(clock: Clock, *, seed: int = 7, **rules: float) -> World:
+    return World(make_settings(**rules), clock=clock, rng=seeded(seed))
 
 
 def find(world: World, text: str, appid: str = APPID) -> LoginCode:
@@ -57,7 +58,7 @@ def test_a_code_is_unknown_to_another_app(clock: Clock) -> None:
 
 
 def test_a_code_lives_exactly_as_long_as_configured(clock: Clock) -> None:
-    world = make_world(clock, code_life=300)
+    world = make_world(clock, code_life_seconds=300)
     text = world.log_in(user="alice", appid=APPID)
     clock.advance(300)
     assert world.find_code(text, appid=APPID) is not None
@@ -66,7 +67,7 @@ def test_a_code_lives_exactly_as_long_as_configured(clock: Clock) -> None:
 
 
 def test_expired_codes_take_no_room(clock: Clock) -> None:
-    world = make_world(clock, code_life=300)
+    world = make_world(clock, code_life_seconds=300)
     for _ in range(50):
         world.log_in(user="alice", appid=APPID)
     clock.advance(301)
@@ -81,7 +82,7 @@ def test_a_session_key_is_16_bytes_in_base64(clock: Clock) -> None:
 
 
 def test_logins_within_the_interval_share_a_session_key(clock: Clock) -> None:
-    world = make_world(clock, session_key_interval=60)
+    world = make_world(clock, session_key_interval_seconds=60)
     first = log_in_and_redeem(world).session_key
     clock.advance(59.9)
     assert log_in_and_redeem(world).session_key == first
@@ -89,7 +90,7 @@ def test_logins_within_the_interval_share_a_session_key(clock: Clock) -> None:
 
 
 def test_a_login_after_the_interval_replaces_the_session_key(clock: Clock) -> None:
-    world = make_world(clock, session_key_interval=60)
+    world = make_world(clock, session_key_interval_seconds=60)
     first = log_in_and_redeem(world).session_key
     clock.advance(60)
     second = log_in_and_redeem(world).session_key
@@ -105,14 +106,14 @@ def test_without_rotation_the_session_key_stays(clock: Clock) -> None:
 
 
 def test_the_session_key_rotates_about_as_often_as_the_chance_says(clock: Clock) -> None:
-    world = make_world(clock, session_key_interval=0, session_key_rotation=0.5)
+    world = make_world(clock, session_key_interval_seconds=0, session_key_rotation=0.5)
     keys = {log_in_and_redeem(world).session_key for _ in range(400)}
     assert 150 < len(keys) < 250
 
 
 def test_an_old_code_yields_the_key_of_its_own_login(clock: Clock) -> None:
     """So that a server which redeems codes out of order ends up with a void key."""
-    world = make_world(clock, session_key_interval=60)
+    world = make_world(clock, session_key_interval_seconds=60)
     old = world.log_in(user="alice", appid=APPID)
     clock.advance(61)
     new = world.log_in(user="alice", appid=APPID)
@@ -148,8 +149,8 @@ def test_ids_are_28_characters_beginning_with_o(clock: Clock) -> None:
 
 
 def test_ids_survive_a_restart_and_session_keys_do_not(clock: Clock) -> None:
-    before = log_in_and_redeem(World(apps=APPS, clock=clock, rng=seeded(1)))
-    after = log_in_and_redeem(World(apps=APPS, clock=clock, rng=seeded(2)))
+    before = log_in_and_redeem(make_world(clock, seed=1))
+    after = log_in_and_redeem(make_world(clock, seed=2))
     assert (after.openid, after.unionid) == (before.openid, before.unionid)
     assert after.session_key != before.session_key
 

@@ -1,0 +1,41 @@
+"""What the user store needs of a database: SQLite and PostgreSQL each provide it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Insert, Table
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS: Final = 1.8
+"""How long a request waits for a read or a change."""
+
+
+class SqlDatabase(Protocol):
+    """Runs blocking functions on a connection of SQLAlchemy's, beside the event loop.
+
+    What a driver raises comes through as SQLAlchemy's errors.
+    """
+
+    def upsert(self, table: Table) -> Insert:
+        """The dialect's INSERT, which knows ON CONFLICT."""
+        ...
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """What `question` returns: one statement, on a connection that it does not keep.
+
+        Takes TIMEOUT_SECONDS at most.
+        """
+        ...
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Make the `change` in a transaction of its own: all of it is done, or nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...

@@ -1,0 +1,110 @@
+"""Markers that let each code go to WeChat once, whichever worker it reaches.
+
+A marker is JSON: `n` the claim's nonce, `c` a digest that tells the client from
+others and, once WeChat has answered, `at` with the answer. Neither the code nor
+a session id nor a phone number can be read from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from service.core import base64url
+from service.core.errors import SessionStoreUnavailable
+from service.core.ids import unique_id
+from service.core.models import CodeClaim
+from service.redis.scripts import Script
+
+if TYPE_CHECKING:
+    from service.config.settings import Settings
+    from service.redis.client import RedisClient
+    from service.redis.scripts import Scripts
+
+KEY_PREFIX: Final = "minigate:code:"
+CODE_LIFE_MS: Final = 300_000
+"""WeChat forgets a code after five minutes; then so may we."""
+
+_LUA: Final = Path(__file__).with_name("lua")
+_CLAIM = Script(_LUA / "claim.lua", fenced=False)
+_DISCARD = Script(_LUA / "discard.lua", fenced=False)
+_POLL_SECONDS: Final = 0.05
+_GRACE_SECONDS: Final = 1.0
+
+
+class CodeMarkers:
+    """Claims codes and remembers what became of them."""
+
+    def __init__(self, redis: RedisClient, scripts: Scripts, settings: Settings) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._timeout = settings.wechat_timeout_ms / 1000 + _GRACE_SECONDS
+
+    async def claim(
+        self, kind: str, appid: str, code: str, *, client: str | None
+    ) -> CodeClaim | dict[str, Any] | None:
+        """Win the code; or the marker that the same client left; or None: it is another's.
+
+        Waits for an exchange that the same client has under way; the marker
+        lacks `at` if that never ended. Raises SessionStoreUnavailable.
+        """
+        key = _key(kind, appid, code)
+        claim = CodeClaim(key, unique_id(), digest(client) if client else "")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while True:
+            marker = await self._put(claim)
+            if marker["n"] == claim.nonce:
+                return claim
+            if not claim.client or marker["c"] != claim.client:
+                return None
+            if "at" in marker or loop.time() > deadline:
+                return marker
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def note(self, claim: CodeClaim, answer: dict[str, Any]) -> None:
+        """Keep the answer for a repeat of the request. Never raises."""
+        if not claim.client:
+            return  # nobody can ask again
+        marker = {"n": claim.nonce, "c": claim.client, **answer}
+        # What was answered stands; without it a repeat will be told that the code is used.
+        with suppress(SessionStoreUnavailable):
+            marker["at"] = await self._scripts.now_ms(claim.key)
+            await self._redis.set(claim.key, orjson.dumps(marker), "XX", "KEEPTTL")
+
+    async def release(self, claim: CodeClaim) -> None:
+        """Give the code back: WeChat has not used it up. Never raises."""
+        with suppress(SessionStoreUnavailable):
+            # By the nonce: sent twice, it must not remove the marker of a claim that came since.
+            await self._scripts.run_idempotent(_DISCARD, claim.key, claim.nonce)
+
+    async def age_ms(self, kind: str, appid: str, code: str, marker: dict[str, Any]) -> int:
+        """How long ago the answer was noted."""
+        return await self._scripts.now_ms(_key(kind, appid, code)) - int(marker["at"])
+
+    async def _put(self, claim: CodeClaim) -> dict[str, Any]:
+        """The marker that stands after trying to set this claim's."""
+        wanted = orjson.dumps({"n": claim.nonce, "c": claim.client})
+        raw = await self._scripts.run_idempotent(_CLAIM, claim.key, wanted, CODE_LIFE_MS)
+        try:
+            marker: dict[str, Any] = orjson.loads(raw)
+            if isinstance(marker["n"], str) and isinstance(marker["c"], str):
+                return marker
+        except (ValueError, TypeError, KeyError):
+            pass
+        raise SessionStoreUnavailable  # the reply to something else
+
+
+def _key(kind: str, appid: str, code: str) -> str:
+    return f"{KEY_PREFIX}{digest(kind, appid, code)}"
+
+
+def digest(*parts: str) -> str:
+    """22 characters that stand for `parts` and do not tell them: 132 bits of SHA-256."""
+    hashed = hashlib.sha256("\0".join(parts).encode()).digest()
+    return base64url.encode(hashed)[:22]

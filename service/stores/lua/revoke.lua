@@ -1,0 +1,14 @@
+-- Ends a session, never a newer one of the same user.
+--
+-- KEYS[1]  the user's session record
+-- ARGV[1]  deadline; fence.lua, which stands before this, checks it and sets `now`
+-- ARGV[2]  digest of the session to end
+--
+-- {'ended', now, digest} it was there and is gone
+-- {'absent', now}        it was not there
+local readable, record = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+if readable and type(record) == 'table' and record.d == ARGV[2] and not record['end'] then
+    redis.call('DEL', KEYS[1])
+    return {'ended', now, ARGV[2]}
+end
+return {'absent', now}
