@@ -57,7 +57,7 @@ class TopologyRefresher:
             self._wanted.clear()
             try:
                 await self._refresh()
-            except Exception as fault:  # must not end the task: the next refresh may succeed
+            except Exception as fault:  # noqa: BLE001 # must not end the task: the next refresh may succeed
                 self._log.failed("topology", describe(fault))
             self._refreshed.set()
             await asyncio.sleep(_PAUSE_SECONDS)
