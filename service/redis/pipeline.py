@@ -6,7 +6,7 @@ Its connections, pool and parser are used as they are.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -53,12 +53,14 @@ class Pipeline:
         try:
             yield connection
         except BaseException:
-            # Replies may be under way that are nobody's by now.
-            with driver_calls:
+            # Replies may be under way that are nobody's by now. What it was counts, above all
+            # a hang-up, and not what may go wrong besides.
+            with suppress(Exception):
                 await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            with driver_calls:
+                await pool.release(connection)
 
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         async with self.connection() as connection:
