@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import ServiceError, UserStoreUnavailable
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from service.stores.keyring import Keyring
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
@@ -216,8 +220,7 @@ class SqlUsers:
         try:
             return await self._database.read(question)
         except Exception as fault:
-            self._log.failed("read", type(fault).__name__)
-            raise UserStoreUnavailable from fault
+            raise self._unavailable("read", fault) from fault
 
     async def _write(
         self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
@@ -228,8 +231,15 @@ class SqlUsers:
         except ServiceError:
             raise
         except Exception as fault:
-            self._log.failed("write", type(fault).__name__)
-            raise UserStoreUnavailable from fault
+            raise self._unavailable("write", fault) from fault
+
+    def _unavailable(self, what: str, fault: Exception) -> UserStoreUnavailable:
+        """What the caller is told of a fault; why, the log is."""
+        self._log.failed(what, type(fault).__name__)
+        if not isinstance(fault, SQLAlchemyError | OSError):
+            # Drivers leak such things when a database dies; but it may be a bug of ours.
+            log.error("sql: %s failed unexpectedly", what, exc_info=fault)
+        return UserStoreUnavailable()
 
 
 def _new_id() -> str:

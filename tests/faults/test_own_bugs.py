@@ -1,4 +1,4 @@
-"""A bug of ours is a 500 with its place in the log; the same error out of the driver is a 503."""
+"""A bug of ours is a 500 with its place in the log; the same out of Redis's driver is a 503."""
 
 from __future__ import annotations
 
@@ -86,3 +86,20 @@ async def test_the_same_out_of_the_driver_is_a_503(
     assert (answer.status, answer.code) == (503, 50300)
     assert len([one for one in caplog.messages if one.startswith("redis: ")]) == 1
     assert (await ask(api, simulator, path, session)).status == 200
+
+
+@pytest.mark.parametrize("patched", ["service.sql.users.by_openid", "service.sql.users.UserRows"])
+async def test_a_bug_in_what_the_database_is_asked_is_logged_with_its_place(
+    api: Api,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    patched: str,
+) -> None:
+    """It stays a 503: when a database dies, its driver raises such things as well."""
+    with monkeypatch.context() as patch:
+        patch.setattr(patched, fail)
+        assert (await api.login(await simulator.code())).code == 50301
+    [record] = [one for one in caplog.records if one.exc_info or one.exc_text]
+    assert "TypeError: a bug at test_own_bugs.py" in (record.exc_text or "")
+    assert (await api.login(await simulator.code())).status == 200
