@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LASTING_BELOW: Final = 429
-"""HTTP statuses from here on speak of the moment, not of the request."""
+_FIRST_TRANSIENT_STATUS: Final = 429
+"""What is refused with this status or a higher one may be granted a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Login:
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
         """The code is spent: after a refusal that will not last, only a new one helps."""
-        if error.status < _LASTING_BELOW:
+        if error.status < _FIRST_TRANSIENT_STATUS:
             await self._codes.fail(claim, error)
         else:
             error.data = {**(error.data or {}), "retry": "new_code"}

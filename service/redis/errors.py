@@ -2,8 +2,8 @@
 
 The driver raises more than it says: `TypeError`, `AttributeError` and
 `RuntimeError` leak out of a connection that has just been closed. Every call of
-it is made within `driver_calls`; what gets out of this package's way to a server
-is one of FAULTS, and anything else is a bug of ours, to be seen as one.
+it is made within `driver_calls`, which makes one of FAULTS of each. Anything else is a
+bug of ours and stays what it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NotConfirmed(Exception):
 
 
 FAULTS: Final = (RedisError, OSError, NoNode, NotConfirmed)
-"""All that Redis can do to us. TimeoutError is an OSError."""
+"""All that a call of Redis can fail with. TimeoutError is an OSError."""
 
 
 class _DriverCalls:

@@ -4,7 +4,7 @@ v     version of this layout; absent in the first
 h     the handle again, so that a reply meant for another key is recognised
 d     digest of the session's secret
 p     the digests' first 8 characters of the last four sessions that were
-      replaced, the newest first (added by login.lua)
+      replaced, the newest first (added by create.lua)
 app   appid             openid, unionid   WeChat's ids
 uid   user id           dev               device class, absent if "default"
 iat   milliseconds since the epoch, clock of Redis
