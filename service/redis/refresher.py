@@ -39,7 +39,7 @@ class TopologyRefresher:
             self._task = asyncio.create_task(self._run())
 
     async def refresh(self, *, timeout: float) -> None:
-        """Wait for the end of a refresh that begins now, but no longer than `timeout` seconds."""
+        """Wait for the end of a refresh, or of the one under way; `timeout` seconds at most."""
         self._refreshed.clear()
         self.refresh_soon()
         with suppress(TimeoutError):

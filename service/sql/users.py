@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from service.stores.keyring import Keyring
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
