@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LASTING_BELOW: Final = 429
-"""Errors with an HTTP status from here on may pass; those below would come again."""
+_FIRST_TRANSIENT_STATUS: Final = 429
+"""What is refused with this status or a higher one may be granted a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Login:
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
         """Note the error for a repeat; where it may pass, the client needs a new code."""
-        if error.status < _LASTING_BELOW:
+        if error.status < _FIRST_TRANSIENT_STATUS:
             await self._codes.fail(claim, error)
         else:
             error.data = {**(error.data or {}), "retry": "new_code"}

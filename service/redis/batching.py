@@ -106,7 +106,7 @@ class CommandBatcher(_Batcher["Commands"]):
 
         try:
             replies = await self._pipeline.execute_wanted(commands)
-        except Exception as fault:  # is for the callers
+        except Exception as fault:  # noqa: BLE001 # the callers' to handle
             replies = [fault] * len(batch)
         for (_, future), reply in zip(batch, replies, strict=True):
             if future.done():
@@ -161,7 +161,7 @@ class ReadBatcher(_Batcher["Reads"]):
                 found = await self._fetch(list(batch))
             if not isinstance(found, list) or len(found) != len(batch) * self._width:
                 raise InvalidResponse("the reply to something else")
-        except Exception as fault:  # is for the callers
+        except Exception as fault:  # noqa: BLE001 # the callers' to handle
             # Whoever waits for the next batch has waited for this one: no one waits for two.
             waiting, self._waiting = self._waiting, {}
             for futures in (*batch.values(), *waiting.values()):

@@ -6,7 +6,7 @@ Its connections, pool and parser are used as they are.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -52,11 +52,14 @@ class Pipeline:
         try:
             yield connection
         except BaseException:
-            # Replies may still come for which no caller waits any more.
-            await connection.disconnect(nowait=True)
+            # Replies may still come for which no caller waits any more. What went wrong
+            # counts, above all a hang-up, and not what closing may add to it.
+            with suppress(Exception):
+                await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            with driver_calls:
+                await pool.release(connection)
 
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         with driver_calls:

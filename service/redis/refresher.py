@@ -39,7 +39,7 @@ class TopologyRefresher:
             self._task = asyncio.create_task(self._run())
 
     async def refresh(self, *, timeout: float) -> None:
-        """Wait for the end of a refresh that begins now, but no longer than `timeout` seconds."""
+        """Wait for the end of a refresh, or of the one under way; `timeout` seconds at most."""
         self._refreshed.clear()
         self.refresh_soon()
         with suppress(TimeoutError):
@@ -57,7 +57,7 @@ class TopologyRefresher:
             self._wanted.clear()
             try:
                 await self._refresh()
-            except Exception as fault:  # must not end the task: the next refresh may succeed
+            except Exception as fault:  # noqa: BLE001 # must not end the task: the next refresh may succeed
                 self._log.failed("topology", describe(fault))
             self._refreshed.set()
             await asyncio.sleep(_PAUSE_SECONDS)

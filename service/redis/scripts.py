@@ -92,15 +92,16 @@ class Scripts:
                 asking=asking,
                 wait_until=deadline if wait_replicas else None,
             )
-            if not isinstance(reply, list) or len(reply) < 2:  # noqa: PLR2004 # a status and the time
-                raise InvalidResponse("the reply to something else")
-            node.clock.observe(int(reply[1]), sent=sent, received=time.monotonic())
-            return reply
+            match reply:
+                case [bytes(), int(server_ms), *_]:
+                    node.clock.observe(server_ms, sent=sent, received=time.monotonic())
+                    return reply  # type: ignore[no-any-return] # a list
+            raise InvalidResponse("the reply to something else")
 
         try:
             while True:
                 reply = await self._client.on_node(key, attempt, deadline=deadline)
-                if reply[0] in _SUCCESSES and reply[2] != expected_echo.encode():
+                if reply[0] in _SUCCESSES and reply[2:3] != [expected_echo.encode()]:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":
                     return reply

@@ -16,10 +16,12 @@ TIMEOUT_SECONDS: Final = 1.8
 
 
 class SqlDatabase(Protocol):
-    """Runs blocking functions on a connection of SQLAlchemy's, beside the event loop.
+    """Runs blocking functions on a connection of SQLAlchemy's, beside the event loop."""
 
-    What a driver raises comes through as SQLAlchemy's errors.
-    """
+    @property
+    def faults(self) -> tuple[type[Exception], ...]:
+        """What is raised when the database does not do what it was asked; the rest are bugs."""
+        ...
 
     def upsert(self, table: Table) -> Insert:
         """The dialect's INSERT, which knows ON CONFLICT."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.sql.database import TIMEOUT_SECONDS
@@ -25,6 +26,9 @@ STATEMENT_SECONDS: Final = 1.5
 
 class PostgresDatabase:
     """The SqlDatabase port. No statement takes longer than STATEMENT_SECONDS."""
+
+    # What asyncpg raises while it connects is not translated by SQLAlchemy.
+    faults: Final = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
 
     def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
         """`arguments`: what asyncpg is told besides, such as `ssl`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from service.sql.database import TIMEOUT_SECONDS
 
@@ -39,6 +39,8 @@ class SqliteDatabase:
     through a thread would cost several times as much. Changes take turns in one
     thread; so a process stands in the file's queue once, not once per request.
     """
+
+    faults: Final = (SQLAlchemyError, OSError)
 
     def __init__(self, url: URL) -> None:
         self._reader = _engine(url, busy_ms=0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
 
-from service.core.errors import ServiceError, UserStoreUnavailable
+from service.core.errors import UserStoreUnavailable
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
 from service.sql.database import TIMEOUT_SECONDS
 from service.sql.rows import (
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from service.stores.keyring import Keyring
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
@@ -197,7 +200,7 @@ class SqlUsers:
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
             return await self._database.read(question)
-        except Exception as fault:
+        except self._database.faults as fault:
             self._log.failed("read", type(fault).__name__)
             raise UserStoreUnavailable from fault
 
@@ -207,9 +210,7 @@ class SqlUsers:
         try:
             async with asyncio.timeout(timeout):
                 return await self._database.write(change)
-        except ServiceError:
-            raise
-        except Exception as fault:
+        except self._database.faults as fault:
             self._log.failed("write", type(fault).__name__)
             raise UserStoreUnavailable from fault
 

@@ -70,6 +70,12 @@ class AvatarFiles:
 
         return FileNotFoundError, NotFoundError
 
+    @cached_property
+    def _faults(self) -> tuple[type[Exception], ...]:
+        from obstore.exceptions import BaseError  # noqa: PLC0415
+
+        return BaseError, OSError  # a TimeoutError is one of the latter
+
     async def _write(self, name: str, picture: bytes) -> None:
         await self._files.put_async(name, picture)
 
@@ -88,6 +94,6 @@ class AvatarFiles:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return await call
-        except Exception as fault:
+        except self._faults as fault:
             self._log.failed(what, type(fault).__name__)
             raise UserStoreUnavailable from fault

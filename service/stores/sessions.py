@@ -147,7 +147,7 @@ class RedisSessions:
         return opened[1] if opened else None
 
     async def delete(self, handle: str) -> None:
-        await self._run(_DELETE, handle, expected_echo="erased", wait_replicas=True)
+        await self._run(_DELETE, handle, expected_echo="deleted", wait_replicas=True)
 
     async def mark_user_deleted(self, user_id: str) -> None:
         # The mark says nothing of the user.

@@ -173,7 +173,7 @@ class WeChatHttp:
             raise _NotSent from None
         except TimeoutError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
             fault = type(error).__name__
         log.warning("wechat: unusable answer: %s", fault)
         raise WeChatUnavailable

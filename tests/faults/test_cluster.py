@@ -94,7 +94,7 @@ async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None
         taken = [await pool.get_connection() for _ in range(pool.max_connections)]
         for connection in taken:
             await pool.release(connection)
-    # To the primaries what was just taken and a scout, to the replicas a scout, each with this
+    # To the primaries what was just taken and a probe, to the replicas a probe, each with this
     # test's own; and nothing that was forgotten.
     for node in cluster.nodes:
         most = pools[0].max_connections if node.is_primary else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 health = Blueprint("health")
 
-_PATIENCE_SECONDS = 0.5
+_TIMEOUT_SECONDS: Final = 0.5
 
 
 async def live(request: AppRequest) -> HTTPResponse:
@@ -35,7 +35,7 @@ async def ready(request: AppRequest) -> HTTPResponse:
     if not context.ready:
         raise SessionStoreUnavailable
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             whole = await context.services.sessions.ping()
     except TimeoutError:
         raise SessionStoreUnavailable from None

@@ -3,6 +3,6 @@
 -- KEYS[1]  the user's session record
 -- ARGV[1]  deadline; fence.lua, which stands before this, checks it and sets `now`
 --
--- {'ended', now, 'erased'} nothing is there, whoever took it away
+-- {'ended', now, 'deleted'} nothing is there, whoever took it away
 redis.call('DEL', KEYS[1])
-return {'ended', now, 'erased'}
+return {'ended', now, 'deleted'}
