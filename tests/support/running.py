@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -21,7 +21,7 @@ from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.settings import APP_SECRET, APPID
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from service.config.settings import Settings
 
@@ -189,17 +189,21 @@ async def running_simulator(**overrides: object) -> AsyncIterator[Simulator]:
 @asynccontextmanager
 async def running_service(settings: Settings) -> AsyncIterator[Api]:
     """The whole service."""
-    app = create_app(settings=settings, name=f"minigate-{next(_numbers)}")
-    try:
+    with _own_log():
+        app = create_app(settings=settings, name=f"minigate-{next(_numbers)}")
         async with running(app) as url, aiohttp.ClientSession() as http:
             yield Api(url, http, app)
-    finally:
-        _stop_logging()
 
 
-def _stop_logging() -> None:
-    """Take down the service's own log, whose filter rewrites what later tests look at."""
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """Take down a log that is set up meanwhile: its filter rewrites what later tests look at."""
     root = logging.getLogger()
-    for handler in root.handlers[:]:
-        if any(isinstance(one, Redact) for one in handler.filters):
-            root.removeHandler(handler)
+    level = root.level
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in root.handlers[:]:
+            if any(isinstance(one, Redact) for one in handler.filters):
+                root.removeHandler(handler)
