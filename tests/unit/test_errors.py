@@ -8,6 +8,7 @@ import pytest
 from service.core import errors
 from service.core.errors import (
     InvalidRequest,
+    NicknameError,
     OperatorTokenRefused,
     PhoneTaken,
     ServiceError,
@@ -32,13 +33,14 @@ def _leaves(root: type[ServiceError]) -> list[type[ServiceError]]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
-    found = re.findall(r"([├└│ ]*)[├└]── (\w+) (?:(\d{5})|\(401\))", errors.__doc__ or "")
+    found = re.findall(r"([├└│ ]*)[├└]── (\w+) (?:(\d{5})|\(\d{3}\))", errors.__doc__ or "")
     drawn = {name: int(code or 0) for _, name, code in found}
     classes = [cls for cls in _leaves(ServiceError)[1:] if not cls.__name__.startswith("_")]
     assert len(found) == len(drawn)
     assert drawn == {cls.__name__: getattr(cls, "code", 0) for cls in classes}
     below = {name for indent, name, _ in found if "│" in indent}
-    assert below == {cls.__name__ for cls in _leaves(SessionError)[1:]}
+    families = (*_leaves(SessionError)[1:], *_leaves(NicknameError)[1:])
+    assert below == {cls.__name__ for cls in families}
 
 
 @pytest.mark.parametrize("cls", TABLE.values(), ids=lambda cls: cls.error)
