@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from functools import partial
 
-from service.config.settings import ConfigError, Settings, load_settings
-from service.port_check import BACKLOG, PortTaken, refuse_taken_port
+_INTERRUPTIBLE = (
+    __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+)
+"""Whether Ctrl-C is ours to heed: not for whoever was started to ignore it."""
+if _INTERRUPTIBLE:
+    # A KeyboardInterrupt in the midst of C code that an import runs would be printed and lost.
+    # So Ctrl-C ends the process, for as long as there is nothing to clean up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from service.config.settings import ConfigError, Settings, load_settings  # noqa: E402
+from service.port_check import BACKLOG, PortTaken, refuse_taken_port  # noqa: E402
 
 log = logging.getLogger("service")
 
@@ -75,8 +85,10 @@ def serve(settings: Settings) -> None:
 
 def _serve_with_stand_ins(settings: Settings) -> None:
     # Packages of development only, which a deployment does not have.
+    from service import app  # noqa: F401, PLC0415 # what `serve` needs, while it can be interrupted
     from service.dev import stack  # noqa: PLC0415
 
+    _clean_up_when_interrupted()
     try:
         with stack.stand_ins(settings) as (complete, banner):
             stack.announce(complete, banner)
@@ -91,6 +103,7 @@ def _migrate(settings: Settings) -> int:
     from service import logs  # noqa: PLC0415
     from service.wiring import migrate  # noqa: PLC0415
 
+    _clean_up_when_interrupted()
     logs.configure(settings)
     try:
         sealed_anew, lost = asyncio.run(migrate(settings))
@@ -102,6 +115,12 @@ def _migrate(settings: Settings) -> int:
         log.error("%d phone numbers open under none of SECRET_KEYS: put the lost key back", lost)
         return 1
     return 0
+
+
+def _clean_up_when_interrupted() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt."""
+    if _INTERRUPTIBLE:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _refusal(headline: str, text: str) -> int:

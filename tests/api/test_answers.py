@@ -169,21 +169,6 @@ async def test_a_fault_of_ours_is_told_as_a_request_id_and_nothing_else(
     assert "RuntimeError: internals nobody should see" in caplog.text
 
 
-async def test_a_route_that_takes_too_long_is_ended_with_an_error_of_ours(
-    api: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The server itself makes this answer; it must not read like a fault of the client's."""
-
-    async def hang(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(api.app.ctx.services.sessions, "validate", hang)
-    api.app.config.RESPONSE_TIMEOUT = 0.2
-    answer = await api.session("B" * 22 + "." + "A" * 43)
-    assert (answer.status, answer.code, answer.body["error"]) == (503, 50000, "internal")
-    assert answer.body["requestId"] in caplog.text
-
-
 async def test_readyz_sends_nobody_to_a_worker_that_is_stopping(api: Api) -> None:
     assert (await api.ask("GET", "/readyz")).status == 200
     # What Sanic does before it lets requests under way finish.

@@ -15,6 +15,7 @@ from service.core.errors import SessionStoreUnavailable, WeChatMisconfigured
 from service.core.models import WeChatApp
 from service.redis.pipeline import Pipeline
 from service.stores.access_tokens import KEY_PREFIX, LOCK_PREFIX, RedisAccessTokens
+from tests.contracts.kinds import ONE_KIND
 from tests.contracts.test_access_token import (
     APP,
     FETCH,
@@ -141,7 +142,7 @@ async def test_a_fault_of_wechat_is_logged_as_that(
     assert errors(caplog) == ["wechat: renewal of the access_token failed: wechat_unavailable"]
 
 
-@pytest.mark.parametrize("stores", ["redis-server"], indirect=True)  # it has a clock of its own
+@ONE_KIND
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_a_machine_whose_clock_is_an_hour_off_takes_tokens_for_what_they_are(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, hours: int
@@ -168,7 +169,7 @@ async def test_a_machine_whose_clock_is_an_hour_off_takes_tokens_for_what_they_a
     assert await scene.fetches() == 2
 
 
-@pytest.mark.parametrize("stores", ["redis-server"], indirect=True)
+@ONE_KIND
 async def test_a_token_ends_when_redis_says_so(scene: Scene, clock: Clock) -> None:
     worker = scene.worker()
     await worker.get(APP)

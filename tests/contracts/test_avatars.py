@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+from moto.moto_server import threaded_moto_server, werkzeug_app
 from moto.server import ThreadedMotoServer
 
 from service.core.errors import UserStoreUnavailable
@@ -29,11 +32,22 @@ PICTURE = os.urandom(300_000)
 BUCKET = "avatars"
 
 
+class OneAtATime(werkzeug_app.DomainDispatcherApplication):
+    """An S3 that does not forget, while it answers a PUT, what the next one replaces."""
+
+    _turn = threading.Lock()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        with self._turn:
+            return super().__call__(environ, start_response)
+
+
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The address of an S3 with one bucket, on loopback."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    with patch.object(threaded_moto_server, "DomainDispatcherApplication", OneAtATime):
+        server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
     client(url).create_bucket(Bucket=BUCKET)

@@ -152,6 +152,29 @@ async def test_ctrl_c_while_it_starts_leaves_nothing_either(tmp_path: Path) -> N
             await eventually(lambda one=service: not one.remains, within=2, what="nothing is left")  # type: ignore[misc]
 
 
+CTRL_C_IN_C = """
+import os, signal, sys, weakref
+
+class Interruption:
+    def find_spec(self, name, *_):
+        if name == os.environ["INTERRUPT_AT"]:
+            # What is raised in such a callback is printed, and goes no further.
+            weakref.ref(type("Gone", (), {})(), lambda _: os.kill(os.getpid(), signal.SIGINT))
+
+sys.meta_path.insert(0, Interruption())
+"""
+
+
+@pytest.mark.parametrize("module", ["pydantic_settings", "sqlalchemy", "sanic", "service.app"])
+async def test_ctrl_c_in_the_midst_of_an_import_is_not_lost(tmp_path: Path, module: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CTRL_C_IN_C)
+    path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))
+    environment = stand_ins(PYTHONPATH=path, INTERRUPT_AT=module)
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        assert await service.ended(within=10) == -signal.SIGINT, service.output
+        await eventually(lambda: not service.remains, within=2, what="nothing is left")
+
+
 @pytest.mark.parametrize("gently", [False, True], ids=["ctrl-c", "honcho"])
 @pytest.mark.parametrize("later", [0, 0.02, 0.05, 0.1, 0.15])
 async def test_a_signal_while_a_helper_process_starts_leaves_nothing(

@@ -8,11 +8,9 @@ import pytest
 from service.core import errors
 from service.core.errors import (
     InvalidRequest,
-    NicknameError,
     OperatorTokenRefused,
     PhoneTaken,
     ServiceError,
-    SessionError,
     WeChatBusy,
     WeChatUnavailable,
     error_classes,
@@ -33,14 +31,22 @@ def _leaves(root: type[ServiceError]) -> list[type[ServiceError]]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
-    found = re.findall(r"([├└│ ]*)[├└]── (\w+) (?:(\d{5})|\(\d{3}\))", errors.__doc__ or "")
-    drawn = {name: int(code or 0) for _, name, code in found}
+    """A group has a status in place of a code; what has a bar before it is of the last group."""
+    drawn: dict[str, tuple[int, str]] = {}
+    group = ""
+    for bar, name, number in re.findall(r"(│   )?[├└]── (\w+) \(?(\d+)", errors.__doc__ or ""):
+        assert name not in drawn
+        drawn[name] = int(number), group if bar else "ServiceError"
+        group = name if int(number) < 1000 else group
     classes = [cls for cls in _leaves(ServiceError)[1:] if not cls.__name__.startswith("_")]
-    assert len(found) == len(drawn)
-    assert drawn == {cls.__name__: getattr(cls, "code", 0) for cls in classes}
-    below = {name for indent, name, _ in found if "│" in indent}
-    families = (*_leaves(SessionError)[1:], *_leaves(NicknameError)[1:])
-    assert below == {cls.__name__ for cls in families}
+    assert drawn == {
+        cls.__name__: (getattr(cls, "code", cls.status), parent(cls)) for cls in classes
+    }
+
+
+def parent(cls: type[ServiceError]) -> str:
+    names = [one.__name__ for one in cls.__mro__[1:]]
+    return next(name for name in names if not name.startswith("_"))
 
 
 @pytest.mark.parametrize("cls", TABLE.values(), ids=lambda cls: cls.error)
