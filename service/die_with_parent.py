@@ -2,7 +2,7 @@
 
 Also a command, which becomes a program that ends with its parent:
 
-    python die_with_parent.py PARENT_PID PROGRAM ARGUMENT...
+    python die_with_parent.py PARENT_PID SIGNAL PROGRAM ARGUMENT...
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def die_with_parent(parent: int, *, by: signal.Signals = signal.SIGKILL) -> bool
 
 
 if __name__ == "__main__":
-    if not die_with_parent(int(sys.argv[1])):
+    _parent, _signal, *_command = sys.argv[1:]
+    if not die_with_parent(int(_parent), by=signal.Signals(int(_signal))):
         sys.exit(1)
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 # what the parent asks for
+    os.execvp(_command[0], _command)  # noqa: S606 # what the parent asks for

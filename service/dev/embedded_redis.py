@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def _spawn(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
     command = command or [sys.executable, "-P", str(_FAKEREDIS)]
     # It needs no packages: without looking for them Python starts in half the time.
     wrapper = [sys.executable, "-P", "-S", die_with_parent.__file__]
-    argv = [*wrapper, str(os.getpid()), *command]
+    argv = [*wrapper, str(os.getpid()), str(int(signal.SIGKILL)), *command]
     return subprocess.Popen(argv, stdout=stdout, stderr=output, start_new_session=True)  # noqa: S603
 
 

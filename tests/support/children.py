@@ -6,41 +6,38 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from service import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WRAPPER: Final = """
-import ctypes, os, sys
-parent, user, group, number, *command = sys.argv[1:]
-if int(user):
-    os.setgroups([])
-    os.setgid(int(group))
-    os.setuid(int(user))
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, int(number))  # PR_SET_PDEATHSIG; setuid would undo it
-if os.getppid() != int(parent):
-    sys.exit(1)  # it ended before that
-os.execvp(command[0], command)
-"""
+
+# In the child, and not by Popen: `user` may have no leave to run this Python, or to import.
+# Before the kernel is told whose end to watch for, since this would undo it.
+_IMPORTS: Final = "import __future__, ctypes, os, signal, sys"
+_BECOME: Final = "os.setgroups([]); os.setgid({group}); os.setuid({user}); "
 
 
 def spawn(
     command: Sequence[str],
     *,
     last_signal: signal.Signals = signal.SIGKILL,
-    user: tuple[int, int] = (0, 0),
+    user: tuple[int, int] | None = None,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, with `options` of Popen.
 
     It gets `last_signal` when the *thread* that called this ends. `user` is whom
-    it runs as, by user and group id; (0, 0) is whoever runs this.
+    it runs as, by user and group id; None is whoever runs this.
     """
-    numbers = map(str, (os.getpid(), *user, int(last_signal)))
+    become = _BECOME.format(user=user[0], group=user[1]) if user else ""
+    wrapper = [sys.executable, "-S", "-c", f"{_IMPORTS}; {become}exec(sys.argv.pop(1))"]
+    source = Path(die_with_parent.__file__).read_text()
     return subprocess.Popen(  # noqa: S603 # commands of ours
-        [sys.executable, "-S", "-c", _WRAPPER, *numbers, *command],
+        [*wrapper, source, str(os.getpid()), str(int(last_signal)), *command],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         **options,

@@ -105,11 +105,11 @@ class Postgres:
         return False
 
     def _run(self, program: str, *arguments: str) -> None:
-        user, group = self._user
+        user, group = self._user or (None, None)
         subprocess.run(  # noqa: S603 # of the package
             [POSTGRES_BIN_PATH / program, *arguments],
-            user=user or None,
-            group=group or None,
+            user=user,
+            group=group,
             check=True,
             capture_output=True,
         )
@@ -126,10 +126,10 @@ def running_postgres() -> Iterator[Postgres]:
             server.stop()
 
 
-def _unprivileged(folder: Path) -> tuple[int, int]:
-    """The user and group to run as, for PostgreSQL refuses to be root; (0, 0) is as we are."""
+def _unprivileged(folder: Path) -> tuple[int, int] | None:
+    """The user and group to run as, for PostgreSQL refuses to be root; None: as we are."""
     if os.geteuid() != 0:
-        return 0, 0
+        return None
     utils.ensure_prefix_permissions(folder)
     utils.ensure_prefix_permissions(POSTGRES_BIN_PATH)
     for part in ("bin", "lib"):
