@@ -393,14 +393,14 @@ async def test_a_login_that_meets_the_end_of_its_user_leaves_no_session_of_nobod
         first = await api.login(await simulator.code())
         session = {"sessionid": first.data["sessionid"]}
         sessions = api.app.ctx.services.sessions
-        opening = sessions.open
+        opening = sessions.create
 
         async def after_the_end(*args: Any, **kwargs: Any) -> Any:
             gone = await api.ask("DELETE", "/me", headers=session)
             assert gone.status == 200
             return await opening(*args, **kwargs)
 
-        monkeypatch.setattr(sessions, "open", after_the_end)
+        monkeypatch.setattr(sessions, "create", after_the_end)
         second = await api.login(await simulator.code())
         monkeypatch.undo()
         if second.status == 200:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 
+from service.core.errors import SessionStoreUnavailable
 from service.core.throttled_log import ThrottledLog
 from service.redis import connect
 from service.redis.connect import open_client
@@ -122,7 +122,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     primary.client.execute_command("REPLICAOF", "127.0.0.1", "1")
     primary.client.execute_command("CLIENT KILL TYPE normal")  # as sentinels do
     assert await trusting.get("session") is None
-    with pytest.raises(redis.RedisError):
+    with pytest.raises(SessionStoreUnavailable):
         await right.get("session")
     await right.aclose()
     await trusting.aclose()
