@@ -81,6 +81,12 @@ def encode_command(*words: str | bytes | int) -> bytes:
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(p), p) for p in parts]))
 
 
+async def close(driver: Redis) -> None:
+    """Close its connections; raises nothing, for one that cannot be closed is gone as well."""
+    with suppress(Exception):
+        await driver.aclose()
+
+
 def raise_if_error(reply: object) -> None:
     """Raise a reply that is an error."""
     if isinstance(reply, Exception):
