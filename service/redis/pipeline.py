@@ -58,8 +58,7 @@ class Pipeline:
                 await connection.disconnect(nowait=True)
             raise
         finally:
-            with driver_calls:
-                await pool.release(connection)
+            await pool.release(connection)
 
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         with driver_calls:
