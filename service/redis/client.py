@@ -59,7 +59,7 @@ class RedisClient:
     async def set(
         self, key: str, value: str | bytes, *options: str | int, wait_replicas: bool = False
     ) -> Any:
-        """`options` as in SET: "PX", 5000, "NX". None when it was not set."""
+        """`options` as in SET: "PX", 5000, "XX". None when it was not set."""
         return await self._execute(key, "SET", key, value, *options, wait_replicas=wait_replicas)
 
     async def delete(self, key: str) -> None:

@@ -16,6 +16,7 @@ from redis.exceptions import AskError, MovedError
 
 from service.config.redis_url import HostPort
 from service.redis.errors import NoNode, driver_calls
+from service.redis.pipeline import close
 from service.redis.refresher import TopologyRefresher, majority_of
 from service.redis.topology import DrainingNodes, Redirection
 
@@ -192,7 +193,7 @@ class ClusterTopology:
 
     async def _close_probes(self, addresses: Sequence[HostPort]) -> None:
         for address in addresses:
-            await self._probes.pop(address).aclose()
+            await close(self._probes.pop(address))
 
 
 def _layout(slots: Any, info: dict[str, str], *, asked: HostPort) -> _Layout:

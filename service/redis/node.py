@@ -13,7 +13,7 @@ from redis.exceptions import InvalidResponse
 from service.redis.batching import CommandBatcher, ReadBatcher
 from service.redis.clock import ServerClock
 from service.redis.errors import NotConfirmed, driver_calls
-from service.redis.pipeline import Pipeline, encode_command, exchange, raise_if_error
+from service.redis.pipeline import Pipeline, close, encode_command, exchange, raise_if_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ class Node:
         for name in ("_commands", "reads", "reads_with_ttl"):
             if name in vars(self):  # it was used
                 await getattr(self, name).aclose()
-        await self.driver.aclose()
+        await close(self.driver)
 
     async def execute_and_wait(
         self, *command: str | bytes | int, key: str, replicas: int, deadline: float, asking: bool

@@ -58,8 +58,7 @@ class Pipeline:
                 await connection.disconnect(nowait=True)
             raise
         finally:
-            with driver_calls:
-                await pool.release(connection)
+            await pool.release(connection)
 
     async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
         with driver_calls:
@@ -79,6 +78,12 @@ def encode_command(*words: str | bytes | int) -> bytes:
     """A command as Redis reads it: an array of strings in RESP."""
     parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(p), p) for p in parts]))
+
+
+async def close(driver: Redis) -> None:
+    """Close its connections; raises nothing, for one that cannot be closed is gone as well."""
+    with suppress(Exception):
+        await driver.aclose()
 
 
 def raise_if_error(reply: object) -> None:

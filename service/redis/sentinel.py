@@ -8,6 +8,7 @@ from redis.exceptions import ReadOnlyError
 
 from service.config.redis_url import HostPort
 from service.redis.errors import NoNode, driver_calls
+from service.redis.pipeline import close
 from service.redis.refresher import TopologyRefresher, majority_of
 from service.redis.topology import DrainingNodes
 
@@ -88,7 +89,7 @@ class SentinelTopology:
             self._draining.add(node)
         await self._draining.aclose()
         for sentinel in self._sentinels:
-            await sentinel.aclose()
+            await close(sentinel)
 
     async def refresh(self) -> None:
         """Ask who is the primary and turn to it; raises NoNode when nobody answers."""

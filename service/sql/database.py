@@ -20,7 +20,7 @@ class SqlDatabase(Protocol):
 
     @property
     def faults(self) -> tuple[type[Exception], ...]:
-        """What is raised when the database does not do what it was asked; the rest are bugs."""
+        """What is raised, as far as one can know, when the database fails; the rest may be bugs."""
         ...
 
     def upsert(self, table: Table) -> Insert:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
 
-from service.core.errors import UserStoreUnavailable
+from service.core.errors import ServiceError, UserStoreUnavailable
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
 from service.sql.database import TIMEOUT_SECONDS
 from service.sql.rows import (
@@ -200,9 +200,8 @@ class SqlUsers:
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
             return await self._database.read(question)
-        except self._database.faults as fault:
-            self._log.failed("read", type(fault).__name__)
-            raise UserStoreUnavailable from fault
+        except Exception as fault:  # see _unavailable
+            raise self._unavailable("read", fault) from fault
 
     async def _write(
         self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
@@ -210,9 +209,22 @@ class SqlUsers:
         try:
             async with asyncio.timeout(timeout):
                 return await self._database.write(change)
-        except self._database.faults as fault:
-            self._log.failed("write", type(fault).__name__)
-            raise UserStoreUnavailable from fault
+        except ServiceError:
+            raise
+        except Exception as fault:  # see _unavailable
+            raise self._unavailable("write", fault) from fault
+
+    def _unavailable(self, what: str, fault: Exception) -> UserStoreUnavailable:
+        """The error to raise, after logging what failed.
+
+        A connection that dies within a statement can raise anything, and its
+        caller is owed a 503. So a bug of ours is one here too; but the log has
+        its place, as it has for everything that no database should raise.
+        """
+        self._log.failed(what, type(fault).__name__)
+        if not isinstance(fault, self._database.faults):
+            log.error("sql: %s failed unexpectedly", what, exc_info=fault)
+        return UserStoreUnavailable()
 
 
 def _new_id() -> str:

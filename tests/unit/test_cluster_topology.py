@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.config.redis_url import HostPort
 from service.core.throttled_log import ThrottledLog
@@ -118,4 +119,27 @@ async def test_what_was_opened_is_closed() -> None:
     [node] = topology.nodes()
     await topology.aclose()
     assert node.driver.closed  # type: ignore[attr-defined] # it is a fake
+    assert all(view.closed for view in cluster.views.values())
+
+
+async def test_what_cannot_be_closed_keeps_nothing_else_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(self: FakeNode) -> None:
+        self.closed.append(True)
+        raise RedisTimeoutError("Timed out closing connection")
+
+    monkeypatch.setattr(FakeNode, "aclose", fail)
+    cluster = Cluster()
+    topology = cluster.topology(*NODES)
+    await primary_of(topology)
+    [former] = topology.nodes()
+    for view in cluster.views.values():
+        view.epoch, view.primary = 2, NODES[1]
+    monkeypatch.setattr("service.redis.topology._DRAIN_SECONDS", -1.0)
+    assert await primary_of(topology) == NODES[1]
+    assert former not in topology.open_nodes.values()
+    [node] = topology.nodes()
+    await topology.aclose()
+    assert [one.driver.closed for one in (former, node)] == [[True]] * 2  # type: ignore[attr-defined] # fakes
     assert all(view.closed for view in cluster.views.values())
