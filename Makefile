@@ -34,7 +34,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 
 faults: $(STAMP) ## the tests of races and crashes, repeated more often
 	@echo "Races and crashes, many times over: three minutes on two cores."
-	HISTORIES=300 KILLS=100 $(BIN)/pytest $(PARALLEL) tests/faults
+	THOROUGH=1 $(BIN)/pytest $(PARALLEL) tests/faults
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
 	tests/browser/chromium.sh
