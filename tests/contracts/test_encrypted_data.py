@@ -291,6 +291,22 @@ def test_the_key_before_opens_and_the_one_before_that_does_not() -> None:
     assert (fault.value.reason, fault.value.stale_key) == ("wrong_key", True)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("not base64!", "bad_base64"),
+        ("", "bad_length"),
+        (text(b"x" * (BLOCK + 1)), "bad_length"),
+        (seal(payload(watermark={"timestamp": NOW, "appid": "another"})), "appid_mismatch"),
+        (seal(payload(watermark={"timestamp": NOW - MAX_AGE - 1, "appid": APPID})), "too_old"),
+    ],
+)
+def test_what_no_other_key_would_open_asks_for_no_login(data: str, reason: str) -> None:
+    with pytest.raises(DecryptionError) as fault:
+        opened(data)
+    assert (fault.value.reason, fault.value.stale_key) == (reason, False)
+
+
 @dataclass(frozen=True)
 class Mutation:
     """What somebody may send, and the key it meets."""

@@ -167,3 +167,7 @@ def test_a_clean_nickname_is_clean_and_looks_like_something(text: str) -> None:
 def test_a_refusal_says_why(name: str, why: type[NicknameError]) -> None:
     with pytest.raises(why):
         clean(name)
+
+
+def test_the_longest_is_taken() -> None:
+    assert clean("a" * LONGEST_NICKNAME) == "a" * 32
