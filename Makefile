@@ -13,10 +13,12 @@ BENCH_BIN := $(BENCH)/venv/bin
 BENCH_STAMP := $(BENCH)/.installed
 LOAD := build/load
 LOAD_STAMP := $(LOAD)/.installed
+MUTATE := build/mutate
+MUTATE_STAMP := $(MUTATE)/.installed
 INSTALL := -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults e2e check format lock bench growth load clean
+.PHONY: help setup run test faults e2e check format lock bench growth load coverage mutate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +34,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 
 faults: $(STAMP) ## the tests of races and crashes, repeated more often
 	@echo "Races and crashes, many times over: three minutes on two cores."
-	HISTORIES=300 KILLS=100 $(BIN)/pytest $(PARALLEL) tests/faults
+	THOROUGH=1 $(BIN)/pytest $(PARALLEL) tests/faults
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
 	tests/browser/chromium.sh
@@ -60,6 +62,8 @@ lock: $(STAMP) ## renew the hash-locked requirements from pyproject.toml
 	    --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra bench pyproject.toml -o requirements-bench.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" --extra dev --extra mutate pyproject.toml -o requirements-mutate.txt
 	for part in tests/bench/peers tests/load; do \
 	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	        --custom-compile-command "make lock" $$part/requirements.in -o $$part/requirements.txt; done
@@ -73,6 +77,17 @@ growth: $(BENCH_STAMP) ## measure how it grows, and draw docs/capacity.md from t
 
 load: $(STAMP) $(LOAD_STAMP) ## storms and slow days against two workers; report in build/load/, 2 minutes; QUICK=1
 	$(BIN)/python -m tests.load $(if $(QUICK),0.25)
+
+coverage: $(MUTATE_STAMP) ## which lines the tests in one process reach, into build/coverage/; 1 minute
+	$(MUTATE)/venv/bin/pytest $(PARALLEL) tests/unit tests/contracts tests/api \
+	    --cov --cov-report=html:build/coverage --cov-report=term
+
+# In a copy, of which the tool makes one with all mutants in it.
+mutate: $(MUTATE_STAMP) ## which changes of service/core and service/stores no test notices; M='service.core.login*'
+	rm -rf $(MUTATE)/tree && mkdir -p $(MUTATE)/tree
+	cp -r service tests config docs miniprogram README* app.json Procfile Makefile pyproject.toml requirements* \
+	    $(MUTATE)/tree/
+	cd $(MUTATE)/tree && ../venv/bin/mutmut run $(M); ../venv/bin/mutmut results | grep -v 'not checked'
 
 clean: ## remove what was installed and built; var/ stays
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -96,6 +111,12 @@ $(BENCH_STAMP): requirements-bench.txt $(wildcard tests/bench/peers/requirements
 	mkdir -p $(BENCH)/node && cp tests/bench/peers/package*.json $(BENCH)/node/
 	@if command -v npm >/dev/null; then cd $(BENCH)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
 	    else echo "No npm here: the peers in Node will be left out."; fi
+	@touch $@
+
+$(MUTATE_STAMP): requirements-mutate.txt
+	@echo "Installing into $(MUTATE): a minute, once."
+	$(PYTHON) -m venv $(MUTATE)/venv
+	$(MUTATE)/venv/bin/python $(INSTALL) requirements-mutate.txt
 	@touch $@
 
 $(LOAD_STAMP): tests/load/requirements.txt

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import pytest
 
+from tests.support.effort import effort
 from tests.support.linearizability import Operation, linearizable
 from tests.support.process import (
     LINUX_ONLY,
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = [LINUX_ONLY, pytest.mark.timeout(120)]
 
-HISTORIES: Final = int(os.environ.get("HISTORIES", "60"))
-"""How many are told; `make faults` takes more."""
+HISTORIES: Final = int(os.environ.get("HISTORIES") or effort(60, 300))
 _OPERATIONS_PER_CLIENT: Final = 7
 _CLIENTS: Final = 6
 _AT_ONCE: Final = 4

@@ -32,6 +32,7 @@ from service.sql.schema import identities, users
 from service.sql.users import SqlUsers, _new_id
 from service.stores.access_tokens import LOCK_PREFIX
 from service.stores.sessions import KEY_PREFIX
+from tests.support.effort import effort
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (
     LINUX_ONLY,
@@ -59,8 +60,8 @@ if TYPE_CHECKING:
 pytestmark = [LINUX_ONLY, pytest.mark.timeout(120)]
 
 FETCH: Final = "/cgi-bin/stable_token"
-KILLS: Final = int(os.environ.get("KILLS", "15"))
-"""How often a service dies; `make faults` takes more."""
+KILLS: Final = int(os.environ.get("KILLS") or effort(15, 100))
+"""How often a service dies."""
 _KILLS_TO_BE_CAUGHT: Final = 100
 """So often at most, where one that writes too early must be found out: three do, mostly."""
 _AT_ONCE: Final = 4

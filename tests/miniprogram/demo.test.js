@@ -108,7 +108,7 @@ test('the picture and the nickname are changed', async () => {
   assert.match(page.data.user.avatar, /\/uploads\/[0-9a-f]{40}\.jpg$/)
   assert.equal((await fetch(page.data.user.avatar)).status, 200)
   await page.instance.onSaveNickname({ detail: { value: { nickname: ' ' } } })
-  assert.match(toasts.pop(), /^请求参数有误/)
+  assert.match(toasts.pop(), /^昵称不能为空/)
   await page.instance.onSaveNickname({ detail: { value: { nickname: '小龙' } } })
   assert.equal(page.data.user.nickname, '小龙')
   assert.deepEqual(toasts, ['已保存'])
