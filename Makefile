@@ -86,7 +86,7 @@ coverage: $(MUTATE_STAMP) ## which lines the tests in one process reach, into bu
 mutate: $(MUTATE_STAMP) ## which changes of service/core and service/stores no test notices; M='service.core.login*'
 	rm -rf $(MUTATE)/tree && mkdir -p $(MUTATE)/tree
 	cp -r service tests config docs miniprogram README* app.json Procfile Makefile pyproject.toml requirements* \
-	    $(MUTATE)/tree/
+	    $(MUTATE)/tree/ && rm -rf $(MUTATE)/tree/tests/*/node_modules
 	cd $(MUTATE)/tree && ../venv/bin/mutmut run $(M); ../venv/bin/mutmut results | grep -v 'not checked'
 
 clean: ## remove what was installed and built; var/ stays
