@@ -33,7 +33,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
 
 faults: $(STAMP) ## the tests of races and crashes, repeated more often
-	@echo "Races and crashes, many times over: three minutes on two cores."
+	@echo "Races and crashes, many times over: four minutes on two cores."
 	THOROUGH=1 $(BIN)/pytest $(PARALLEL) tests/faults
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
@@ -83,7 +83,7 @@ coverage: $(MUTATE_STAMP) ## which lines the tests in one process reach, into bu
 	    --cov --cov-report=html:build/coverage --cov-report=term
 
 # In a copy, of which the tool makes one with all mutants in it.
-mutate: $(MUTATE_STAMP) ## which changes of service/core and service/stores no test notices; M='service.core.login*'
+mutate: $(MUTATE_STAMP) ## which changes of core and stores no test notices; an hour; M='service.core.login*'
 	rm -rf $(MUTATE)/tree && mkdir -p $(MUTATE)/tree
 	cp -r service tests config docs miniprogram README* app.json Procfile Makefile pyproject.toml requirements* \
 	    $(MUTATE)/tree/ && rm -rf $(MUTATE)/tree/tests/*/node_modules
