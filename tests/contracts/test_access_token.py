@@ -463,8 +463,9 @@ async def fetches_for_many(scene: Scene, left: object) -> int:
     workers = scene.workers(2)
     for _ in range(10):
         await ask_all(workers, 5)
-    for worker in workers:
-        await worker.aclose()
+        # Nobody waits for a renewal: on a busy machine all rounds could pass during one.
+        for worker in workers:
+            await worker.aclose()
     return await scene.fetches()
 
 
@@ -477,7 +478,7 @@ async def test_a_fixed_margin_would_fetch_with_every_call(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access_token, "_SHORTEST_SECONDS", 0)
-    assert await fetches_for_many(scene, 300) > 2
+    assert await fetches_for_many(scene, 300) >= 10
 
 
 @pytest.mark.parametrize("left", [0, -1, "7200", None, 1.5, [7200]])
