@@ -12,6 +12,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from sanic.exceptions import ServerKilled
+from sanic.worker.constants import ProcessState
 from sanic.worker.manager import WorkerManager
 
 from service.die_with_parent import die_with_parent
@@ -48,13 +49,26 @@ class Supervisor(WorkerManager):
     def wait_for_ack(self) -> None:
         """Fail at once if a worker does, and stop on a signal; Sanic's waits 30 s or for ever."""
         if self._shutting_down:  # by a signal before `install` took over
-            self.shutdown()  # type: ignore[no-untyped-call]
+            self.shutdown()
         deadline = time.monotonic() + self.THRESHOLD / 10
         while not (self._stop_on_signal() or self._all_workers_ack()):  # type: ignore[no-untyped-call]
             time.sleep(0.05)
             failed = time.monotonic() > deadline or not all(p.is_alive() for p in self.processes)
             if failed and not self.asked_to_stop:
                 self.kill()
+
+    def shutdown(self) -> None:
+        """Tell the workers to stop, by SIGTERM: Sanic's is SIGINT, and can be lost.
+
+        A KeyboardInterrupt in the midst of an import may go no further than there, and the
+        worker would live on. SIGTERM ends one that does not serve yet, and drains one that does.
+        """
+        for process in self.processes:
+            if process.is_alive():
+                process.set_state(ProcessState.TERMINATED, force=True)
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGTERM)
+        self._shutting_down = True
 
     def kill(self) -> NoReturn:
         """Kill the workers; Sanic's kills the process group: itself, ``make``, the CI's shell."""
@@ -81,7 +95,7 @@ class Supervisor(WorkerManager):
             log.error("%s died, exit %s; next in %.1f s", name, process.exitcode, due - now)
         if rapid >= RAPID_DEATHS_ALLOWED:
             log.critical("%s cannot stay alive; giving up", name)
-            self.shutdown()  # type: ignore[no-untyped-call]
+            self.shutdown()
             self.cleanup()  # type: ignore[no-untyped-call]
             raise ServerKilled  # Sanic exits 1
         self.deaths[name] = (rapid, due if now < due else 0.0)
@@ -92,7 +106,7 @@ class Supervisor(WorkerManager):
         """Begin to stop if a signal asked for it; returns whether the manager is stopping."""
         if self.asked_to_stop and not self._shutting_down:
             self.monitor_publisher.send(None)
-            self.shutdown()  # type: ignore[no-untyped-call]
+            self.shutdown()
         return bool(self._shutting_down)
 
     def _kill_workers(self) -> None:

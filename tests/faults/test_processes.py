@@ -314,6 +314,42 @@ async def test_sigterm_while_it_starts_its_workers_ends_it_too(
             assert await service.ended(within=5) == 0, service.output
 
 
+SLOW_IN_C = """
+import sys, time, weakref
+
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "service.app" and "--multiprocessing-fork" in sys.orig_argv:
+            # What is raised in such a callback is printed, and goes no further.
+            weakref.ref(type("Gone", (), {})(), self.wait)
+
+    def wait(self, _):
+        print("a worker imports", flush=True)
+        time.sleep(0.5)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+async def test_sigterm_ends_workers_in_the_midst_of_an_import(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_IN_C)
+    environment = complete_environment(
+        redis=redis.url,
+        wechat="http://127.0.0.1:1",
+        WEB_CONCURRENCY="2",
+        PYTHONPATH=os.pathsep.join((str(tmp_path), str(REPOSITORY))),
+    )
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await eventually(
+            lambda: service.output.count("a worker imports") == 2, within=10, what="both import"
+        )
+        service.signal(signal.SIGTERM)
+        assert await service.ended(within=5) == 0, service.output
+        assert "Traceback" not in service.output
+
+
 @pytest.mark.parametrize("sign", [{"ENVIRONMENT": "production"}, {"DYNO": "web.1"}])
 async def test_production_names_all_that_is_missing_and_starts_nothing(
     tmp_path: Path, sign: dict[str, str]
