@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _NANOSECOND: Final = 1e-9
 _LOOK_EVERY_SECONDS: Final = 0.1
@@ -15,9 +15,10 @@ class Stopwatch:
     """Counts from when it is made.
 
     On Linux the kernel tells of every thread for how long it could have run and
-    got no core, because others had them. A machine that is busy with something
-    else makes that time long, and a limit on `seconds` is as strict as on one
-    that is not. Elsewhere nothing is left out.
+    got no core. A machine that is busy with something else makes that time long,
+    and a limit on `seconds` is as strict as on one that is not. What the threads
+    that are looked at wait for each other is theirs: no more is left out than
+    the share of the machine that others took. Elsewhere nothing is.
     """
 
     def __init__(self, *, alone: bool = False) -> None:
@@ -27,8 +28,9 @@ class Stopwatch:
         """
         self._alone = alone
         self._began = time.monotonic()
-        self._seen: dict[str, int] = {}
-        self._waits: dict[str, int] = {}
+        self._busy = self._busy_at_first = _busy()
+        self._at_first: dict[str, _Times] = {}
+        self._latest: dict[str, _Times] = {}
         self._next_look = 0.0
         self.look()
 
@@ -46,8 +48,17 @@ class Stopwatch:
 
     @property
     def waited(self) -> float:
-        """Seconds without a core up to the last look, of all threads together."""
-        return sum(self._waits.values()) * _NANOSECOND
+        """Seconds up to the last look that others kept it waiting."""
+        if self._alone:
+            return self.without_a_core
+        ran = sum(now.ran - self._at_first[one].ran for one, now in self._latest.items())
+        others = max(self._busy - self._busy_at_first - ran, 0.0) / (os.cpu_count() or 1)
+        return min(self.without_a_core, others)
+
+    @property
+    def without_a_core(self) -> float:
+        """Seconds up to the last look that its threads wanted one, of all together."""
+        return sum(now.waited - self._at_first[one].waited for one, now in self._latest.items())
 
     def exceeds(self, limit: float) -> bool:
         """Whether it has taken longer; to be asked again and again."""
@@ -60,14 +71,21 @@ class Stopwatch:
         if not now and moment < self._next_look:
             return
         self._next_look = moment + _LOOK_EVERY_SECONDS
-        first = not self._seen
+        first = not self._latest
+        self._busy = _busy()
         for thread in ["/proc/thread-self"] if self._alone else _threads(os.getpid()):
-            total = _wait(thread)
-            if total is None:
-                continue  # it has just ended
-            # One that is new has waited since it began, which was after this did.
-            former = self._seen.setdefault(thread, total if first else 0)
-            self._waits[thread] = max(total - former, 0)
+            times = _times(thread)
+            if times is not None:  # else it has just ended
+                # One that is new has run and waited since it began, which was after this did.
+                self._at_first.setdefault(thread, times if first else _Times(0.0, 0.0))
+                self._latest[thread] = times
+
+
+class _Times(NamedTuple):
+    """Seconds with a core, and seconds without the one that was wanted."""
+
+    ran: float
+    waited: float
 
 
 def _threads(root: int) -> list[str]:
@@ -85,9 +103,20 @@ def _threads(root: int) -> list[str]:
     return found
 
 
-def _wait(thread: str) -> int | None:
-    """Nanoseconds that it has waited for a core in its life."""
+def _times(thread: str) -> _Times | None:
+    """Of its whole life."""
     try:
-        return int(Path(f"{thread}/schedstat").read_text().split()[1])
-    except (OSError, IndexError):
+        ran, waited, _ = Path(f"{thread}/schedstat").read_text().split()
+    except (OSError, ValueError):
         return None
+    return _Times(int(ran) * _NANOSECOND, int(waited) * _NANOSECOND)
+
+
+def _busy() -> float:
+    """Seconds that the machine's cores have worked since it started, for whomever."""
+    try:
+        cores = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    except OSError:  # no Linux
+        return 0.0
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, cores[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
