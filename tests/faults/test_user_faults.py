@@ -180,7 +180,13 @@ async def kill_under_registrations(
         registrations = Registrations(service, simulator)
         async with registrations.under_way():
             for _ in range(3):
-                await asyncio.sleep(rng.uniform(0.4, 0.7))
+                enough = len(registrations.acknowledged) + 40
+                await eventually(
+                    lambda enough=enough: len(registrations.acknowledged) > enough,  # type: ignore[misc]
+                    within=10,
+                    what="so many more registrations",
+                )
+                await asyncio.sleep(rng.uniform(0, 0.3))
                 await asyncio.to_thread(database.kill)
                 await asyncio.sleep(0.3)
                 await asyncio.to_thread(database.start)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # In the child, and not by Popen: `user` may have no leave to run this Python, or to import.
 # Before the kernel is told whose end to watch for, since this would undo it.
 _IMPORTS: Final = "import __future__, ctypes, os, signal, sys"
+# Whatever a shell starts in the background ignores Ctrl-C, and its children with it.
+_LISTEN: Final = "signal.signal(signal.SIGINT, signal.SIG_DFL)"
 _BECOME: Final = "os.setgroups([]); os.setgid({group}); os.setuid({user}); "
 
 
@@ -34,7 +36,7 @@ def spawn(
     it runs as, by user and group id; None is whoever runs this.
     """
     become = _BECOME.format(user=user[0], group=user[1]) if user else ""
-    wrapper = [sys.executable, "-S", "-c", f"{_IMPORTS}; {become}exec(sys.argv.pop(1))"]
+    wrapper = [sys.executable, "-S", "-c", f"{_IMPORTS}; {_LISTEN}; {become}exec(sys.argv.pop(1))"]
     source = Path(die_with_parent.__file__).read_text()
     return subprocess.Popen(  # noqa: S603 # commands of ours
         [*wrapper, source, str(os.getpid()), str(int(last_signal)), *command],
