@@ -22,7 +22,8 @@ def free_ports(count: int, *, bus: bool = False) -> list[int]:
     chosen = random.SystemRandom()  # `random` itself says the same in every worker of a run
     found: set[int] = set()
     while len(found) < count:
-        port = chosen.choice(_PORTS)
+        # Nodes' own ports stay below everybody else's, so that no bus is another one's port.
+        port = chosen.choice(_PORTS[:_BUS] if bus else _PORTS)
         wanted = [port - _BUS, port] if bus else [port]
         if all(map(_is_free, wanted)):
             found.add(wanted[0])

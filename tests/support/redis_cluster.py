@@ -56,7 +56,11 @@ class RedisCluster(RedisServers):
 
     async def _all_answer(self) -> None:
         for node in self.nodes:
-            await until(lambda n=node: n.answers, within=5, what="redis-server answers")  # type: ignore[misc] # bound now
+            try:
+                await until(lambda n=node: n.answers, within=5, what="redis-server answers")  # type: ignore[misc] # bound now
+            except AssertionError as late:
+                late.add_note(node.last_words)
+                raise
 
     async def _introduce(self) -> None:
         primaries, replicas = self.nodes[:3], self.nodes[3:]

@@ -53,6 +53,11 @@ class RedisProcess:
         return False
 
     @property
+    def last_words(self) -> str:
+        """The end of its log, for whoever wonders why it does not answer."""
+        return (self._home / "log").read_text(errors="replace")[-500:]
+
+    @property
     def is_primary(self) -> bool:
         with suppress(redis.RedisError):
             return bytes(self.role[0]) == b"master"
