@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 T ?= tests
 # A folder is tested by all cores, a file at a time by each; the slow files come first (conftest.py).
-PARALLEL := -n auto --maxprocesses 9 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BENCH := build/bench
 BENCH_BIN := $(BENCH)/venv/bin

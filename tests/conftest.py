@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -67,11 +66,6 @@ class Loop(uvloop.Loop):
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run on the loop that serves in production: its exceptions differ from asyncio's."""
     return {"uvloop": Loop}
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, since many tests wait for servers that are killed or slow."""
-    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
