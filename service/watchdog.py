@@ -64,8 +64,10 @@ class Supervisor(WorkerManager):
         worker would live on. SIGTERM ends one that does not serve yet, and drains one that does.
         """
         for process in self.processes:
-            if process.is_alive():
-                process.set_state(ProcessState.TERMINATED, force=True)
+            # Once only: Sanic's worker takes a second signal for leave to cut requests off.
+            if process.is_alive() and process.state is not ProcessState.TERMINATED:
+                with suppress(OSError, EOFError):  # the helper that keeps the state may be gone
+                    process.set_state(ProcessState.TERMINATED, force=True)
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
         self._shutting_down = True

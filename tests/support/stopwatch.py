@@ -76,8 +76,10 @@ class Stopwatch:
         for thread in ["/proc/thread-self"] if self._alone else _threads(os.getpid()):
             times = _times(thread)
             if times is not None:  # else it has just ended
-                # One that is new has run and waited since it began, which was after this did.
-                self._at_first.setdefault(thread, times if first else _Times(0.0, 0.0))
+                former = self._latest.get(thread)
+                # One that is new, or has the number of one that ended, began after this did.
+                if former is None or times.ran < former.ran:
+                    self._at_first[thread] = times if first else _Times(0.0, 0.0)
                 self._latest[thread] = times
 
 

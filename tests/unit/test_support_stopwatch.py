@@ -30,6 +30,14 @@ def work() -> None:
         pass
 
 
+def run_together(count: int, watch: Stopwatch) -> None:
+    """So many processes, each with 0.3 s of a core; until the last one ends."""
+    processes = [spawn(WORK) for _ in range(count)]
+    while any(one.poll() is None for one in processes):
+        watch.look()
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_sleep_is_counted(*, alone: bool) -> None:
     watch = Stopwatch(alone=alone)
@@ -69,19 +77,13 @@ def test_time_that_others_took_is_not(*, alone: bool) -> None:
 @pytest.mark.usefixtures("one_core", "others")
 def test_the_waits_of_a_process_that_has_ended_are_remembered() -> None:
     watch = Stopwatch()
-    both = [spawn(WORK) for _ in range(2)]
-    while any(one.poll() is None for one in both):
-        watch.look()
-        time.sleep(0.01)
+    run_together(2, watch)
     assert watch.waited > 0.1
 
 
 @pytest.mark.usefixtures("one_core")
 def test_what_they_wait_for_each_other_is_counted() -> None:
     watch = Stopwatch()
-    three = [spawn(WORK) for _ in range(3)]
-    while any(one.poll() is None for one in three):
-        watch.look()
-        time.sleep(0.01)
+    run_together(3, watch)
     assert watch.without_a_core > watch.elapsed
     assert watch.seconds > 0.1
