@@ -22,6 +22,7 @@ from service.stores.access_tokens import RedisAccessTokens
 from service.stores.avatars import AvatarFiles
 from service.stores.code_markers import CodeMarkers
 from service.stores.keyring import Keyring
+from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
@@ -49,6 +50,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
+        limits = RedisLimits(scripts, {"failed_decrypt_per_user": (30, 3600)})
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -119,6 +121,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             avatars=avatars,
             access_tokens=tokens,
+            limits=limits,
         )
 
 

@@ -17,13 +17,17 @@ export type ServiceErrorName =
   | 'session_expired'
   | 'session_kicked'
   | 'session_malformed'
+  | 'login_too_old'
   | 'user_banned'
   | 'wechat_user_blocked'
   | 'not_found'
   | 'method_not_allowed'
+  | 'request_timeout'
   | 'phone_taken'
   | 'body_too_large'
   | 'unsupported_media_type'
+  | 'idempotency_key_reused'
+  | 'rate_limited'
   | 'wechat_rate_limited'
   | 'internal'
   | 'wechat_unavailable'
@@ -32,6 +36,7 @@ export type ServiceErrorName =
   | 'service_unavailable'
   | 'wechat_misconfigured'
   | 'wechat_busy'
+  | 'pictures_busy'
 
 /** What the client itself rejects with. */
 export type ClientErrorName =

@@ -7,20 +7,22 @@
     ├── PhoneCodeInvalid 40003        ├── BodyTooLarge 41300
     ├── UnknownAppid 40004            ├── UnsupportedMediaType 41500
     ├── DecryptFailed 40005           ├── WeChatRateLimited 42901
-    ├── NicknameError (400)           ├── InternalError 50000
-    │   ├── NicknameEmpty 40006       ├── WeChatUnavailable 50200
-    │   ├── NicknameTooLong 40007     ├── SessionStoreUnavailable 50300
-    │   ├── NicknameInvisible 40008   ├── UserStoreUnavailable 50301
-    │   └── NicknameRejected 40009    ├── ServiceUnavailable 50302
-    ├── SessionError (401)            ├── WeChatMisconfigured 50310
-    │   ├── SessionMissing 40100      └── WeChatBusy 50311
-    │   ├── SessionReplaced 40101
-    │   ├── SessionExpired 40102
-    │   ├── SessionKicked 40103
-    │   └── SessionMalformed 40104
+    ├── NicknameError (400)           ├── IdempotencyKeyReused 42200
+    │   ├── NicknameEmpty 40006       ├── RateLimited 42900
+    │   ├── NicknameTooLong 40007     ├── InternalError 50000
+    │   ├── NicknameInvisible 40008   ├── WeChatUnavailable 50200
+    │   └── NicknameRejected 40009    ├── SessionStoreUnavailable 50300
+    ├── SessionError (401)            ├── UserStoreUnavailable 50301
+    │   ├── SessionMissing 40100      ├── ServiceUnavailable 50302
+    │   ├── SessionReplaced 40101     ├── WeChatMisconfigured 50310
+    │   ├── SessionExpired 40102      ├── WeChatBusy 50311
+    │   ├── SessionKicked 40103       └── PicturesBusy 50312
+    │   ├── SessionMalformed 40104
+    │   └── LoginTooOld 40105
     ├── UserBanned 40300
     ├── WeChatUserBlocked 40301
-    └── OperatorTokenRefused 40302
+    ├── OperatorTokenRefused 40302
+    └── RequestTimeout 40800
 
 A 401 says one thing only: this session is dead, log in again. A dependency
 that does not answer is a 5xx, because clients meet a 401 with a new login and
@@ -229,6 +231,13 @@ class SessionMalformed(SessionError):
     zh, en = "登录状态无效，请重新登录", "This is not a session id of ours; log in again"
 
 
+class LoginTooOld(SessionError):
+    """The session is good, but the change wants a login of the last five minutes."""
+
+    code, error = 40105, "login_too_old"
+    zh, en = "为了您的账号安全，请重新登录后再试", "This change wants a fresh login; log in again"
+
+
 class UserBanned(ServiceError):
     """An operator shut this user out."""
 
@@ -264,6 +273,13 @@ class MethodNotAllowed(ServiceError):
     zh, en = "不支持的请求方法", "This route does not take that method"
 
 
+class RequestTimeout(ServiceError):
+    """The request did not arrive in time."""
+
+    code, error, status = 40800, "request_timeout", 408
+    zh, en = "请求发送超时", "The request did not arrive in time"
+
+
 class BodyTooLarge(ServiceError):
     """The body, or the header block, is over its cap."""
 
@@ -287,6 +303,27 @@ class PhoneTaken(ServiceError):
     def __init__(self, *, owner: str) -> None:
         super().__init__()
         self.owner = owner
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+
+    code, error, status = 42200, "idempotency_key_reused", 422
+    zh, en = (
+        "Idempotency-Key 已用于另一个请求",
+        "This Idempotency-Key came with another request before",
+    )
+
+
+class RateLimited(ServiceError):
+    """More than a limit of this service allows. `data`: `limit`, its name."""
+
+    code, error, status = 42900, "rate_limited", 429
+    zh, en = "操作过于频繁，请稍后再试", "Too many requests; try again later"
+
+    def __init__(self, limit: str, *, retry_after: int) -> None:
+        """`retry_after`: whole seconds until one more is allowed."""
+        super().__init__(data={"limit": limit}, retry_after=retry_after)
 
 
 class WeChatRateLimited(ServiceError):
@@ -367,6 +404,16 @@ class WeChatBusy(ServiceError):
 
     def __init__(self) -> None:
         super().__init__(data={"retry": "same_code"}, retry_after=1)
+
+
+class PicturesBusy(ServiceError):
+    """As many uploaded pictures as may wait are waiting to be decoded already."""
+
+    code, error, status = 50312, "pictures_busy", 503
+    zh, en = "上传头像的人太多，请稍后再试", "Too many pictures are being uploaded; try again"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=2)
 
 
 def error_classes(root: type[ServiceError] = ServiceError) -> dict[int, type[ServiceError]]:

@@ -55,6 +55,8 @@ class LoginRequest:
     device: str | None = None
     """None: the first device class."""
     idempotency_key: str | None = field(default=None, repr=False)
+    address: str | None = None
+    """The client's; None where it is not known, as behind a proxy that does not tell."""
     phone_code: str | None = field(default=None, repr=False)
     """From the phone number button: makes it a phone login."""
     encrypted: Encrypted | None = None

@@ -7,7 +7,7 @@ values or the errors named with the method.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,6 +254,43 @@ class AccessTokenStore(Protocol):
 
     async def unlock(self, appid: str, lock: str) -> None:
         """Give the right back, unless it has passed on to another worker."""
+        ...
+
+
+LimitName: TypeAlias = Literal[
+    "login_per_address",
+    "login_per_app",
+    "login",
+    "dead_sessions_per_address",
+    "operator_token_per_address",
+    "phone_codes_per_user",
+    "phone_codes_per_app",
+    "uploads_per_user",
+    "decrypt_per_user",
+    "failed_decrypt_per_session",
+    "failed_decrypt_per_user",
+]
+"""What is limited, and by what it is counted; the name that `data.limit` gives to a client."""
+
+
+class Limits(Protocol):
+    """How often something may be done within a time, counted for all workers together.
+
+    How often and how long is the operator's to set. Methods that take `who` want
+    an appid, a user id, a session's handle or an address; "" where all are counted
+    as one. Every method raises SessionStoreUnavailable.
+    """
+
+    async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
+        """Count a use, or raise RateLimited where the limit does not allow it; then none is."""
+        ...
+
+    async def check(self, limit: LimitName, who: str) -> None:
+        """Raise RateLimited where not one use is left; count none."""
+        ...
+
+    async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
+        """Count what has happened already, over the limit too; a negative cost gives back."""
         ...
 
 

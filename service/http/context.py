@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from service.core.login import Login
     from service.core.models import Session
     from service.core.phone import PhoneNumbers
-    from service.core.ports import AccessTokens, AvatarStore, SessionStore
+    from service.core.ports import AccessTokens, AvatarStore, Limits, SessionStore
     from service.core.profile import Profiles
 
 
@@ -30,6 +30,7 @@ class Services:
     sessions: SessionStore
     avatars: AvatarStore
     access_tokens: AccessTokens
+    limits: Limits
 
 
 class AppContext(SimpleNamespace):

@@ -23,6 +23,7 @@ const FAILED = {
   user_banned: ['账号被封禁', 'account banned'],
   wechat_user_blocked: ['微信拒绝该账号', 'blocked by WeChat'],
   wechat_unavailable: ['微信没有应答', 'WeChat did not answer'],
+  rate_limited: ['过于频繁', 'too many requests'],
   wechat_rate_limited: ['微信限流', 'WeChat wants fewer'],
   wechat_busy: ['等待微信的人太多', 'too many wait for WeChat'],
   session_store_unavailable: ['Redis 没有应答', 'Redis did not answer'],
@@ -35,6 +36,8 @@ const FAILED = {
   nickname_invisible: ['昵称有看不见的字符', 'nickname hides characters'],
   nickname_rejected: ['微信不允许该昵称', 'nickname refused by WeChat'],
   invalid_request: ['内容不合要求', 'not accepted'],
+  login_too_old: ['需要重新登录', 'wants a fresh login'],
+  pictures_busy: ['排队的图片太多', 'too many pictures wait'],
   body_too_large: ['文件太大', 'file too large'],
 }
 
