@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
+from tests.bench.cores import cpu_seconds
 from tests.bench.stage import stage
 from tests.support.process import Connection
 
@@ -151,12 +152,14 @@ def main(settings: Sequence[str]) -> int:
         strangers = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 # ours
         try:
             time.sleep(_SETTLES_SECONDS)
+            busy = cpu_seconds(server.pid)
             beside = uvloop.run(honest(port, wechat, SECONDS))
+            busy = (cpu_seconds(server.pid) - busy) / SECONDS
         finally:
             strangers.terminate()
             said, _ = strangers.communicate()
         beside.say("with strangers")
-        print("strangers      ", said.splitlines()[-1])
+        print(f"strangers       {said.splitlines()[-1]}; MiniGate took {busy:.2f} cores")
     bound = 2 * p99(calm.check_ms) + 5
     held = set(beside.logins) == {200} and p99(beside.check_ms) <= bound
     print(f"checks' p99 may be {bound:.1f} ms:", "held" if held else "MISSED")
