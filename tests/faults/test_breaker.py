@@ -25,9 +25,9 @@ TOKEN = "/cgi-bin/stable_token"
 async def api(
     settings: Callable[..., Settings], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Api]:
-    """The service, patient with WeChat for 0.3 s, and with a pause of 0.8 s after that."""
+    """The service, patient with WeChat for 0.6 s, and with a pause of 0.8 s after that."""
     monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.8)
-    configured = settings(wechat_api_base=(simulator.url,), wechat_timeout_ms=300)
+    configured = settings(wechat_api_base=(simulator.url,), wechat_timeout_ms=600)
     async with running_service(configured) as running:
         yield running
 
@@ -59,8 +59,8 @@ async def test_a_hang_costs_five_logins_and_ends_within_the_pause(
     while (answer := await api.login(codes[0])).status != 200:
         assert answer.data == {"retry": "same_code"}
         await asyncio.sleep(0.02)
-    assert healed.elapsed < 1
-    again = await asyncio.gather(*(api.login(code) for code in codes[1:]))
+    assert healed.seconds < 1
+    again = await asyncio.gather(*(api.login(code) for code in codes[1:9]))
     assert {one.status for one in again} == {200}
     told = [one for one in caplog.messages if "/sns/jscode2session for" in one]
     assert len(told) == 2
@@ -90,7 +90,7 @@ async def test_an_access_token_is_not_asked_for_while_that_hangs(
         assert (await log_in_by_phone(api, simulator)).code == 50200
     watch = Stopwatch()
     assert (await log_in_by_phone(api, simulator)).code == 50200
-    assert watch.seconds < 0.25
+    assert watch.seconds < 0.5
     assert await simulator.calls(TOKEN) == 5
     await simulator.heal()
     await asyncio.sleep(0.85)

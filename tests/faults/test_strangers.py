@@ -97,7 +97,7 @@ async def test_honest_users_are_served_while_strangers_guess(
         refused, served, longest = await meeting(login, simulator, addresses)
     print(refused, served, f"longest {longest:.2f} s")  # noqa: T201 # figures
     assert set(served) == {"ok"}
-    assert served["ok"] >= HONEST * 3
+    assert served["ok"] >= HONEST
     assert set(refused) <= {LoginCodeInvalid.error, "rate_limited", "wechat_busy"}
     assert refused[LoginCodeInvalid.error] > 0
 
