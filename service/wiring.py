@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from service.core.background import BackgroundTasks
+from service.core.dead_sessions import DeadSessions
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
 from service.core.login import Login
@@ -50,7 +51,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
-        limits = RedisLimits(scripts, {"failed_decrypt_per_user": (30, 3600)})
+        limits = RedisLimits(scripts, settings.limits)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -86,6 +87,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             users=users,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
+            limits=limits,
             background=background,
         )
         profiles = Profiles(
@@ -108,6 +110,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            limits=limits,
             background=background,
         )
 
@@ -122,6 +125,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             avatars=avatars,
             access_tokens=tokens,
             limits=limits,
+            dead_sessions=DeadSessions(limits, batch=_dead_batch(settings)),
         )
 
 
@@ -148,6 +152,12 @@ def _open_database(settings: Settings) -> SqlDatabase:
     return connect_sql(
         settings.database_url.get_secret_value(), pool_size=settings.database_connections
     )
+
+
+def _dead_batch(settings: Settings) -> int:
+    """How many dead session ids a worker keeps to itself: all workers a hundredth of the limit."""
+    limit = settings.limits.get("dead_sessions_per_address")
+    return max(limit.amount // (100 * settings.web_concurrency), 1) if limit else 1
 
 
 def _keyring(settings: Settings, purpose: str) -> Keyring:

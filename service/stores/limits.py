@@ -1,17 +1,26 @@
-"""Limits in Redis, shared by all workers."""
+"""Limits in Redis, shared by all workers: the sliding window counter of the `limits` package.
+
+Its notation and its items are used, its storages and strategies are not
+(docs/adr/0023-limits.md): they bring connections of their own, and take a
+second round trip to say how long to wait.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from service.core import base64url
-from service.core.errors import RateLimited
+from service.core.errors import RateLimited, SessionStoreUnavailable
 from service.redis.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from limits import RateLimitItem
 
     from service.core.ports import LimitName
     from service.redis.scripts import Scripts
@@ -22,15 +31,33 @@ _COUNT: Final = Script(Path(__file__).with_name("lua") / "count.lua", fenced=Fal
 
 
 class RedisLimits:
-    """The Limits port. A limit that is not given allows everything."""
+    """The Limits port. A limit that is not given allows everything.
 
-    def __init__(self, scripts: Scripts, allowed: Mapping[LimitName, tuple[int, int]]) -> None:
-        """`allowed`: by name, how many uses within how many seconds."""
+    A script whose reply was lost is sent again, and may then count twice.
+    """
+
+    def __init__(self, scripts: Scripts, allowed: Mapping[LimitName, RateLimitItem]) -> None:
         self._scripts = scripts
         self._allowed = allowed
 
     async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
         await self._run(limit, who, cost=cost)
+
+    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+        # Each counter may be on another server, so none of them can be asked about the others.
+        names = [name for name in uses if name in self._allowed]
+        outcomes = await asyncio.gather(
+            *(self.count(name, uses[name]) for name in names), return_exceptions=True
+        )
+        refusals = [outcome for outcome in outcomes if outcome is not None]
+        if not refusals:
+            return
+        for name, outcome in zip(names, outcomes, strict=True):
+            if outcome is None:
+                with suppress(SessionStoreUnavailable):
+                    await self.add(name, uses[name], cost=-1)
+        # All of them have to allow it, so the longest wait is the one to tell.
+        raise max(refusals, key=lambda one: getattr(one, "retry_after", None) or 0)
 
     async def check(self, limit: LimitName, who: str) -> None:
         await self._run(limit, who, cost=0)
@@ -39,15 +66,21 @@ class RedisLimits:
         await self._run(limit, who, cost=cost, mode="always")
 
     async def _run(self, limit: LimitName, who: str, *, cost: int, mode: str = "") -> None:
-        if limit not in self._allowed:
+        allowed = self._allowed.get(limit)
+        if allowed is None:
             return
-        allowed, seconds = self._allowed[limit]
-        key = f"{KEY_PREFIX}{limit}:{_digest(who)}"
         wait_ms = await self._scripts.run_idempotent(
-            _COUNT, key, cost, allowed, seconds * 1000, mode
+            _COUNT,
+            f"{KEY_PREFIX}{limit}:{_digest(who)}",
+            cost,
+            allowed.amount,
+            allowed.get_expiry() * 1000,
+            mode,
         )
+        if not isinstance(wait_ms, int):
+            raise SessionStoreUnavailable  # the reply to something else
         if wait_ms:
-            raise RateLimited(limit, retry_after=-(-int(wait_ms) // 1000))
+            raise RateLimited(limit, retry_after=-(-wait_ms // 1000))
 
 
 def _digest(who: str) -> str:
