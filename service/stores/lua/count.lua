@@ -7,7 +7,8 @@
 -- ARGV[4]  'always' to count over the limit, too
 --
 -- Uses of the former window count in proportion to how much of it the sliding one
--- still covers. Windows begin with the first use, so a burst is counted exactly.
+-- still covers, rounded down. A window begins with its first use, so that a burst is
+-- counted exactly.
 -- How long to wait in milliseconds where the limit does not allow it, else 0.
 local cost, allowed, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -26,14 +27,13 @@ end
 local left = math.min(began + window - now, window)
 
 if ARGV[4] ~= 'always' then
-    local wanted = math.max(cost, 1)
-    local room = allowed - wanted
-    if before * left > (room - used) * window then
-        if used <= room then
-            return left - math.floor((room - used) * window / before)
+    local room = allowed - math.max(cost, 1) + 1 -- fewer than so many may have been counted
+    if before * left >= (room - used) * window then
+        if used < room then
+            return left - math.ceil((room - used) * window / before) + 1
         end
         -- Only once this window is the former one, and enough of it has slid out.
-        return left + window - math.max(math.floor(room * window / used), 0)
+        return left + window - math.ceil(math.max(room, 0) * window / math.max(used, 1)) + 1
     end
 end
 if cost ~= 0 then
