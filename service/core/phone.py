@@ -92,7 +92,8 @@ class PhoneNumbers:
         }
         try:
             await self._limits.count_all(uses)
-        except ServiceError:
+        except ServiceError as error:
+            error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         try:
