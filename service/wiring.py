@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from service.core.background import BackgroundTasks
-from service.core.dead_sessions import DeadSessions
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
 from service.core.login import Login
@@ -51,7 +50,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
-        limits = RedisLimits(scripts, settings.limits)
+        limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -125,7 +124,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             avatars=avatars,
             access_tokens=tokens,
             limits=limits,
-            dead_sessions=DeadSessions(limits, batch=_dead_batch(settings)),
         )
 
 
@@ -152,12 +150,6 @@ def _open_database(settings: Settings) -> SqlDatabase:
     return connect_sql(
         settings.database_url.get_secret_value(), pool_size=settings.database_connections
     )
-
-
-def _dead_batch(settings: Settings) -> int:
-    """How many dead session ids a worker keeps to itself: all workers a hundredth of the limit."""
-    limit = settings.limits.get("dead_sessions_per_address")
-    return max(limit.amount // (100 * settings.web_concurrency), 1) if limit else 1
 
 
 def _keyring(settings: Settings, purpose: str) -> Keyring:

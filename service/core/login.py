@@ -120,10 +120,9 @@ class Login:
         return ended
 
     async def _count(self, request: LoginRequest, app: WeChatApp) -> None:
-        uses: dict[LimitName, str] = {"login_per_app": app.appid, "login": ""}
-        if request.address is not None:
-            uses["login_per_address"] = request.address
-        await self._limits.count_all(uses)
+        address = request.address
+        uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
+        await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
 
     async def _count_failure(self, request: LoginRequest, error: ServiceError) -> None:
         """Add the weight of a code or of data that somebody made up."""

@@ -278,7 +278,8 @@ class Limits(Protocol):
 
     How often and how long is the operator's to set. Methods that take `who` want
     an appid, a user id, a session's handle or an address; "" where all are counted
-    as one. Every method raises SessionStoreUnavailable.
+    as one. Limits of hundreds are kept within a hundredth, smaller ones exactly.
+    Every method raises SessionStoreUnavailable.
     """
 
     async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:

@@ -11,7 +11,6 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
-    from service.core.dead_sessions import DeadSessions
     from service.core.decrypt import Decryptor
     from service.core.login import Login
     from service.core.models import Session
@@ -32,7 +31,6 @@ class Services:
     avatars: AvatarStore
     access_tokens: AccessTokens
     limits: Limits
-    dead_sessions: DeadSessions
 
 
 class AppContext(SimpleNamespace):

@@ -55,11 +55,19 @@ async def authenticate(request: AppRequest) -> None:
     try:
         request.ctx.session = await services.sessions.validate(session_id)
     except SessionExpired as expired:
-        try:
-            await services.dead_sessions.count(client_address(request))
-        except RateLimited as limited:
-            raise limited from expired
+        await _count_dead(request, expired)
         raise
+
+
+async def _count_dead(request: AppRequest, expired: SessionExpired) -> None:
+    """Raise RateLimited where too many ids of no session came from the same address."""
+    address = client_address(request)
+    if address is None:
+        return
+    try:
+        await request.app.ctx.services.limits.count("dead_sessions_per_address", address)
+    except RateLimited as limited:
+        raise limited from expired
 
 
 async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:

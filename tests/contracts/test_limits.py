@@ -124,11 +124,71 @@ async def test_all_or_none_of_several_limits_are_counted(stores: Stores) -> None
     assert await passed(*(counted.count("login", "") for _ in range(20))) == 8
 
 
-async def test_of_several_refusals_the_longest_wait_is_told(stores: Stores) -> None:
-    counted = limits(stores, login_per_app="1/day", login="1/minute")
-    uses: dict[LimitName, str] = {"login_per_app": "wx", "login": ""}
-    await counted.count_all(uses)
-    assert (await refusal(counted.count_all(uses))).data == {"limit": "login_per_app"}
+async def test_large_limits_are_told_of_in_batches_and_kept_within_a_hundredth(
+    stores: Stores,
+) -> None:
+    workers = [
+        RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")}, workers=2) for _ in range(2)
+    ]
+    for _ in range(4):
+        await workers[0].count(LIMIT, "bob")
+    assert await stores.everything() == {}, "four people behind one address cost nothing"
+    total = 0
+    for _ in range(2):  # a burst, and one after it
+        total += await passed(*(one.count(LIMIT, "alice") for _ in range(800) for one in workers))
+    assert 1000 <= total <= 1010
+
+
+async def used(stores: Stores) -> int:
+    """How much of alice's limit Redis knows of."""
+    return int((await stores.raw(KEY)).split()[1])
+
+
+@ONE_KIND
+async def test_a_large_limit_that_is_full_is_refused_without_a_question(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    assert await passed(*(counted.count(LIMIT, "alice") for _ in range(1200))) == 1000
+    monkeypatch.setattr(Scripts, "run_idempotent", None)
+    assert (await refusal(counted.count(LIMIT, "alice"))).retry_after in {3600, 3601}
+
+
+async def test_what_is_given_back_of_a_large_limit_is_there_for_others(stores: Stores) -> None:
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    assert await passed(*(counted.count(LIMIT, "alice") for _ in range(1200))) == 1000
+    for _ in range(5):
+        await counted.add(LIMIT, "alice", cost=-1)
+    again = await passed(*(counted.count(LIMIT, "alice") for _ in range(100)))
+    assert 5 <= again <= 15
+
+
+async def test_a_batch_that_redis_did_not_take_is_told_again(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise SessionStoreUnavailable
+
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    with monkeypatch.context() as patched:
+        patched.setattr(Scripts, "run_idempotent", away)
+        outcomes = await asyncio.gather(
+            *(counted.count(LIMIT, "alice") for _ in range(20)), return_exceptions=True
+        )
+        assert [type(one) for one in outcomes if one] == [SessionStoreUnavailable] * 11
+    await counted.count(LIMIT, "alice")
+    assert await used(stores) == 21
+
+
+async def test_no_more_addresses_are_remembered_than_there_is_room_for(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.limits._MOST_TALLIES", 10)
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    for number in range(100):
+        await counted.count(LIMIT, f"user{number}")
+    assert len(counted._tallies) == 10
 
 
 async def test_what_is_given_back_after_its_window_has_ended_is_given_back(stores: Stores) -> None:

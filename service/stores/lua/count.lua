@@ -4,7 +4,7 @@
 -- ARGV[1]  how many to add; 0 to look whether there is room for one, negative to give back
 -- ARGV[2]  how many are allowed
 -- ARGV[3]  the window, milliseconds
--- ARGV[4]  'always' to count over the limit, too
+-- ARGV[4]  'always' to count over the limit, too, and be told of the next one
 --
 -- Uses of the former window count in proportion to how much of it the sliding one
 -- still covers, rounded down. A window begins with its first use, so that a burst is
@@ -26,14 +26,23 @@ end
 -- The clock of another server, after a failover, may be somewhat behind.
 local left = math.min(began + window - now, window)
 
+-- How long until so many more are allowed.
+local function wait(wanted)
+    local room = allowed - wanted + 1 -- fewer than so many may have been counted
+    if before * left < (room - used) * window then
+        return 0
+    end
+    if used < room then
+        return left - math.ceil((room - used) * window / before) + 1
+    end
+    -- Only once this window is the former one, and enough of it has slid out.
+    return left + window - math.ceil(math.max(room, 0) * window / math.max(used, 1)) + 1
+end
+
 if ARGV[4] ~= 'always' then
-    local room = allowed - math.max(cost, 1) + 1 -- fewer than so many may have been counted
-    if before * left >= (room - used) * window then
-        if used < room then
-            return left - math.ceil((room - used) * window / before) + 1
-        end
-        -- Only once this window is the former one, and enough of it has slid out.
-        return left + window - math.ceil(math.max(room, 0) * window / math.max(used, 1)) + 1
+    local refused = wait(math.max(cost, 1))
+    if refused > 0 then
+        return refused
     end
 end
 if cost ~= 0 then
@@ -43,4 +52,4 @@ if cost ~= 0 then
     end
     redis.call('SET', KEYS[1], string.format('%d %d %d', began, used, before), 'PX', left + window)
 end
-return 0
+return ARGV[4] == 'always' and wait(1) or 0
