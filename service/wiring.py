@@ -50,7 +50,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
-        limits = RedisLimits(scripts, {"failed_decrypt_per_user": (30, 3600)})
+        limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -86,6 +86,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             users=users,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
+            limits=limits,
             background=background,
         )
         profiles = Profiles(
@@ -108,6 +109,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            limits=limits,
             background=background,
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from service.core.errors import ServiceError
     from service.core.models import (
@@ -278,11 +278,16 @@ class Limits(Protocol):
 
     How often and how long is the operator's to set. Methods that take `who` want
     an appid, a user id, a session's handle or an address; "" where all are counted
-    as one. Every method raises SessionStoreUnavailable.
+    as one. Limits of hundreds are kept within a hundredth, smaller ones exactly.
+    Every method raises SessionStoreUnavailable.
     """
 
     async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
         """Count a use, or raise RateLimited where the limit does not allow it; then none is."""
+        ...
+
+    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+        """Count one use of each limit, by whom; where one does not allow it, none of any."""
         ...
 
     async def check(self, limit: LimitName, who: str) -> None:
