@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.Image import Transpose
 
-from service.core.avatar_image import normalize_avatar
+from service.pictures.avatar import normalize_avatar
 
 ORIENTATION = 0x0112
 CAMERA = 0x010F
