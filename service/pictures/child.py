@@ -40,7 +40,7 @@ def main(parent: int) -> None:
 def be_modest() -> None:
     """Let others have the core first, and the machine's memory."""
     os.nice(NICENESS)
-    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS, hard=CPU_SECONDS + 1)  # SIGXCPU first: it says why
     with suppress(OSError):  # Linux only: whom the kernel kills when there is no memory left
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -57,10 +57,10 @@ def confine(upload_size: int) -> None:
 
 def _answer() -> tuple[int, bytes]:
     be_modest()
-    # While the worker sends the upload, and while files can be opened.
+    upload = sys.stdin.buffer.read()
+    # While files can be opened, and where it is told if that fails.
     from service.pictures.avatar import normalize_avatar  # noqa: PLC0415
 
-    upload = sys.stdin.buffer.read()
     confine(len(upload))
     try:
         return 0, normalize_avatar(upload)
@@ -68,6 +68,6 @@ def _answer() -> tuple[int, bytes]:
         return REFUSED, str(fault).encode()
 
 
-def _limit(what: int, most: int) -> None:
+def _limit(what: int, most: int, *, hard: int | None = None) -> None:
     with suppress(ValueError, OSError):  # not every system has all of them
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(what, (most, most if hard is None else hard))
