@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,16 @@ class Uploads:
         """`most_bytes`: of all of them together, while they come, wait and are decoded."""
         self._limits = limits
         self._users: set[str] = set()
+        self._turn = asyncio.Lock()
         self.bytes_left = most_bytes
+
+    async def pace(self) -> None:
+        """Wait for one's turn to read on: one piece of one upload at a time, then all other work.
+
+        A dozen that come at once would be a dozen pieces, which others wait for.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def admit(self, user_id: str) -> AsyncIterator[Upload]:

@@ -10,9 +10,11 @@ from multipart import MultipartError, PushMultipartParser, parse_options_header
 from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from service.http.request import AppRequest
+
+    Pace = Callable[[], Awaitable[None]]
 
 MOST_PARTS: Final = 8
 MOST_HEADERS: Final = 8
@@ -76,18 +78,24 @@ class _Form:
 
 
 async def read_file(
-    request: AppRequest, *, field: str, largest: int, grow: Callable[[int], None]
+    request: AppRequest,
+    *,
+    field: str,
+    largest: int,
+    grow: Callable[[int], None],
+    pace: Pace,
 ) -> bytes:
     """The one file of the form that is the body of a stream route.
 
     `field`: what an error calls it. `largest`: bytes. `grow` is told how many
-    bytes are about to be kept, and may raise. Raises UnsupportedMediaType,
-    InvalidRequest, BodyTooLarge.
+    bytes are about to be kept, and may raise. Each piece waits for `pace`.
+    Raises UnsupportedMediaType, InvalidRequest, BodyTooLarge.
     """
     form = _Form(_boundary(request, field), field=field, largest=largest)
     left = largest + _OVERHEAD
     body: Any = request.stream
     async for chunk in body:
+        await pace()
         left -= len(chunk)
         if left < 0:
             raise BodyTooLarge
@@ -96,7 +104,7 @@ async def read_file(
     return form.file()
 
 
-async def discard_rest(request: AppRequest, most: int) -> None:
+async def discard_rest(request: AppRequest, most: int, *, pace: Pace) -> None:
     """Read what is left of the body of a stream route, and throw it away, within reason.
 
     A client that is cut off while it sends never sees the answer that says why.
@@ -104,6 +112,7 @@ async def discard_rest(request: AppRequest, most: int) -> None:
     """
     body: Any = request.stream
     async for chunk in body:
+        await pace()
         most -= len(chunk)
         if most < 0:
             body.keep_alive = False  # what is left of the body would be the next request

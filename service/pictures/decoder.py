@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 1
 """Pictures that a worker has decoded at a time: a core, and up to 70 MB, for each."""
 MOST_WAITING: Final = 8
-LONGEST_WAIT_SECONDS: Final = 2.0
+LONGEST_WAIT_SECONDS: Final = 1.5
 """In the queue. Who has not been served by then is told to come again."""
 DEADLINE_SECONDS: Final = 5.0
 """Of one decoding. It may take less processor time; who needs that long was kept waiting."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,14 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
+
+
+def claiming(size: tuple[int, int], jpeg: bytes) -> bytes:
+    """A JPEG that says it is of another size; what is missing is grey."""
+    at = re.search(rb"\xff[\xc0\xc2]\0", jpeg)
+    assert at, "it has no frame"
+    width, height = (one.to_bytes(2) for one in size)
+    return jpeg[: at.start() + 5] + height + width + jpeg[at.start() + 9 :]
 
 
 @cache
@@ -47,13 +56,13 @@ def scan_bomb() -> bytes:
 @cache
 def pixel_bomb(size: tuple[int, int] = (5000, 5000)) -> bytes:
     """Some kilobytes of PNG that are 100 MB of pixels, just as many as may be claimed."""
-    return encoded(Image.new("RGBA", size, "teal"), "PNG")
+    return encoded(Image.new("RGBA", size, "teal"), "PNG", compress_level=1)
 
 
 @cache
 def cmyk(size: tuple[int, int] = (5000, 5000)) -> bytes:
     """A progressive JPEG of four components: 200 MB while it is decoded."""
-    return encoded(Image.new("CMYK", size, (10, 20, 30, 40)), "JPEG", progressive=True)
+    return claiming(size, encoded(Image.new("CMYK", (8, 8)), "JPEG", progressive=True))
 
 
 def part(

@@ -91,12 +91,14 @@ async def bind_phone(request: AppRequest) -> HTTPResponse:
 async def set_avatar(request: AppRequest) -> HTTPResponse:
     """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
     largest = request.app.ctx.settings.avatar_max_bytes
-    session = request.ctx.session
+    session, uploads = request.ctx.session, request.app.ctx.services.uploads
     try:
-        async with request.app.ctx.services.uploads.admit(session.user_id) as upload:
-            picture = await read_file(request, field="avatar", largest=largest, grow=upload.grow)
+        async with uploads.admit(session.user_id) as upload:
+            picture = await read_file(
+                request, field="avatar", largest=largest, grow=upload.grow, pace=uploads.pace
+            )
             user = await _profiles(request).set_avatar(session, picture)
     except ServiceError:
-        await discard_rest(request, _PATIENCE * largest)
+        await discard_rest(request, _PATIENCE * largest, pace=uploads.pace)
         raise
     return success(request, own_view(user))
