@@ -178,25 +178,25 @@ async def standstills() -> AsyncIterator[list[float]]:
 
 
 @pytest.mark.parametrize(
-    ("body", "boundary", "statuses"),
+    ("body", "boundary"),
     [
-        (one_letter_form(), "a", {400, 413}),
-        (form(part(b"\r\n--" * (LARGEST // 4 - 9))), "Frontier", {400}),
-        (form(part(b"\r\n--Frontie" * (LARGEST // 11 - 9))), "Frontier", {400}),
-        (form(*[part(b"", filename=None, boundary="a")] * 30_000, boundary="a"), "a", {400}),
-        (b"--a\r\n" + b"a:\r\n" * (LARGEST // 4), "a", {400}),
-        (b"--a\r\na:" + b"a" * LARGEST, "a", {400}),
-        (b"\r\n" * (LARGEST // 2), "a", {400}),
+        (one_letter_form(), "Z"),
+        (form(part(b"\r\n--" * (LARGEST // 4 - 9))), "Frontier"),
+        (form(part(b"\r\n--Frontie" * (LARGEST // 11 - 9))), "Frontier"),
+        (form(*[part(b"", filename=None, boundary="a")] * 30_000, boundary="a"), "a"),
+        (b"--a\r\n" + b"a:\r\n" * (LARGEST // 4), "a"),
+        (b"--a\r\na:" + b"a" * LARGEST, "a"),
+        (b"\r\n" * (LARGEST // 2), "a"),
     ],
     ids=["one letter", "line ends", "all but the end", "parts", "headers", "header", "preamble"],
 )
 async def test_no_form_keeps_a_worker_from_the_others(
-    api: Api, session: dict[str, str], body: bytes, boundary: str, statuses: set[int]
+    api: Api, session: dict[str, str], body: bytes, boundary: str
 ) -> None:
     """It stood still for 1.9 s over the first."""
     async with standstills() as standing:
         refused = await upload(api, session, body, content_type=TYPE + boundary)
-    assert refused.status in statuses
+    assert refused.status == 400
     print(f"longest standstill {max(standing) * 1000:.1f} ms")  # noqa: T201 # a figure to keep
     assert max(standing) < 0.1
 

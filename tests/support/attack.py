@@ -37,7 +37,7 @@ BODIES: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
     "scans": (BOUNDARY, lambda: form(part(scan_bomb()))),
     "pixels": (BOUNDARY, lambda: form(part(pixel_bomb()))),
     "cmyk": (BOUNDARY, lambda: form(part(cmyk()))),
-    "one letter": ("a", one_letter_form),
+    "one letter": ("Z", one_letter_form),
     # What is let through, and takes as much as anything that is.
     "most pixels": (BOUNDARY, lambda: form(part(pixel_bomb((3000, 3000))))),
     "most scans": (BOUNDARY, lambda: form(part(many_scans(50)))),

@@ -86,4 +86,4 @@ def form_headers(boundary: str = BOUNDARY) -> dict[str, str]:
 @cache
 def one_letter_form() -> bytes:
     """Two megabytes in which the boundary of the form, a single letter, is everywhere."""
-    return form(part(b"a" * LARGEST, boundary="a"), boundary="a")
+    return form(part(b"Z" * LARGEST, boundary="Z"), boundary="Z")
