@@ -11,8 +11,6 @@ from service.core.errors import (
     ServiceError,
     SessionExpired,
     SessionStoreUnavailable,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import CodeClaim, Phone
 
@@ -98,8 +96,8 @@ class PhoneNumbers:
             raise
         try:
             return await self._ask(claim, app, code, openid)
-        except (WeChatBusy, WeChatUnavailable) as error:
-            if isinstance(error, WeChatBusy) or not error.sent:
+        except ServiceError as error:
+            if not error.sent:
                 await self._give_back(uses)  # WeChat has charged for nothing
             raise
 
