@@ -19,6 +19,7 @@ import orjson
 from pydantic import SecretStr
 
 from service.dev.embedded_redis import EmbeddedRedisError, embedded_redis
+from service.dev.environment import stand_in_environment
 from service.port_check import refuse_taken_port
 from service.wiring import migrate
 
@@ -111,8 +112,10 @@ def _redis() -> Iterator[EmbeddedRedis]:
 def _simulator(settings: Settings, secret: str, redis_pid: int | None) -> Iterator[None]:
     refuse_taken_port("127.0.0.1", settings.simulator_port, variable="SIMULATOR_PORT")
     apps = [{"appid": _SIMULATED_APPID, "secret": secret}]
+    own = {name: value for name, value in os.environ.items() if name.startswith("SIMULATOR_")}
     environment = {
-        **os.environ,
+        **stand_in_environment(),
+        **own,
         "SIMULATOR_PORT": str(settings.simulator_port),
         "SIMULATOR_APPS": orjson.dumps(apps).decode(),
         "SIMULATOR_REDIS_PID": "" if redis_pid is None else str(redis_pid),
@@ -160,6 +163,7 @@ def _migrate(settings: Settings) -> None:
 
 def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
     service, simulator = _service_url(settings), _simulator_url(settings)
+    here = "" if settings.host else "; this machine only, HOST=0.0.0.0 opens it to your network"
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
     return f"""
@@ -167,7 +171,7 @@ def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
 
   Try it in a browser:  {service}/
 
-  service  {service}
+  service  {service}{here}
   WeChat   {wechat}
   Redis    {redis}
   users    {database}
