@@ -29,6 +29,7 @@ from service.config.settings import (  # noqa: E402
     withdraw_from_environment,
 )
 from service.port_check import BACKLOG, PortTaken, refuse_taken_port  # noqa: E402
+from service.private_files import make_new_files_private  # noqa: E402
 
 log = logging.getLogger("service")
 
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> None:
     try:
         settings = load_settings()
         withdraw_from_environment()
+        make_new_files_private()
         logs.configure(settings)
         if arguments == ["migrate"]:
             sys.exit(_migrate(settings))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from service.core.errors import UserStoreUnavailable
+from service.private_files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -41,6 +42,7 @@ class AvatarFiles:
         if self._url.scheme == "file":
             self._folder = Path(self._url.netloc + self._url.path).absolute()
             self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
 
     async def put(self, name: str, picture: bytes) -> None:
         await self._in_time("put", self._write(name, picture))

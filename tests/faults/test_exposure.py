@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import re
+import signal
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
+from PIL import Image
 
 from tests.faults.test_processes import all_answer, stand_ins
 from tests.support.process import (
@@ -17,10 +23,13 @@ from tests.support.process import (
     complete_environment,
     eventually,
 )
+from tests.support.running import Api
 from tests.support.settings import SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from tests.support.running import Simulator
 
 pytestmark = LINUX_ONLY
 
@@ -115,6 +124,69 @@ async def test_no_stand_in_sees_more_than_it_needs(tmp_path: Path) -> None:
         assert len(stand) == 2
         for one in stand:
             assert not secrets_in(one.pid, secrets), one.command
+
+
+OPEN_TO_ALL = ("/bin/sh", "-c", f"umask 0; exec {sys.executable} -m service")
+
+
+async def live(service: ServiceProcess, simulator: Simulator) -> None:
+    """Have a user made, and a picture."""
+    async with aiohttp.ClientSession() as http:
+        api = Api(service.url, http)
+        login = await api.login(await simulator.code())
+        picture = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(picture, "PNG")
+        form = aiohttp.FormData()
+        form.add_field("file", picture.getvalue(), filename="f.png")
+        headers = {"sessionid": login.data["sessionid"]}
+        assert (await api.ask("POST", "/me/avatar", data=form, headers=headers)).status == 200
+
+
+async def test_whatever_the_umask_files_are_the_services_own(
+    own_redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    environment = complete_environment(redis=own_redis.url, wechat=simulator.url)
+    environment.pop("DATABASE_URL")
+    async with ServiceProcess(environment, home=tmp_path, command=OPEN_TO_ALL) as service:
+        await service.ready()
+        await live(service, simulator)
+        assert open_to_others(tmp_path / "var") == set()
+        kept = {path.name for path in (tmp_path / "var").rglob("*")}
+        assert kept >= {"minigate.db", "minigate.db-wal", "minigate.db-shm", "uploads"}
+        assert any(name.endswith(".jpg") for name in kept)
+        assert "was open to others" not in service.output
+
+
+async def test_what_a_former_version_left_open_is_closed_and_told(
+    own_redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    environment = complete_environment(redis=own_redis.url, wechat=simulator.url)
+    del environment["DATABASE_URL"], environment["SECRET_KEYS"]
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        await live(service, simulator)
+        service.signal(signal.SIGKILL)  # so that the files beside the database stay
+        await service.ended(within=5)
+    var = tmp_path / "var"
+    (tmp_path / "others").mkdir(mode=0o755)
+    for path in (var, *var.iterdir()):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    assert (var / "minigate.db-wal").exists()
+    async with ServiceProcess(environment, home=tmp_path, command=OPEN_TO_ALL) as service:
+        await service.ready()
+        assert open_to_others(var) == set()
+        for name in ("var", "minigate.db", "minigate.db-wal", "minigate.db-shm", "uploads"):
+            assert re.search(rf"{name} was open to others \(0(666|777)\)", service.output), name
+    assert stat.S_IMODE((tmp_path / "others").stat().st_mode) == 0o755  # not ours
+
+
+def open_to_others(folder: Path) -> set[str]:
+    """What in and of a folder has any right for group or others."""
+    return {
+        path.name
+        for path in (folder, *folder.rglob("*"))
+        if stat.S_IMODE(path.stat().st_mode) & 0o077
+    }
 
 
 def secrets_in(pid: int, secrets: Mapping[str, str]) -> set[str]:
