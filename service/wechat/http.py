@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 
 from service.core.errors import WeChatBusy, WeChatMisconfigured, WeChatUnavailable
+from service.core.fault_cause import name_fault
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ _CONNECT_SHARE: Final = 0.4
 _BUSY_PAUSE_SECONDS: Final = (0.1, 0.3)
 _IDLE_SECONDS: Final = 15
 _DNS_SECONDS: Final = 60
+_ON_TLS: Final = "SSL_CERT_FILE names the authorities that this machine trusts"
 
 
 class _NotSent(Exception):
-    """The connection was never made, so WeChat cannot have seen the request."""
+    """The connection was never made, so WeChat cannot have seen the request. Its text says why."""
 
 
 class ErrcodeReturned(Exception):
@@ -142,8 +144,8 @@ class WeChatHttp:
         for base in self._bases:
             try:
                 return await self._send_to(base + path, query, body)
-            except _NotSent:
-                log.warning("wechat: no connection to %s", base)
+            except _NotSent as fault:
+                log.warning("wechat: no connection to %s: %s", base, fault)
         raise WeChatUnavailable(sent=False)
 
     async def _send_to(
@@ -169,12 +171,12 @@ class WeChatHttp:
                     if isinstance(answer, dict):
                         return answer
                     fault = "not an object"
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise _NotSent from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _NotSent(name_fault(error, on_tls=_ON_TLS)) from None
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
-            fault = type(error).__name__
+            fault = name_fault(error)
         log.warning("wechat: unusable answer: %s", fault)
         raise WeChatUnavailable
 
