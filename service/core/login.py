@@ -19,7 +19,7 @@ from service.core.errors import (
     WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, clean
+from service.core.nickname import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,12 +200,12 @@ class Login:
         return identity, profile
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
+        """The user, renamed to the profile's nickname if that can be one."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
         except NicknameError:
             return user
-        if nickname in (ANONYMOUS, user.nickname):
+        if nickname == user.nickname:
             return user
         return await self._users.set_nickname(user.id, nickname) or user
 
