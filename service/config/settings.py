@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import orjson
 from pydantic import (
@@ -21,11 +21,27 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.config.limits import LimitText, parse_limit
 from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
 from service.core.models import WeChatApp
+from service.core.ports import LimitName
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
+PRIVATE_NETWORKS: Final = (
+    "127.0.0.0/8",
+    "::1",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "100.64.0.0/10",
+    "fc00::/7",
+    "fe80::/10",
+)
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", *CLUSTER_SCHEMES, *SENTINEL_SCHEMES)
 _DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://", re.ASCII)
 _AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
@@ -147,6 +163,38 @@ class Settings(BaseSettings):
         None, description="opens /internal/access-token to your other back ends; 32 characters"
     )
 
+    proxies_count: int = Field(
+        0, ge=0, le=16, description="proxies of yours before it; each adds to X-Forwarded-For"
+    )
+    trusted_proxies: _CommaSeparated = Field(
+        PRIVATE_NETWORKS, description="networks that these proxies are in, comma-separated"
+    )
+    limit_login_per_address: LimitText = Field(
+        "600/minute", description="logins; a code that WeChat refuses counts as ten"
+    )
+    limit_login_per_app: LimitText = Field("30000/minute", description="logins to a mini-program")
+    limit_login: LimitText = Field("60000/minute", description="logins in all")
+    limit_dead_sessions_per_address: LimitText = Field(
+        "3000/minute", description="ids of no session; live ones are always served"
+    )
+    limit_operator_token_per_address: LimitText = Field(
+        "10/minute", description="wrong tokens; the right one is always served"
+    )
+    limit_phone_codes_per_user: LimitText = Field(
+        "10/day", description="phone codes that are brought to WeChat"
+    )
+    limit_phone_codes_per_app: LimitText = Field(
+        "10000/day", description="the same for all users of a mini-program: WeChat charges for each"
+    )
+    limit_uploads_per_user: LimitText = Field("30/hour", description="pictures")
+    limit_decrypt_per_user: LimitText = Field("600/hour", description="encryptedData")
+    limit_failed_decrypt_per_session: LimitText = Field(
+        "30/hour", description="encryptedData that does not open"
+    )
+    limit_failed_decrypt_per_user: LimitText = Field(
+        "30/hour", description="the same for all sessions of a user"
+    )
+
     session_ttl: int = Field(7200, ge=1, le=30 * 86400, description="seconds a session lives")
     session_renewal: Literal["fixed", "sliding"] = Field(
         "fixed", description="fixed ends SESSION_TTL after login; sliding starts anew with use"
@@ -187,7 +235,9 @@ class Settings(BaseSettings):
         }
         return {name: value for name, value in stripped.items() if value != ""}
 
-    @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
+    @field_validator(
+        "wechat_api_base", "secret_keys", "device_classes", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -209,6 +259,16 @@ class Settings(BaseSettings):
     def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(name.isascii() and name.isidentifier() for name in value):
             raise ValueError("give one or more plain names, comma-separated")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in value:
+                ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError("give networks as in 10.0.0.0/8, comma-separated") from None
         return value
 
     @field_validator("wechat_apps", mode="before")
@@ -297,6 +357,13 @@ class Settings(BaseSettings):
         return {
             appid: WeChatApp(appid, secret.get_secret_value()) for appid, secret in entries.items()
         }
+
+    @property
+    def limits(self) -> dict[LimitName, RateLimitItem]:
+        """What is limited, and to what; without what is off."""
+        names: tuple[LimitName, ...] = get_args(LimitName)
+        found = {name: parse_limit(getattr(self, f"limit_{name}")) for name in names}
+        return {name: limit for name, limit in found.items() if limit}
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from service.core.errors import (
@@ -9,6 +10,9 @@ from service.core.errors import (
     PhoneCodeInvalid,
     ServiceError,
     SessionExpired,
+    SessionStoreUnavailable,
+    WeChatBusy,
+    WeChatUnavailable,
 )
 from service.core.models import CodeClaim, Phone
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
-    from service.core.ports import PhoneCodes, UserStore, WeChat
+    from service.core.ports import LimitName, Limits, PhoneCodes, UserStore, WeChat
 
 
 class PhoneNumbers:
@@ -33,6 +37,7 @@ class PhoneNumbers:
         users: UserStore,
         decryptor: Decryptor,
         send_openid: bool,
+        limits: Limits,
         background: BackgroundTasks,
     ) -> None:
         """`send_openid`: have WeChat check that a code is of the user who brings it."""
@@ -42,6 +47,7 @@ class PhoneNumbers:
         self._users = users
         self._decryptor = decryptor
         self._send_openid = send_openid
+        self._limits = limits
         self._background = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
@@ -49,7 +55,7 @@ class PhoneNumbers:
 
         A code that was redeemed before gets the number that was kept, for as
         long as the code would have lived: WeChat charges for each call. Raises
-        PhoneCodeInvalid and what WeChat.phone_number raises.
+        PhoneCodeInvalid, RateLimited and what WeChat.phone_number raises.
         """
         # Even if the client hangs up: once WeChat answers, the number is paid for, and is kept.
         return await self._background.run_to_completion(self._redeem(app, code, openid))
@@ -80,7 +86,27 @@ class PhoneNumbers:
         claim = await self._codes.claim(app.appid, code, openid=openid)
         if isinstance(claim, Phone):
             return claim
-        return await self._ask(claim, app, code, openid)
+        uses: dict[LimitName, str] = {
+            "phone_codes_per_user": f"{app.appid}\0{openid}",
+            "phone_codes_per_app": app.appid,
+        }
+        try:
+            await self._limits.count_all(uses)
+        except ServiceError as error:
+            error.data = {**(error.data or {}), "retry": "same_code"}
+            await self._codes.release(claim)
+            raise
+        try:
+            return await self._ask(claim, app, code, openid)
+        except (WeChatBusy, WeChatUnavailable) as error:
+            if isinstance(error, WeChatBusy) or not error.sent:
+                await self._give_back(uses)  # WeChat has charged for nothing
+            raise
+
+    async def _give_back(self, uses: Mapping[LimitName, str]) -> None:
+        with suppress(SessionStoreUnavailable):
+            for limit, who in uses.items():
+                await self._limits.add(limit, who, cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:
