@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
+from service.core.fair_share import FairShare
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
@@ -68,7 +69,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             session,
             bases=settings.wechat_api_base,
             timeout=settings.wechat_timeout_ms / 1000,
-            concurrency=settings.wechat_concurrency,
+            share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
         )
         token_store = RedisAccessTokens(redis, scripts, _keyring(settings, "access-token"))
         tokens = AccessTokens(token_store, http, ThrottledLog("wechat"))

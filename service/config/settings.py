@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     )
     wechat_timeout_ms: int = Field(3000, ge=100, le=4000, description="one exchange, all in all")
     wechat_concurrency: int = Field(
-        128, ge=1, le=10000, description="exchanges under way per worker; more are answered 503"
+        128, ge=1, le=10000, description="calls under way per worker; more wait, then get 503"
     )
     phone_send_openid: bool = Field(
         False, description="have WeChat check that a phone code is of the user who brings it"

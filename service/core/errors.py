@@ -335,13 +335,18 @@ class RateLimited(ServiceError):
 
 
 class WeChatRateLimited(ServiceError):
-    """WeChat asks for fewer logins (45011 for one user, 45009 for the app)."""
+    """WeChat asks for fewer logins (45011 for one user, 45009 for the app).
+
+    `sent` is False where it was not asked again, so that the code may be used later.
+    """
 
     code, error, status = 42901, "wechat_rate_limited", 429
     zh, en = "登录过于频繁，请稍后再试", "WeChat asks to slow down; try again later"
 
-    def __init__(self) -> None:
-        super().__init__(retry_after=60)  # both limits are counted by the minute or longer
+    def __init__(self, *, retry_after: int = 60, sent: bool = True) -> None:
+        """`retry_after`: both limits are counted by the minute or longer."""
+        data = None if sent else {"retry": "same_code"}
+        super().__init__(data=data, retry_after=retry_after)
 
 
 class InternalError(ServiceError):
@@ -360,9 +365,10 @@ class WeChatUnavailable(_NewCodeNeeded):
     code, error, status = 50200, "wechat_unavailable", 502
     zh, en = "微信服务暂不可用，请稍后再试", "WeChat is not available; try again later"
 
-    def __init__(self, *, sent: bool = True) -> None:
+    def __init__(self, *, sent: bool = True, retry_after: int | None = None) -> None:
         super().__init__()
         self.sent = sent
+        self.retry_after = retry_after
         if not sent:
             self.data = {"retry": "same_code"}
 

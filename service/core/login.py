@@ -17,8 +17,6 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
 from service.core.nickname import clean
@@ -154,7 +152,7 @@ class Login:
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
-            identity = await self._wechat.code2session(app, request.code)
+            identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
             _add_hint(error, request)
             await self._not_exchanged(claim, error)
@@ -243,10 +241,7 @@ class Login:
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
-        unseen = isinstance(error, WeChatBusy) or (
-            isinstance(error, WeChatUnavailable) and not error.sent
-        )
-        if unseen:
+        if (error.data or {}).get("retry") == "same_code":
             await self._codes.release(claim)
         else:
             await self._codes.fail(claim, error)

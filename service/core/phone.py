@@ -111,14 +111,14 @@ class PhoneNumbers:
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:
             phone = await self._wechat.phone_number(
-                app, code, openid=openid if self._send_openid else None
+                app, code, openid=openid if self._send_openid else None, client=openid
             )
         except PhoneCodeInvalid:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
             # No number came. Unless WeChat has used the code up all the same, it is still good.
-            error.data = {"retry": "same_code"}
+            error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)

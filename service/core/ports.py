@@ -225,14 +225,20 @@ class WeChat(Protocol):
 
     Every method raises WeChatRateLimited, WeChatMisconfigured,
     WeChatUnavailable or WeChatBusy; those that need the access_token also
-    SessionStoreUnavailable, where it is shared.
+    SessionStoreUnavailable, where it is shared. A `client`, an address or an openid,
+    has a share of the calls under way; over that is RateLimited. Where `data.retry`
+    of an error is same_code, WeChat has not seen the code.
     """
 
-    async def code2session(self, app: WeChatApp, js_code: str) -> WeChatIdentity:
+    async def code2session(
+        self, app: WeChatApp, js_code: str, *, client: str | None = None
+    ) -> WeChatIdentity:
         """Exchange a code; raises LoginCodeInvalid, LoginCodeUsed, WeChatUserBlocked."""
         ...
 
-    async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
+    async def phone_number(
+        self, app: WeChatApp, code: str, *, openid: str | None, client: str | None = None
+    ) -> Phone:
         """Redeem a phone code, of `openid` if given; raises PhoneCodeInvalid."""
         ...
 
