@@ -255,7 +255,7 @@ async def test_a_phone_of_another_account_of_the_app_is_taken(
     known = await store.find_or_create(APPID, identity("oKnown"))
     for attempt in (
         store.find_or_create_with_phone(APPID, identity("oKnown"), PHONE),
-        store.bind_phone(known.user.id, PHONE),
+        store.bind_phone(known.user.id, PHONE, proven=True, may_change=True),
     ):
         with pytest.raises(PhoneTaken):
             await attempt
@@ -326,12 +326,12 @@ async def test_strangers_linking_one_phone_at_once_make_one_user(
 
 async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
     a = (await store.find_or_create_with_phone(APPID, identity("oA"), PHONE)).user
-    changed = await store.bind_phone(a.id, OTHER_PHONE)
+    changed = await store.bind_phone(a.id, OTHER_PHONE, proven=True, may_change=True)
     assert changed is not None
     assert changed.phone == OTHER_PHONE
     b = await store.find_or_create_with_phone(APPID, identity("oB"), PHONE)
     assert b.user.id != a.id
-    assert await store.bind_phone("nobody", Phone("+86 1")) is None
+    assert await store.bind_phone("nobody", Phone("+86 1"), proven=True, may_change=True) is None
 
 
 async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
@@ -367,7 +367,7 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatab
     assert there.user.id == owner.id
 
     assert await both.reseal() == (0, 0)  # the login resealed it
-    await old.bind_phone(owner.id, OTHER_PHONE)
+    await old.bind_phone(owner.id, OTHER_PHONE, proven=True, may_change=True)
     assert await make_store(database, new_key).reseal() == (0, 1)
     assert [await both.reseal() for _ in range(2)] == [(1, 0), (0, 0)]
     new = make_store(database, new_key)
