@@ -294,7 +294,7 @@ async def test_two_who_prove_each_others_number_swap_them(meeting: Meeting) -> N
 
 
 @pytest.mark.parametrize("which", ["new number stopped", "old number stopped"])
-async def test_a_person_who_comes_with_two_numbers_at_once_keeps_the_one_that_came_last(
+async def test_a_person_who_comes_with_two_numbers_at_once_has_one_of_them(
     meeting: Meeting, which: str
 ) -> None:
     """The login by the new number gives up the old one, which the other login has locked."""
