@@ -84,6 +84,8 @@ class AppEntry(BaseModel):
 
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
+    platform: str = ""
+    """Name of the open-platform account that binds it; the unnamed ones share one."""
 
 
 class Settings(BaseSettings):
@@ -144,7 +146,10 @@ class Settings(BaseSettings):
         128, ge=1, le=10000, description="calls under way per worker; more wait, then get 503"
     )
     phone_send_openid: bool = Field(
-        False, description="have WeChat check that a phone code is of the user who brings it"
+        True, description="have WeChat check that a phone code is of the user who brings it"
+    )
+    phone_from_encrypted_data: Literal["bind", "join"] = Field(
+        "bind", description="join takes a number of encryptedData for as good as that of a code"
     )
     check_nicknames: bool = Field(False, description="have WeChat check nicknames (msg_sec_check)")
     probe_session_keys: bool = Field(
@@ -351,11 +356,13 @@ class Settings(BaseSettings):
     @property
     def apps(self) -> dict[str, WeChatApp]:
         """The mini-programs served, by appid."""
-        entries = {entry.appid: entry.secret for entry in self.wechat_apps}
+        secrets = {entry.appid: entry.secret for entry in self.wechat_apps}
+        platforms = {entry.appid: entry.platform for entry in self.wechat_apps}
         if self.wechat_appid is not None and self.wechat_secret is not None:
-            entries[self.wechat_appid] = self.wechat_secret
+            secrets[self.wechat_appid] = self.wechat_secret
         return {
-            appid: WeChatApp(appid, secret.get_secret_value()) for appid, secret in entries.items()
+            appid: WeChatApp(appid, secret.get_secret_value(), platforms.get(appid, ""))
+            for appid, secret in secrets.items()
         }
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -171,7 +171,7 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        identity, profile = self._profile(identity, app, request)
+        profile = self._profile(identity, app, request)
         match = await self._find_or_create(identity, app, request)
         user = await self._with_profile(match.user, profile)
         if user.banned:
@@ -210,17 +210,13 @@ class Login:
 
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """The identity, with a unionid that only the profile has; and the profile, or {}."""
+    ) -> dict[str, Any]:
+        """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
-            return identity, {}
-        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
-        unionid = profile.get("unionId")
-        if identity.unionid is None and isinstance(unionid, str) and unionid:
-            identity = replace(identity, unionid=unionid)
-        return identity, profile
+            return {}
+        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
         """The user, renamed to the profile's nickname if that can be one."""

@@ -18,6 +18,7 @@ from service.core.errors import (
     UserStoreUnavailable,
     WeChatUnavailable,
 )
+from service.core.fair_share import FairShare
 from service.core.models import WeChatIdentity
 from service.core.throttled_log import ThrottledLog
 from service.redis.connect import open_client
@@ -140,9 +141,11 @@ async def test_wechat(authority: Authority, caplog: pytest.LogCaptureFixture) ->
     async with tls_server(authority.self_signed()) as port:
         settings = make_settings(wechat_api_base=(f"https://localhost:{port}",))
         async with open_http(settings) as session:
-            http = WeChatHttp(session, bases=settings.wechat_api_base, timeout=3, concurrency=1)
+            share = FairShare(1, ThrottledLog("wechat"))
+            http = WeChatHttp(session, bases=settings.wechat_api_base, timeout=3, share=share)
+            [app] = settings.apps.values()
             with pytest.raises(WeChatUnavailable) as fault:
-                await http.ask("/path", {"secret": PASSWORD}, error_map={})
+                await http.ask(app, "/path", {"secret": PASSWORD}, error_map={})
     assert not fault.value.sent
     [line] = caplog.messages
     assert line.startswith(f"wechat: no connection to https://localhost:{port}: ")

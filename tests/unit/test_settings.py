@@ -258,7 +258,7 @@ def test_avatars_may_be_in_a_folder_or_a_bucket(
         ("WECHAT_APPS", '["wx1"]'),
         ("WECHAT_APPS", '[{"appid": "wx1"}]'),
         ("WECHAT_APPS", '[{"appid": "wx1", "secret": ""}]'),
-        ("WECHAT_APPS", '[{"appid": "wx1", "secret": "s", "platform": "p"}]'),
+        ("WECHAT_APPS", '[{"appid": "wx1", "secret": "s", "name": "n"}]'),
     ],
 )
 def test_a_value_out_of_shape_is_named(
@@ -275,13 +275,19 @@ def test_what_is_no_json_is_named_like_any_other_fault(monkeypatch: pytest.Monke
 
 
 def test_several_mini_programs_come_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = '[{"appid": "wx2", "secret": "canary2"}, {"appid": "wx3", "secret": "canary3"}]'
+    listed = (
+        '[{"appid": "wx2", "secret": "canary2"},'
+        ' {"appid": "wx3", "secret": "canary3", "platform": " studio "}]'
+    )
     alone = load(monkeypatch, WECHAT_APPS=listed)
     assert {appid: app.secret for appid, app in alone.apps.items()} == {
         "wx2": "canary2",
         "wx3": "canary3",
     }
+    assert [app.platform for app in alone.apps.values()] == ["", "studio"]
     assert not {"WECHAT_APPID", "WECHAT_SECRET"} & set(alone.missing)
+    again = load(monkeypatch, WECHAT_APPID="wx3", WECHAT_SECRET="canary4").apps["wx3"]
+    assert (again.secret, again.platform) == ("canary4", "studio")
     together = load(monkeypatch, WECHAT_APPID="wx1", WECHAT_SECRET="canary1")
     assert set(together.apps) == {"wx1", "wx2", "wx3"}
     assert "canary" not in repr(together) + repr(together.apps)
