@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
@@ -13,7 +13,9 @@ from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.core.throttled_log import ThrottledLog
+from service.core.uploads import Uploads
 from service.http.context import Services
+from service.pictures.decoder import ChildDecoder
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.sql.database import SqlDatabase
 
+_UPLOADS: Final = 6
+"""Uploads of the largest size that a worker has memory for. Usual ones are a tenth of it."""
+
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
@@ -56,6 +61,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(database.aclose)
         users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
         avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
+        pictures = ChildDecoder(ThrottledLog("pictures"))
 
         session = await stack.enter_async_context(open_http(settings))
         http = WeChatHttp(
@@ -94,6 +100,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             devices=settings.device_classes,
             users=users,
             avatars=avatars,
+            pictures=pictures,
             sessions=sessions,
             wechat=wechat,
             phone_codes=phone_codes,
@@ -122,6 +129,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             decryptor=decryptor,
             sessions=sessions,
             avatars=avatars,
+            pictures=pictures,
+            uploads=Uploads(limits, most_bytes=_UPLOADS * settings.avatar_max_bytes),
             access_tokens=tokens,
             limits=limits,
         )

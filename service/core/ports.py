@@ -149,6 +149,23 @@ class AvatarStore(Protocol):
         ...
 
 
+class PictureDecoder(Protocol):
+    """Makes avatars of what users upload, apart from the process that serves."""
+
+    async def decode(self, upload: bytes) -> bytes:
+        """A JPEG, small and upright, with nothing of the upload but its pixels.
+
+        Raises InvalidRequest for what is no picture, or takes too much to decode;
+        PicturesBusy where too many wait, for two seconds at most, or the machine
+        does not let it be done in time. Who is cancelled has it ended.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what is being decoded and refuse the rest, with PicturesBusy: the worker stops."""
+        ...
+
+
 class LoginCodes(Protocol):
     """Lets each login code go to WeChat once."""
 
