@@ -60,7 +60,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
-        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
+        users = SqlUsers(
+            database,
+            _keyring(settings, "phone"),
+            ThrottledLog("sql"),
+            platforms={app.appid: app.platform for app in settings.apps.values()},
+        )
         avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
@@ -91,9 +96,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             codes=phone_codes,
             users=users,
+            sessions=sessions,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
             limits=limits,
+            encrypted_proves=settings.phone_from_encrypted_data == "join",
             background=background,
         )
         profiles = Profiles(

@@ -11,12 +11,13 @@
     │   ├── NicknameEmpty 40006       ├── RateLimited 42900
     │   ├── NicknameTooLong 40007     ├── InternalError 50000
     │   ├── NicknameInvisible 40008   ├── WeChatUnavailable 50200
-    │   └── NicknameRejected 40009    ├── SessionStoreUnavailable 50300
-    ├── SessionError (401)            ├── UserStoreUnavailable 50301
-    │   ├── SessionMissing 40100      ├── ServiceUnavailable 50302
-    │   ├── SessionReplaced 40101     ├── WeChatMisconfigured 50310
-    │   ├── SessionExpired 40102      ├── WeChatBusy 50311
-    │   ├── SessionKicked 40103       └── PicturesBusy 50312
+    │   ├── NicknameRejected 40009    ├── SessionStoreUnavailable 50300
+    │   └── NicknameUnusable 40010    ├── UserStoreUnavailable 50301
+    ├── SessionError (401)            ├── ServiceUnavailable 50302
+    │   ├── SessionMissing 40100      ├── WeChatMisconfigured 50310
+    │   ├── SessionReplaced 40101     ├── WeChatBusy 50311
+    │   ├── SessionExpired 40102      └── PicturesBusy 50312
+    │   ├── SessionKicked 40103
     │   ├── SessionMalformed 40104
     │   └── LoginTooOld 40105
     ├── UserBanned 40300
@@ -181,6 +182,13 @@ class NicknameRejected(NicknameError):
 
     code, error = 40009, "nickname_rejected"
     zh, en = "昵称含有违规内容，请修改", "The nickname does not pass WeChat's content check"
+
+
+class NicknameUnusable(NicknameError):
+    """It is WeChat's name for everybody, or has marks piled up over what stands around it."""
+
+    code, error = 40010, "nickname_unusable"
+    zh, en = "该昵称不可用，请换一个", "This nickname cannot be used; choose another one"
 
 
 class SessionError(ServiceError):

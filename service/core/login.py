@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -21,7 +21,7 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, clean
+from service.core.nickname import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,7 +180,7 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        identity, profile = self._profile(identity, app, request)
+        profile = self._profile(identity, app, request)
         match = await self._find_or_create(identity, app, request)
         user = await self._with_profile(match.user, profile)
         if user.banned:
@@ -219,25 +219,21 @@ class Login:
 
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """The identity, with a unionid that only the profile has; and the profile, or {}."""
+    ) -> dict[str, Any]:
+        """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
-            return identity, {}
-        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
-        unionid = profile.get("unionId")
-        if identity.unionid is None and isinstance(unionid, str) and unionid:
-            identity = replace(identity, unionid=unionid)
-        return identity, profile
+            return {}
+        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
+        """The user, renamed to the profile's nickname if that can be one."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
         except NicknameError:
             return user
-        if nickname in (ANONYMOUS, user.nickname):
+        if nickname == user.nickname:
             return user
         return await self._users.set_nickname(user.id, nickname) or user
 

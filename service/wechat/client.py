@@ -33,6 +33,7 @@ class WeChatClient:
     def __init__(self, http: WeChatHttp, tokens: AccessTokens) -> None:
         self._http = http
         self._tokens = tokens
+        self._openid_refused: set[str] = set()  # appids whose phone codes go without
 
     async def code2session(
         self, app: WeChatApp, js_code: str, *, client: str | None = None
@@ -58,15 +59,42 @@ class WeChatClient:
     ) -> Phone:
         """Redeem a phone code, which WeChat charges for: POST /wxa/business/getuserphonenumber.
 
-        With `openid` WeChat also checks that the code is of that user.
+        With `openid` WeChat also checks that the code is of that user. Some report that
+        it refuses the field: then the code, which it has not looked at, goes again without;
+        and if that brings a number, so do this app's others from then on.
         """
-        body = {"code": code, **({"openid": openid} if openid else {})}
+        if openid is None or app.appid in self._openid_refused:
+            return await self._phone_number(app, {"code": code}, client=client)
+        try:
+            return await self._phone_number(
+                app,
+                {"code": code, "openid": openid},
+                client=client,
+                expected=errcodes.FIELD_REFUSED,
+            )
+        except ErrcodeReturned:
+            phone = await self._phone_number(app, {"code": code}, client=client)
+        # Only now: a code at which WeChat balks in any case must not end the check for all.
+        if app.appid not in self._openid_refused:
+            log.warning("wechat: appid=%s: no openid with phone codes, it is refused", app.appid)
+        self._openid_refused.add(app.appid)
+        return phone
+
+    async def _phone_number(
+        self,
+        app: WeChatApp,
+        body: Mapping[str, str],
+        *,
+        client: str | None,
+        expected: frozenset[int] = frozenset(),
+    ) -> Phone:
         answer = await self._ask_with_token(
             app,
             "/wxa/business/getuserphonenumber",
             body=body,
             error_map=errcodes.PHONE_NUMBER,
             client=client,
+            expected=expected,
         )
         phone = read_phone(answer.get("phone_info"), app.appid)
         if phone is None:

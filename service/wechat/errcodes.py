@@ -86,6 +86,7 @@ TOKENED: Final[Mapping[int, type[ServiceError]]] = {
 
 PHONE_NUMBER: Final[Mapping[int, type[ServiceError]]] = {**TOKENED, 40029: PhoneCodeInvalid}
 
+FIELD_REFUSED: Final = frozenset({47001})  # the body is not in the form that it wants
 TOKEN_REFUSED: Final = frozenset({40001, 40014, 42001})
 SESSION_KEY_DEAD: Final = frozenset({87007, 87009})
 RISKY_TEXT: Final = frozenset({87014})

@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 from service.core.errors import WeChatMisconfigured, WeChatUnavailable
+from service.core.fault_cause import name_fault
 from service.wechat import errcodes
 from service.wechat.breaker import Breakers
 
@@ -37,10 +38,11 @@ _CONNECT_SHARE: Final = 0.4
 _BUSY_PAUSE_SECONDS: Final = (0.1, 0.3)
 _IDLE_SECONDS: Final = 15
 _DNS_SECONDS: Final = 60
+_ON_TLS: Final = "SSL_CERT_FILE names the authorities that this machine trusts"
 
 
 class _NotSent(Exception):
-    """The connection was never made, so WeChat cannot have seen the request."""
+    """The connection was never made, so WeChat cannot have seen the request. Its text says why."""
 
 
 class _NotSentInTime(_NotSent, TimeoutError):
@@ -169,7 +171,7 @@ class WeChatHttp:
             try:
                 return await self._send_to(base + path, query, body)
             except _NotSent as fault:
-                log.warning("wechat: no connection to %s", base)
+                log.warning("wechat: no connection to %s: %s", base, fault)
                 why = fault
         raise why
 
@@ -196,14 +198,14 @@ class WeChatHttp:
                     if isinstance(answer, dict):
                         return answer
                     fault = "not an object"
-        except aiohttp.ConnectionTimeoutError:
-            raise _NotSentInTime from None
-        except aiohttp.ClientConnectorError:
-            raise _NotSent from None
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _NotSentInTime(name_fault(error, on_tls=_ON_TLS)) from None
+        except aiohttp.ClientConnectorError as error:
+            raise _NotSent(name_fault(error, on_tls=_ON_TLS)) from None
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
-            fault = type(error).__name__
+            fault = name_fault(error)
         log.warning("wechat: unusable answer: %s", fault)
         raise WeChatUnavailable
 

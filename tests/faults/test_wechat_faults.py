@@ -120,6 +120,7 @@ TOKEN: Final = "/cgi-bin/stable_token"
 PHONE_EXPECTED: Final[dict[str, list[Case]]] = {
     "token_superseded": [({"times": 1}, OK), ({}, MISCONFIGURED)],
     "not_entitled": [({}, MISCONFIGURED)],
+    "openid_refused": [({}, OK)],
     "wrong_secret": [({}, OK), ({"errcode": 40125}, OK)],  # for those who bring a wrong one
     "country_code_number": [({}, OK)],
     "latency": [({"endpoint": PHONE_CODE, "median_ms": 100, "tail_ms": 200}, OK)],

@@ -37,6 +37,8 @@ const MUTANTS = [
   ['an upload forgets the header', ['given.header, { sessionid: id }', 'given.header, !given.filePath && { sessionid: id }'], 'carried', 'carry the header'],
   ['a failed phone login is taken for the end of all logins', ["if (path === '/login') quiet", 'quiet'], 'phone', 'a call that waits'],
   ['two phone logins overlap', ['while (loggingIn) await loggingIn.catch(() => {})\n    return begin', 'return begin'], 'phone', 'a button pressed twice'],
+  ['a login that is too old is left to the caller', ['malformed)|login_too_old)', 'malformed))'], 'fresh', 'changing a number takes'],
+  ['a session is thrown away for its age over and over', ["again || error.error !== 'login_too_old'", 'true'], 'fresh', 'told so twice'],
   ['the prepared code is not used', ['(await code)) || freshCode()', 'false) || freshCode()'], 'phone', 'got before the button'],
 ]
 

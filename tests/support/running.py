@@ -204,6 +204,7 @@ def _own_log() -> Iterator[None]:
         yield
     finally:
         root.setLevel(level)
+        logging.captureWarnings(False)
         for handler in root.handlers[:]:
             if any(isinstance(one, Redact) for one in handler.filters):
                 root.removeHandler(handler)
