@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
+from service.core.failed_openings import FailedOpenings
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
@@ -26,6 +27,7 @@ from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
+from service.stores.used_data import RedisUsedData
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -50,7 +52,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
-        limits = RedisLimits(scripts, {"failed_decrypt_per_user": (30, 3600)})
+        hourly = (30, 3600)
+        limits = RedisLimits(
+            scripts, {"failed_decrypt_per_session": hourly, "failed_decrypt_per_user": hourly}
+        )
+        used = RedisUsedData(redis, scripts, max_age=settings.encrypted_data_max_age)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -73,6 +79,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             apps=settings.apps,
             sessions=sessions,
             wechat=wechat,
+            limits=limits,
+            failures=FailedOpenings(limits, ThrottledLog("decrypt")),
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
@@ -85,6 +93,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             codes=phone_codes,
             users=users,
             decryptor=decryptor,
+            used=used,
             send_openid=settings.phone_send_openid,
             background=background,
         )
@@ -108,6 +117,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            used=used,
             background=background,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         WeChatIdentity,
     )
     from service.core.phone import PhoneNumbers
-    from service.core.ports import LoginCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import LoginCodes, SessionStore, UsedData, UserStore, WeChat
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        used: UsedData,
         background: BackgroundTasks,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
@@ -90,6 +91,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
+        self._used = used
         self._background = background
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
@@ -97,7 +99,7 @@ class Login:
 
         Raises UnknownAppid and InvalidRequest before the code is spent, then
         what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
-        and DecryptFailed for a profile that does not open.
+        and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
         # Even if the client hangs up: the code is spent, and a repeat should get the answer.
@@ -148,9 +150,9 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        identity, profile = self._profile(identity, app, request)
+        profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile)
+        user = await self._with_profile(match.user, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -185,29 +187,35 @@ class Login:
             raise
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
-    def _profile(
-        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """The identity, with a unionid that only the profile has; and the profile, or {}."""
+    async def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
+    ) -> dict[str, Any]:
+        """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
-            return identity, {}
-        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
-        unionid = profile.get("unionId")
-        if identity.unionid is None and isinstance(unionid, str) and unionid:
-            identity = replace(identity, unionid=unionid)
-        return identity, profile
+            return {}
+        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
-    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
+    async def _with_profile(
+        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+    ) -> User:
+        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS.
+
+        Not by a profile that does not say whose it is, and by each one once.
+        """
+        if encrypted is None or "openId" not in profile:
+            return user
         try:
-            nickname = clean(str(profile.get("nickName", "")))
+            nickname = clean(profile["nickName"])
         except NicknameError:
             return user
         if nickname in (ANONYMOUS, user.nickname):
             return user
-        return await self._users.set_nickname(user.id, nickname) or user
+        async with self._used.use(user.id, encrypted) as is_first:
+            if is_first:
+                return await self._users.set_nickname(user.id, nickname) or user
+        return user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""

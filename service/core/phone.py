@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from service.core.errors import (
@@ -11,6 +12,7 @@ from service.core.errors import (
     SessionExpired,
 )
 from service.core.models import CodeClaim, Phone
+from service.core.payload import country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
-    from service.core.ports import PhoneCodes, UserStore, WeChat
+    from service.core.ports import PhoneCodes, UsedData, UserStore, WeChat
+
+log = logging.getLogger(__name__)
 
 
 class PhoneNumbers:
@@ -32,6 +36,7 @@ class PhoneNumbers:
         codes: PhoneCodes,
         users: UserStore,
         decryptor: Decryptor,
+        used: UsedData,
         send_openid: bool,
         background: BackgroundTasks,
     ) -> None:
@@ -41,6 +46,7 @@ class PhoneNumbers:
         self._codes = codes
         self._users = users
         self._decryptor = decryptor
+        self._used = used
         self._send_openid = send_openid
         self._background = background
 
@@ -60,15 +66,24 @@ class PhoneNumbers:
         return await self._bind(session, phone)
 
     async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
-        """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken."""
-        payload = await self._decryptor.open(session, encrypted)
-        try:
-            phone = read_phone(payload, session.appid)
-        except PhoneCodeInvalid:
-            phone = None
-        if phone is None:  # it opened, but is no phone number: a new login would not change that
+        """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken.
+
+        Each binds once. A repeat is answered like the first time, as long as the number
+        is still the user's. Raises RateLimited and SessionStoreUnavailable too.
+        """
+        phone = await self._decryptor.open_phone(session, encrypted)
+        # Even if the client hangs up: what is used must have been of use.
+        return await self._background.run_to_completion(self._bind_once(session, phone, encrypted))
+
+    async def _bind_once(self, session: Session, phone: Phone, encrypted: Encrypted) -> User:
+        async with self._used.use(session.user_id, encrypted) as is_first:
+            if is_first:
+                return await self._bind(session, phone)
+        user = await self._users.get(session.user_id)
+        if user is None or user.phone != phone:
+            log.info("decrypt failed: used handle=%s", session.handle)
             raise DecryptFailed(relogin=False)
-        return await self._bind(session, phone)
+        return user
 
     async def _bind(self, session: Session, phone: Phone) -> User:
         user = await self._users.bind_phone(session.user_id, phone)
@@ -106,11 +121,10 @@ def read_phone(info: object, appid: str) -> Phone | None:
     """
     if not isinstance(info, dict):
         return None
-    # The documentation has countryCode as text here and as a number there.
-    country, number = info.get("countryCode"), info.get("purePhoneNumber")
-    if not isinstance(country, int | str) or not isinstance(number, str) or not number:
+    country, number = country_code(info.get("countryCode")), info.get("purePhoneNumber")
+    if country is None or not isinstance(number, str) or not number:
         return None
     watermark = info.get("watermark")
     if not isinstance(watermark, dict) or watermark.get("appid") != appid:
         raise PhoneCodeInvalid
-    return Phone.of(str(country), number)
+    return Phone.of(country, number)
