@@ -17,6 +17,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.core import encrypted_data as crypto
 from service.core import payload as payloads
@@ -462,6 +464,46 @@ def test_the_sample_codes_way_does_not_stand_the_mutations(
     monkeypatch.setattr(crypto, "_parse", lambda plain: (json.loads(plain.decode()), True))
     with pytest.raises(ValueError):  # noqa: PT011 # whatever Python's own readers raise
         fuzz(1000, 1)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b'{"openGId":' + b"[" * 3000 + b"]" * 3000 + b"}",
+        b'{"a":' * 1500,
+        b'{"nickName":' + b"[" * 900 + b"]" * 900 + b',"watermark":{}}',
+        b"1" * 6000,
+        orjson.dumps(payload()) + b" ",
+        orjson.dumps(payload()) + b"\0",
+        orjson.dumps(phone()) * 2,
+        b" " + orjson.dumps(phone()),
+        b"",
+    ],
+)
+def test_what_is_deep_long_or_followed_by_more_does_not_open(plain: bytes) -> None:
+    for keys in (KEYS, SessionKeys(OLD_KEY, KEY)):
+        assert not opens(encrypt(pad(plain)), keys=keys)
+
+
+@given(
+    st.text() | st.binary(max_size=64).map(lambda raw: base64.b64encode(raw).decode()),
+    st.text() | st.binary(max_size=20).map(lambda raw: base64.b64encode(raw).decode()),
+)
+def test_whatever_is_sent_it_opens_or_is_unopenable(data: str, iv: str) -> None:
+    assert not opens(data, iv=iv)
+
+
+JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.binary() | st.dictionaries(st.sampled_from(list(phone())), JSON).map(json.dumps))
+def test_whatever_the_key_sealed_it_opens_or_is_unopenable(plain: bytes | str) -> None:
+    plain = plain.encode() if isinstance(plain, str) else plain
+    assert not opens(encrypt(pad(plain)))
 
 
 class OneSession:

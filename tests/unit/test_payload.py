@@ -134,10 +134,10 @@ def test_a_name_may_hold_what_wechat_writes_into_it(name: bytes, seen: str) -> N
 def test_noise_is_no_name() -> None:
     """Sixteen bytes of it, as between blocks that do not belong together: a block cipher's."""
     opened, rng = 0, random.Random(1)
-    for _ in range(20_000):
+    for _ in range(60_000):
         noise = rng.randbytes(16)
         opened += isinstance(read(orjson.dumps(PROFILE).replace(b"Band", noise)), dict)
-    assert opened <= 5  # 1 in 45,000; nearly all of them if undecodable bytes were replaced
+    assert opened <= 6  # 1 in 45,000; 1 in 2,600 if any undecodable bytes were replaced
 
 
 PHONE_FAULTS: Final[dict[str, Any]] = {
