@@ -32,23 +32,17 @@ class FailedOpenings:
 
         Raises RateLimited and SessionStoreUnavailable before the block.
         """
-        counted: list[tuple[LimitName, str]] = []
+        uses: dict[LimitName, str] = {
+            "failed_decrypt_per_session": handle,
+            "failed_decrypt_per_user": user,
+        }
         try:
-            for limit, who in self._limits_of(handle, user):
-                await self._limits.count(limit, who)
-                counted.append((limit, who))
+            await self._limits.count_all(uses)
         except RateLimited as error:
             self._log.warn("too many failures", f"{(error.data or {})['limit']} handle={handle}")
-            await self._give_back(counted)
             raise
         yield
-        await self._give_back(counted)
-
-    def _limits_of(self, handle: str, user: str) -> list[tuple[LimitName, str]]:
-        return [("failed_decrypt_per_session", handle), ("failed_decrypt_per_user", user)]
-
-    async def _give_back(self, counted: list[tuple[LimitName, str]]) -> None:
-        """Never raises: what has opened is answered, and counts as failed for a while."""
+        # What has opened is answered, even if it counts as failed for a while.
         with suppress(SessionStoreUnavailable):
-            for limit, who in counted:
+            for limit, who in uses.items():
                 await self._limits.add(limit, who, cost=-1)

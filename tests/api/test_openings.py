@@ -87,9 +87,9 @@ async def test_of_200_questions_at_two_workers_30_are_answered(
         assert (await ask(workers[0], session, await simulator.phone())).status == 429
         assert (await ask(workers[0], bob, await simulator.phone("bob"))).status == 200
         assert (await workers[1].session(session["sessionid"])).status == 200
-    warned = [line for line in capsys.readouterr().err.splitlines() if " WARNING " in line]
+    warned = [line for line in capsys.readouterr().err.splitlines() if " decrypt: " in line]
     handle = session["sessionid"].partition(".")[0]
-    event = f"decrypt: too many failures: failed_decrypt_per_session handle={handle}"
+    event = f" WARNING service.core.throttled_log decrypt: too many failures: failed_decrypt_per_session handle={handle}"
     assert [line.endswith(event) for line in warned] == [True] * 2  # one of each worker
 
 

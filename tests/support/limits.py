@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from service.core.errors import RateLimited
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from service.core.ports import LimitName
 
 
@@ -24,6 +26,17 @@ class MemoryLimits:
         if self.used[limit, who] + max(cost, 1) > self.allowed.get(limit, 10**9):
             raise RateLimited(limit, retry_after=3600)
         self.used[limit, who] += cost
+
+    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+        counted: list[tuple[LimitName, str]] = []
+        try:
+            for limit, who in uses.items():
+                await self.count(limit, who)
+                counted.append((limit, who))
+        except RateLimited:
+            for limit, who in counted:
+                await self.add(limit, who, cost=-1)
+            raise
 
     async def check(self, limit: LimitName, who: str) -> None:
         await self.count(limit, who, cost=0)
