@@ -51,8 +51,13 @@ async def two_workers(
 ) -> AsyncIterator[ServiceProcess]:
     shutil.copy(database, home / "users.db")
     async with RedisServer() as redis:
-        settings = complete_environment(redis=redis.url, wechat=simulator.url)
-        async with ServiceProcess(settings | {"WEB_CONCURRENCY": "2"}, home=home) as service:
+        settings = complete_environment(
+            redis=redis.url,
+            wechat=simulator.url,
+            WEB_CONCURRENCY="2",
+            LIMIT_UPLOADS_PER_USER="off",
+        )
+        async with ServiceProcess(settings, home=home) as service:
             await service.ready()
             await eventually(lambda: len(service.workers) == 2, within=10, what="both serve")
             yield service
