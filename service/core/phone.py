@@ -13,8 +13,6 @@ from service.core.errors import (
     ServiceError,
     SessionExpired,
     SessionStoreUnavailable,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import CodeClaim, Phone
 from service.core.payload import country_code
@@ -154,26 +152,17 @@ class PhoneNumbers:
         claim = await self._codes.claim(app.appid, code, openid=openid)
         if isinstance(claim, Phone):
             return claim
-        uses: dict[LimitName, str] = {
-            "phone_codes_per_user": f"{app.appid}\0{openid}",
-            "phone_codes_per_app": app.appid,
-        }
         try:
-            await self._limits.count_all(uses)
+            await self._limits.count_all(_uses(app, openid))
         except ServiceError as error:
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
-        try:
-            return await self._ask(claim, app, code, openid)
-        except (WeChatBusy, WeChatUnavailable) as error:
-            if isinstance(error, WeChatBusy) or not error.sent:
-                await self._give_back(uses)  # WeChat has charged for nothing
-            raise
+        return await self._ask(claim, app, code, openid)
 
-    async def _give_back(self, uses: Mapping[LimitName, str]) -> None:
+    async def _give_back(self, app: WeChatApp, openid: str) -> None:
         with suppress(SessionStoreUnavailable):
-            for limit, who in uses.items():
+            for limit, who in _uses(app, openid).items():
                 await self._limits.add(limit, who, cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
@@ -185,12 +174,22 @@ class PhoneNumbers:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
+            if (error.data or {}).get("retry") == "same_code":  # WeChat was not asked
+                await self._give_back(app, openid)
             # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+
+def _uses(app: WeChatApp, openid: str) -> dict[LimitName, str]:
+    """What bringing a phone code to WeChat counts towards."""
+    return {
+        "phone_codes_per_user": f"{app.appid}\0{openid}",
+        "phone_codes_per_app": app.appid,
+    }
 
 
 def read_phone(info: object, appid: str) -> Phone | None:
