@@ -14,6 +14,7 @@ import pytest
 
 from service.core.errors import RateLimited
 from service.http.multipart import LONGEST_HEADER, MOST_HEADERS, MOST_PARTS
+from service.pictures import decoder
 from tests.support.pictures import (
     LARGEST,
     form,
@@ -203,14 +204,14 @@ async def test_no_form_keeps_a_worker_from_the_others(
 
 def hold(api: Api, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Let no picture be decoded until it is set."""
-    opened, decoder = asyncio.Event(), api.app.ctx.services.pictures
-    decode = decoder.decode
+    opened, pictures = asyncio.Event(), api.app.ctx.services.pictures
+    decode = pictures.decode
 
     async def wait(raw: bytes) -> Any:
         await opened.wait()
         return await decode(raw)
 
-    monkeypatch.setattr(decoder, "decode", wait)
+    monkeypatch.setattr(pictures, "decode", wait)
     return opened
 
 
@@ -256,6 +257,7 @@ async def test_uploads_that_a_worker_has_no_memory_for_are_refused(
     settings: Callable[..., Settings], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by their number: slow ones that hold little keep nobody out."""
+    monkeypatch.setattr(decoder, "LONGEST_WAIT_SECONDS", 40)  # for busy machines
     limited = settings(wechat_api_base=(simulator.url,), avatar_max_bytes=50_000)
     large = form(part(PICTURE + b"\0" * 45_000))
     async with running_service(limited) as api:
