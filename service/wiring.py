@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
+from service.core.fair_share import FairShare
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
@@ -59,7 +60,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
-        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
+        users = SqlUsers(
+            database,
+            _keyring(settings, "phone"),
+            ThrottledLog("sql"),
+            platforms={app.appid: app.platform for app in settings.apps.values()},
+        )
         avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
@@ -68,7 +74,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             session,
             bases=settings.wechat_api_base,
             timeout=settings.wechat_timeout_ms / 1000,
-            concurrency=settings.wechat_concurrency,
+            share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
         )
         token_store = RedisAccessTokens(redis, scripts, _keyring(settings, "access-token"))
         tokens = AccessTokens(token_store, http, ThrottledLog("wechat"))
@@ -90,9 +96,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             codes=phone_codes,
             users=users,
+            sessions=sessions,
             decryptor=decryptor,
             send_openid=settings.phone_send_openid,
             limits=limits,
+            encrypted_proves=settings.phone_from_encrypted_data == "join",
             background=background,
         )
         profiles = Profiles(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -17,11 +17,9 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, clean
+from service.core.nickname import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,7 +152,7 @@ class Login:
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
-            identity = await self._wechat.code2session(app, request.code)
+            identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
             _add_hint(error, request)
             await self._not_exchanged(claim, error)
@@ -173,7 +171,7 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        identity, profile = self._profile(identity, app, request)
+        profile = self._profile(identity, app, request)
         match = await self._find_or_create(identity, app, request)
         user = await self._with_profile(match.user, profile)
         if user.banned:
@@ -212,25 +210,21 @@ class Login:
 
     def _profile(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """The identity, with a unionid that only the profile has; and the profile, or {}."""
+    ) -> dict[str, Any]:
+        """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
-            return identity, {}
-        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
-        unionid = profile.get("unionId")
-        if identity.unionid is None and isinstance(unionid, str) and unionid:
-            identity = replace(identity, unionid=unionid)
-        return identity, profile
+            return {}
+        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
 
     async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
+        """The user, renamed to the profile's nickname if that can be one."""
         try:
             nickname = clean(str(profile.get("nickName", "")))
         except NicknameError:
             return user
-        if nickname in (ANONYMOUS, user.nickname):
+        if nickname == user.nickname:
             return user
         return await self._users.set_nickname(user.id, nickname) or user
 
@@ -243,10 +237,7 @@ class Login:
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
-        unseen = isinstance(error, WeChatBusy) or (
-            isinstance(error, WeChatUnavailable) and not error.sent
-        )
-        if unseen:
+        if (error.data or {}).get("retry") == "same_code":
             await self._codes.release(claim)
         else:
             await self._codes.fail(claim, error)

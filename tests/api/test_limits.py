@@ -170,8 +170,9 @@ async def test_a_number_that_was_paid_for_is_had_again_for_nothing(workers: Star
             bound = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
             assert bound.status == 200
         another = (await two.simulator.phone())["code"]
-        refused = await two.ask("PUT", "/me/phone", body={"code": another}, sessionid=session)
-        assert (refused.status, refused.code) == LIMITED
+        for _ in range(2):  # the code is not spent, nor kept from a repeat
+            refused = await two.ask("PUT", "/me/phone", body={"code": another}, sessionid=session)
+            assert (refused.status, refused.code) == LIMITED
 
 
 async def test_a_mini_program_has_a_budget_for_phone_codes(workers: Start) -> None:

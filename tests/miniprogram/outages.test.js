@@ -150,6 +150,18 @@ test('Retry-After: waited for with jitter, left to the caller when long', async 
   assert.equal(set.wire.requests.length, 2, 'nobody asked for a repeat')
 })
 
+test('a login that may come again with the same code waits as long as it is asked to', async () => {
+  const phone = phoneOf('crowded')
+  const gate = phone.launch(set.wire.url)
+  set.wire.forget()
+  const body = JSON.stringify({ code: 42900, error: 'rate_limited', data: { limit: 'x', retry: 'same_code' } })
+  set.wire.fault('/login', { answer: { status: 429, headers: { 'Retry-After': '1' }, body } })
+  await gate.login()
+  const [refused, served] = set.wire.to('/login')
+  assert.deepEqual([refused.status, served.status, phone.logins], [429, 200, 1])
+  assert.ok(served.began - refused.began >= 990, `${served.began - refused.began} ms`)
+})
+
 test('a login refused for a minute is not tried again within it', async () => {
   await set.simulator.fault('errcode', { errcode: 45011, times: 1 })
   const phone = phoneOf('minute')
