@@ -225,7 +225,7 @@ function createGate(options) {
         codes = Object.assign({}, codes, codes.loginCode ? { loginCode: code } : { code })
         key = randomKey()
       }
-      if (!hint || !(res.statusCode < 500)) await pause(wait)
+      if (!hint || res.statusCode >= 429) await pause(wait)
     }
   }
 

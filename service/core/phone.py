@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import (
@@ -10,6 +11,9 @@ from service.core.errors import (
     PhoneCodeInvalid,
     ServiceError,
     SessionExpired,
+    SessionStoreUnavailable,
+    WeChatBusy,
+    WeChatUnavailable,
 )
 from service.core.models import CodeClaim, Phone
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
-    from service.core.ports import PhoneCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import LimitName, Limits, PhoneCodes, SessionStore, UserStore, WeChat
 
 FRESH_LOGIN_SECONDS: Final = 300
 """How old a login may be to change a number that is there."""
@@ -39,6 +43,7 @@ class PhoneNumbers:
         sessions: SessionStore,
         decryptor: Decryptor,
         send_openid: bool,
+        limits: Limits,
         encrypted_proves: bool,
         background: BackgroundTasks,
     ) -> None:
@@ -54,6 +59,7 @@ class PhoneNumbers:
         self._decryptor = decryptor
         self._encrypted_proves = encrypted_proves
         self._send_openid = send_openid
+        self._limits = limits
         self._background = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
@@ -61,7 +67,7 @@ class PhoneNumbers:
 
         A code that was redeemed before gets the number that was kept, for as
         long as the code would have lived: WeChat charges for each call. Raises
-        PhoneCodeInvalid and what WeChat.phone_number raises.
+        PhoneCodeInvalid, RateLimited and what WeChat.phone_number raises.
         """
         # Even if the client hangs up: once WeChat answers, the number is paid for, and is kept.
         return await self._background.run_to_completion(self._redeem(app, code, openid))
@@ -123,19 +129,39 @@ class PhoneNumbers:
         claim = await self._codes.claim(app.appid, code, openid=openid)
         if isinstance(claim, Phone):
             return claim
-        return await self._ask(claim, app, code, openid)
+        uses: dict[LimitName, str] = {
+            "phone_codes_per_user": f"{app.appid}\0{openid}",
+            "phone_codes_per_app": app.appid,
+        }
+        try:
+            await self._limits.count_all(uses)
+        except ServiceError as error:
+            error.data = {**(error.data or {}), "retry": "same_code"}
+            await self._codes.release(claim)
+            raise
+        try:
+            return await self._ask(claim, app, code, openid)
+        except (WeChatBusy, WeChatUnavailable) as error:
+            if isinstance(error, WeChatBusy) or not error.sent:
+                await self._give_back(uses)  # WeChat has charged for nothing
+            raise
+
+    async def _give_back(self, uses: Mapping[LimitName, str]) -> None:
+        with suppress(SessionStoreUnavailable):
+            for limit, who in uses.items():
+                await self._limits.add(limit, who, cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:
             phone = await self._wechat.phone_number(
-                app, code, openid=openid if self._send_openid else None
+                app, code, openid=openid if self._send_openid else None, client=openid
             )
         except PhoneCodeInvalid:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
             # No number came. Unless WeChat has used the code up all the same, it is still good.
-            error.data = {"retry": "same_code"}
+            error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import delete, select
 
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
+from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
 from service.sql.database import TIMEOUT_SECONDS
 from service.sql.phone_rows import PhoneRows
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
+_ON_TLS: Final = "?sslrootcert= in DATABASE_URL names an authority of your own"
 
 
 class SqlUsers:
@@ -252,7 +254,7 @@ class SqlUsers:
         caller is owed a 503. So a bug of ours is one here too; but the log has
         its place, as it has for everything that no database should raise.
         """
-        self._log.failed(what, type(fault).__name__)
+        self._log.failed(what, name_fault(fault, on_tls=_ON_TLS))
         if not isinstance(fault, self._database.faults):
             log.error("sql: %s failed unexpectedly", what, exc_info=fault)
         return UserStoreUnavailable()

@@ -28,6 +28,7 @@ const MUTANTS = [
   ['a login is repeated under a new key', ["'Idempotency-Key': key", "'Idempotency-Key': randomKey()"], 'outages', 'a lost answer to a login'],
   ['a lost answer to a login is not asked for again', ['const passing = !res ||', 'const passing ='], 'outages', 'a lost answer to a login'],
   ['a 503 ends the session', ['(res.statusCode === 401 &&', '(res.statusCode >= 401 && failure(res, "session_expired")) || (res.statusCode === 401 &&'], 'outages', 'if Redis stays away'],
+  ['a 429 with a hint is answered at once', ['res.statusCode >= 429) await', 'res.statusCode >= 500) await'], 'outages', 'same code waits'],
   ['Retry-After is waited for to the millisecond', ['ms * (1 + Math.random() / 2)', 'ms'], 'outages', 'Retry-After: waited'],
   ['a logout that nobody heard is forgotten', ['kept.id || kept.ending', 'kept.id'], 'outages', 'found no network is sent again'],
   ['a refused login forgets which session is to be ended', [', ending: kept.ending })', ' })'], 'outages', 'a login that is refused does not cost'],
