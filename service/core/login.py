@@ -36,7 +36,15 @@ if TYPE_CHECKING:
         WeChatIdentity,
     )
     from service.core.phone import PhoneNumbers
-    from service.core.ports import LimitName, Limits, LoginCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        LoginCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +92,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        used: UsedData,
         limits: Limits,
         background: BackgroundTasks,
     ) -> None:
@@ -96,6 +105,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
+        self._used = used
         self._limits = limits
         self._background = background
 
@@ -104,7 +114,7 @@ class Login:
 
         Raises UnknownAppid, InvalidRequest and RateLimited before the code is spent, then
         what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
-        and DecryptFailed for a profile that does not open.
+        and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
         await self._count(request, app)
@@ -171,9 +181,9 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        profile = self._profile(identity, app, request)
+        profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile)
+        user = await self._with_profile(match.user, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -208,25 +218,35 @@ class Login:
             raise
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
-    def _profile(
-        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
+    async def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
     ) -> dict[str, Any]:
         """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
             return {}
-        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
+        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
-    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that can be one."""
+    async def _with_profile(
+        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+    ) -> User:
+        """The user, renamed to the profile's nickname if that can be one.
+
+        Not by a profile that does not say whose it is, and by each one once.
+        """
+        if encrypted is None or "openId" not in profile:
+            return user
         try:
-            nickname = clean(str(profile.get("nickName", "")))
+            nickname = clean(profile["nickName"])
         except NicknameError:
             return user
         if nickname == user.nickname:
             return user
-        return await self._users.set_nickname(user.id, nickname) or user
+        async with self._used.use(user.id, encrypted) as is_first:
+            if is_first:
+                return await self._users.set_nickname(user.id, nickname) or user
+        return user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from service.core.errors import ServiceError
     from service.core.models import (
         AccessToken,
         CodeClaim,
         DeletedUser,
+        Encrypted,
         LoggedIn,
         NewAvatar,
         OpenedSession,
@@ -228,6 +230,18 @@ class PhoneCodes(Protocol):
 
     async def forget(self, appid: str, openid: str) -> None:
         """Forget the number that a user's code brought."""
+        ...
+
+
+class UsedData(Protocol):
+    """Lets a user change something with each encryptedData once, whatever its iv."""
+
+    def use(self, user_id: str, encrypted: Encrypted) -> AbstractAsyncContextManager[bool]:
+        """Whether this is the first use, which is made in the block; if that raises, none was.
+
+        Waits a moment for a use that is under way. Raises SessionStoreUnavailable
+        before the block.
+        """
         ...
 
 

@@ -43,7 +43,9 @@ PHONES: Final = {"alice": "13812345601", "bob": "13887654302"}
 CODE_PREFIX: Final = b"minigate:code:"
 NUMBERS: Final = b"minigate:number:"
 TOKEN_KEY: Final = b"minigate:access-token:" + APPID.encode()
+USED_PREFIX: Final = b"minigate:used:"
 FIVE_MINUTES: Final = 300_000
+TWO_DAYS: Final = 2 * 86_400_000
 INTERNAL_TOKEN: Final = "internal-token-canary-0123456789abcdef"
 
 
@@ -100,7 +102,7 @@ class House:
         person.session = {"sessionid": answer.data["sessionid"]}
 
         code = await self.simulator.code(name)
-        profile = await self.simulator.profile(name, nickName=f"nickname of {name}")
+        profile = await self.simulator.profile(name, nickName=f"nickname of {name}", openid=True)
         await self._log_in(person, code=code, **profile)
         for sealed in (
             await self.simulator.phone(name),
@@ -340,7 +342,11 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     (gone_mark,) = (key for key in rest if key.startswith(b"minigate:gone:"))
     assert left[gone_mark] == b"1"
     assert 0 < await house.redis.pttl(gone_mark) <= 30_000
-    markers = {key: orjson.loads(left[key]) for key in rest - {gone_mark}}
+    assert {left[key] for key in rest if key.startswith(USED_PREFIX)} == {b"used"}
+    counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}
+    for key in counted:  # digests beside `used` or a count
+        assert 0 < await house.redis.pttl(key) <= TWO_DAYS
+    markers = {key: orjson.loads(left[key]) for key in rest - counted - {gone_mark}}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)
         assert 0 < await house.redis.pttl(key) <= FIVE_MINUTES
