@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from service.core.errors import (
     LoginCodeUsed,
     NicknameError,
     PhoneCodeInvalid,
+    RateLimited,
     ServiceError,
     SessionStoreUnavailable,
     UnknownAppid,
@@ -51,6 +53,8 @@ log = logging.getLogger(__name__)
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
 
+_REFUSAL_SECONDS: Final = 0.5
+"""After so long a login over a limit is refused."""
 _MADE_UP_STATUS: Final = 400
 """Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
 _FAILURE_WEIGHT: Final = 10
@@ -130,7 +134,12 @@ class Login:
     async def _count(self, request: LoginRequest, app: WeChatApp) -> None:
         address = request.address
         uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
-        await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
+        try:
+            await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
+        except RateLimited:
+            # Whoever asks again at once keeps themselves busy, and not the service.
+            await asyncio.sleep(_REFUSAL_SECONDS)
+            raise
 
     async def _count_failure(self, request: LoginRequest, error: ServiceError) -> None:
         """Add the weight of a code or of data that somebody made up."""
@@ -257,10 +266,10 @@ class Login:
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
-        if (error.data or {}).get("retry") == "same_code":
-            await self._codes.release(claim)
-        else:
+        if error.sent:
             await self._codes.fail(claim, error)
+        else:
+            await self._codes.release(claim)
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
         """Note the error for a repeat; where it may pass, the client needs a new code."""

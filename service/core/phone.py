@@ -174,8 +174,8 @@ class PhoneNumbers:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
-            if (error.data or {}).get("retry") == "same_code":  # WeChat was not asked
-                await self._give_back(app, openid)
+            if not error.sent:
+                await self._give_back(app, openid)  # WeChat has charged for nothing
             # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)

@@ -251,8 +251,8 @@ class WeChat(Protocol):
     Every method raises WeChatRateLimited, WeChatMisconfigured,
     WeChatUnavailable or WeChatBusy; those that need the access_token also
     SessionStoreUnavailable, where it is shared. A `client`, an address or an openid,
-    has a share of the calls under way; over that is RateLimited. Where `data.retry`
-    of an error is same_code, WeChat has not seen the code.
+    has a share of the calls under way; over that is RateLimited. An error
+    says by `sent` whether WeChat has seen the code.
     """
 
     async def code2session(
