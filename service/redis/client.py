@@ -56,6 +56,11 @@ class RedisClient:
         value: bytes | None = await self._execute(key, "GET", key)
         return value
 
+    async def type_of(self, key: str) -> str:
+        """What the key holds: "string", "list" and so on; "none" when it is not there."""
+        name = await self._execute(key, "TYPE", key)
+        return name.decode() if isinstance(name, bytes) else "the reply to something else"
+
     async def set(
         self, key: str, value: str | bytes, *options: str | int, wait_replicas: bool = False
     ) -> Any:
@@ -67,7 +72,10 @@ class RedisClient:
         await self._execute(key, "DEL", key)
 
     async def read(self, key: str, *, with_ttl: bool = False) -> Reading:
-        """The same as `get`, together with all other reads of the moment."""
+        """The value, together with all other reads of the moment.
+
+        None also where the key holds no text but a list, say: see `type_of`.
+        """
         node = self.topology.node_of(key)
         try:
             if node is None:
