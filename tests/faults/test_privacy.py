@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class House:
         await self._log_in(person)
         phone = await self.simulator.phone(name, phone=PHONES[name])
         body = {"loginCode": await self.simulator.code(name), "code": phone["code"]}
-        headers = {"Idempotency-Key": f"key-of-{name}"}
+        headers = {"Idempotency-Key": f"key-of-{name}-{len(self.sessionids)}"}
         answer = await self.ask("POST", "/login/phone", json=body, headers=headers)
         await self.ask("POST", "/login/phone", json=body, headers=headers)
         person.id = answer.data["user"]["id"]
@@ -340,7 +341,11 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     (gone_mark,) = (key for key in rest if key.startswith(b"minigate:gone:"))
     assert left[gone_mark] == b"1"
     assert 0 < await house.redis.pttl(gone_mark) <= 30_000
-    markers = {key: orjson.loads(left[key]) for key in rest - {gone_mark}}
+    under_key = {key for key in rest if key.startswith(b"minigate:idempotency:")}
+    for key in under_key:
+        assert 0 < await house.redis.pttl(key) <= 70_000
+        assert re.fullmatch(rb"[\w-]{22}", left[key]), "a digest of what was asked for"
+    markers = {key: orjson.loads(left[key]) for key in rest - {gone_mark} - under_key}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)
         assert 0 < await house.redis.pttl(key) <= FIVE_MINUTES
@@ -365,8 +370,9 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     assert await house.leaks() == []
 
 
-NONCES: Final = {"n", "c"}
+NONCES: Final = {"n", "c", "q"}
 MARKERS: Final = [
+    {"n"},  # of a client that cannot repeat it
     NONCES,
     NONCES | {"at", "h", "d", "x", "u", "new"},  # an answer to be repeated: ids, no data
     NONCES | {"at", "e", "data", "wait"},
