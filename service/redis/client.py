@@ -52,9 +52,13 @@ class RedisClient:
         self.log = log
 
     async def get(self, key: str) -> bytes | None:
-        """The value; None when there is none."""
-        value: bytes | None = await self._execute(key, "GET", key)
-        return value
+        """The value; None also where the key holds no text but a list, say: see `type_of`."""
+
+        async def get(node: Node, asking: bool) -> bytes | None:  # noqa: FBT001 # as `on_node` calls
+            return await node.get(key, asking=asking)
+
+        with store_errors(self.log, "GET"):
+            return await self.on_node(key, get, deadline=time.monotonic() + self.timeout)
 
     async def type_of(self, key: str) -> str:
         """What the key holds: "string", "list" and so on; "none" when it is not there."""
@@ -72,10 +76,7 @@ class RedisClient:
         await self._execute(key, "DEL", key)
 
     async def read(self, key: str, *, with_ttl: bool = False) -> Reading:
-        """The value, together with all other reads of the moment.
-
-        None also where the key holds no text but a list, say: see `type_of`.
-        """
+        """The same as `get`, together with all other reads of the moment."""
         node = self.topology.node_of(key)
         try:
             if node is None:
@@ -158,6 +159,6 @@ class RedisClient:
 
 
 async def _read(key: str, with_ttl: bool, node: Node, asking: bool) -> Reading:  # noqa: FBT001 # as `on_node` calls
-    value = await node.execute("GET", key, asking=asking)
+    value = await node.get(key, asking=asking)
     ttl = await node.execute("PTTL", key, asking=asking) if with_ttl else None
     return Reading(value, ttl)

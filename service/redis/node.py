@@ -86,6 +86,16 @@ class Node:
         raise_if_error(reply)
         return reply
 
+    async def get(self, key: str, *, asking: bool = False) -> bytes | None:
+        """The value; None when there is none, and where it is no text, as MGET has it."""
+        try:
+            value: bytes | None = await self.execute("GET", key, asking=asking)
+        except ResponseError as error:
+            if _is_no_text(error):
+                return None
+            raise
+        return value
+
     async def aclose(self) -> None:
         """Let what is under way end, then close every connection."""
         for name in ("_commands", "reads", "reads_with_ttl"):

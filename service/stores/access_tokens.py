@@ -40,8 +40,7 @@ class RedisAccessTokens:
         self._keyring = keyring
 
     async def get(self, appid: str) -> AccessToken | None:
-        # Not GET: that raises for a key that holds a list, and then nobody would replace it.
-        raw = (await self._redis.read(KEY_PREFIX + appid)).value
+        raw = await self._redis.get(KEY_PREFIX + appid)
         if raw is None:
             return None
         now = await self._now(appid)

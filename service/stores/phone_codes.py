@@ -60,7 +60,7 @@ class RedisPhoneCodes:
         await self._redis.delete(NUMBER_PREFIX + digest(appid, openid))
 
     async def _number(self, code: str, client: str) -> str | None:
-        kept = (await self._redis.read(NUMBER_PREFIX + client)).value or b""
+        kept = await self._redis.get(NUMBER_PREFIX + client) or b""
         of_code, _, sealed = kept.partition(b" ")
         if of_code != code.encode():
             return None

@@ -218,6 +218,7 @@ class RedisSessions:
         """
         raw = await self.redis.get(key)
         if raw is None:
+            await self._check_absent(key)
             raise SessionExpired
         try:
             return SessionRecord.read(raw, handle=handle)
