@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from service.core import base64url
 from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
@@ -52,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
+_DIGEST_LENGTH: Final = 22
 
 _REFUSAL_SECONDS: Final = 0.5
 """After so long a login over a limit is refused."""
@@ -122,8 +125,12 @@ class Login:
         """
         app, device = self._app(request.appid), self._device(request.device)
         await self._count(request, app)
-        # Even if the client hangs up: the code is spent, and a repeat should get the answer.
-        return await self._background.run_to_completion(self._log_in(request, app, device))
+        try:
+            # Even if the client hangs up: the code is spent, and a repeat should get the answer.
+            return await self._background.run_to_completion(self._log_in(request, app, device))
+        except (LoginCodeInvalid, PhoneCodeInvalid) as error:
+            _add_hint(error, request)
+            raise
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
@@ -166,18 +173,21 @@ class Login:
 
     async def _log_in(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
         claim = await self._codes.claim(
-            app.appid, request.code, idempotency_key=request.idempotency_key
+            app.appid,
+            request.code,
+            request=_digest(request, app, device) if request.idempotency_key else "",
+            idempotency_key=request.idempotency_key,
         )
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
             identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
-            _add_hint(error, request)
             await self._not_exchanged(claim, error)
             await self._count_failure(request, error)
             raise
         try:
+            await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
@@ -220,11 +230,7 @@ class Login:
     ) -> UserMatch:
         if request.phone_code is None:
             return await self._users.find_or_create(app.appid, identity)
-        try:
-            phone = await self._phones.redeem(app, request.phone_code, identity.openid)
-        except PhoneCodeInvalid as error:
-            _add_hint(error, request)
-            raise
+        phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
     async def _profile(
@@ -280,14 +286,29 @@ class Login:
             await self._codes.fail(claim, LoginCodeUsed())
 
 
-def _add_hint(error: ServiceError, request: LoginRequest) -> None:
+def _digest(request: LoginRequest, app: WeChatApp, device: str) -> str:
+    """Stands for what is asked for, whatever it came by: route, headers, an appid left out."""
+    encrypted = request.encrypted
+    asked = (
+        request.code,
+        app.appid,
+        device,
+        request.phone_code,
+        encrypted and (encrypted.data, encrypted.iv),
+        request.raw_data,
+        request.signature,
+    )
+    # As Python writes it, no two are alike: each text is quoted.
+    return base64url.encode(hashlib.sha256(repr(asked).encode()).digest())[:_DIGEST_LENGTH]
+
+
+def _add_hint(error: LoginCodeInvalid | PhoneCodeInvalid, request: LoginRequest) -> None:
     """Add a hint to an error of a code when the two codes of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
     """
-    of_a_code = isinstance(error, LoginCodeInvalid | PhoneCodeInvalid)
     phone_code = request.phone_code
-    if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
+    if phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}

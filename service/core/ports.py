@@ -54,7 +54,10 @@ class SessionStore(Protocol):
         ...
 
     async def validate(self, session_id: SessionId) -> Session:
-        """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned."""
+        """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned.
+
+        What is none of this service's, in its place, is a SessionStoreUnavailable.
+        """
         ...
 
     async def revoke(self, session_id: SessionId) -> bool:
@@ -183,12 +186,22 @@ class LoginCodes(Protocol):
     """Lets each login code go to WeChat once."""
 
     async def claim(
-        self, appid: str, code: str, *, idempotency_key: str | None
+        self, appid: str, code: str, *, idempotency_key: str | None, request: str = ""
     ) -> CodeClaim | PastLogin:
         """Win the code, or learn what the same client was answered before.
 
-        Raises LoginCodeUsed when another request has or had it,
-        the error that the same client was answered, SessionStoreUnavailable.
+        `request` stands for all that the client asks for. Raises LoginCodeUsed
+        when another request has or had the code, LoginCodeInvalid when WeChat
+        has just said that it knows none, the error that the same client was
+        answered, IdempotencyKeyReused, SessionStoreUnavailable.
+        """
+        ...
+
+    async def claim_key(self, claim: CodeClaim, appid: str, openid: str) -> None:
+        """Let a user's Idempotency-Key stand for this request, as long as it is answered again.
+
+        Raises IdempotencyKeyReused when it stands for another one of theirs,
+        SessionStoreUnavailable.
         """
         ...
 
@@ -197,7 +210,10 @@ class LoginCodes(Protocol):
         ...
 
     async def fail(self, claim: CodeClaim, error: ServiceError) -> None:
-        """Remember the refusal for a minute. Never raises."""
+        """Remember the refusal for a minute. Never raises.
+
+        LoginCodeInvalid is remembered for half of that, and for everybody.
+        """
         ...
 
     async def release(self, claim: CodeClaim) -> None:
@@ -221,7 +237,7 @@ class PhoneCodes(Protocol):
         ...
 
     async def fail(self, claim: CodeClaim) -> None:
-        """Remember that WeChat refused the code. Never raises."""
+        """Remember for half a minute that WeChat knows no such code. Never raises."""
         ...
 
     async def release(self, claim: CodeClaim) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class House:
         await self._log_in(person)
         phone = await self.simulator.phone(name, phone=PHONES[name])
         body = {"loginCode": await self.simulator.code(name), "code": phone["code"]}
-        headers = {"Idempotency-Key": f"key-of-{name}"}
+        headers = {"Idempotency-Key": f"key-of-{name}-{len(self.sessionids)}"}
         answer = await self.ask("POST", "/login/phone", json=body, headers=headers)
         await self.ask("POST", "/login/phone", json=body, headers=headers)
         person.id = answer.data["user"]["id"]
@@ -346,7 +347,12 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}
     for key in counted:  # digests beside `used` or a count
         assert 0 < await house.redis.pttl(key) <= TWO_DAYS
-    markers = {key: orjson.loads(left[key]) for key in rest - counted - {gone_mark}}
+    under_key = {key for key in rest if key.startswith(b"minigate:idempotency:")}
+    for key in under_key:
+        assert 0 < await house.redis.pttl(key) <= 70_000
+        assert re.fullmatch(rb"[\w-]{22}", left[key]), "a digest of what was asked for"
+    others = rest - counted - under_key - {gone_mark}
+    markers = {key: orjson.loads(left[key]) for key in others}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)
         assert 0 < await house.redis.pttl(key) <= FIVE_MINUTES
@@ -371,8 +377,9 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     assert await house.leaks() == []
 
 
-NONCES: Final = {"n", "c"}
+NONCES: Final = {"n", "c", "q"}
 MARKERS: Final = [
+    {"n"},  # of a client that cannot repeat it
     NONCES,
     NONCES | {"at", "h", "d", "x", "u", "new"},  # an answer to be repeated: ids, no data
     NONCES | {"at", "e", "data", "wait"},
