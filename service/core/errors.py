@@ -315,8 +315,11 @@ class PhoneTaken(ServiceError):
         self.owner = owner
 
 
-class IdempotencyKeyReused(ServiceError):
-    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+class IdempotencyKeyReused(_NewCodeNeeded):
+    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key).
+
+    By then the code may be spent: a new request wants a new code and a new key.
+    """
 
     code, error, status = 42200, "idempotency_key_reused", 422
     zh, en = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from service.core import base64url
 from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
@@ -38,12 +40,21 @@ if TYPE_CHECKING:
         WeChatIdentity,
     )
     from service.core.phone import PhoneNumbers
-    from service.core.ports import LimitName, Limits, LoginCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        LoginCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
 
 log = logging.getLogger(__name__)
 
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
+_DIGEST_LENGTH: Final = 22
 
 _REFUSAL_SECONDS: Final = 0.5
 """After so long a login over a limit is refused."""
@@ -88,6 +99,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        used: UsedData,
         limits: Limits,
         background: BackgroundTasks,
     ) -> None:
@@ -100,6 +112,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
+        self._used = used
         self._limits = limits
         self._background = background
 
@@ -108,12 +121,16 @@ class Login:
 
         Raises UnknownAppid, InvalidRequest and RateLimited before the code is spent, then
         what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
-        and DecryptFailed for a profile that does not open.
+        and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
         await self._count(request, app)
-        # Even if the client hangs up: the code is spent, and a repeat should get the answer.
-        return await self._background.run_to_completion(self._log_in(request, app, device))
+        try:
+            # Even if the client hangs up: the code is spent, and a repeat should get the answer.
+            return await self._background.run_to_completion(self._log_in(request, app, device))
+        except (LoginCodeInvalid, PhoneCodeInvalid) as error:
+            _add_hint(error, request)
+            raise
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
@@ -156,18 +173,21 @@ class Login:
 
     async def _log_in(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
         claim = await self._codes.claim(
-            app.appid, request.code, idempotency_key=request.idempotency_key
+            app.appid,
+            request.code,
+            request=_digest(request, app, device) if request.idempotency_key else "",
+            idempotency_key=request.idempotency_key,
         )
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
             identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
-            _add_hint(error, request)
             await self._not_exchanged(claim, error)
             await self._count_failure(request, error)
             raise
         try:
+            await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
@@ -180,9 +200,9 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        profile = self._profile(identity, app, request)
+        profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile)
+        user = await self._with_profile(match.user, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -210,32 +230,38 @@ class Login:
     ) -> UserMatch:
         if request.phone_code is None:
             return await self._users.find_or_create(app.appid, identity)
-        try:
-            phone = await self._phones.redeem(app, request.phone_code, identity.openid)
-        except PhoneCodeInvalid as error:
-            _add_hint(error, request)
-            raise
+        phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
-    def _profile(
-        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
+    async def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
     ) -> dict[str, Any]:
         """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
             return {}
-        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
+        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
-    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that can be one."""
+    async def _with_profile(
+        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+    ) -> User:
+        """The user, renamed to the profile's nickname if that can be one.
+
+        Not by a profile that does not say whose it is, and by each one once.
+        """
+        if encrypted is None or "openId" not in profile:
+            return user
         try:
-            nickname = clean(str(profile.get("nickName", "")))
+            nickname = clean(profile["nickName"])
         except NicknameError:
             return user
         if nickname == user.nickname:
             return user
-        return await self._users.set_nickname(user.id, nickname) or user
+        async with self._used.use(user.id, encrypted) as is_first:
+            if is_first:
+                return await self._users.set_nickname(user.id, nickname) or user
+        return user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
@@ -260,14 +286,29 @@ class Login:
             await self._codes.fail(claim, LoginCodeUsed())
 
 
-def _add_hint(error: ServiceError, request: LoginRequest) -> None:
+def _digest(request: LoginRequest, app: WeChatApp, device: str) -> str:
+    """Stands for what is asked for, whatever it came by: route, headers, an appid left out."""
+    encrypted = request.encrypted
+    asked = (
+        request.code,
+        app.appid,
+        device,
+        request.phone_code,
+        encrypted and (encrypted.data, encrypted.iv),
+        request.raw_data,
+        request.signature,
+    )
+    # As Python writes it, no two are alike: each text is quoted.
+    return base64url.encode(hashlib.sha256(repr(asked).encode()).digest())[:_DIGEST_LENGTH]
+
+
+def _add_hint(error: LoginCodeInvalid | PhoneCodeInvalid, request: LoginRequest) -> None:
     """Add a hint to an error of a code when the two codes of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
     """
-    of_a_code = isinstance(error, LoginCodeInvalid | PhoneCodeInvalid)
     phone_code = request.phone_code
-    if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
+    if phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}
