@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from service.core.phone import PhoneNumbers
     from service.core.ports import AccessTokens, AvatarStore, Limits, SessionStore
     from service.core.profile import Profiles
+    from service.http.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class AppContext(SimpleNamespace):
     settings: Settings
     services: Services
     ready: bool
+    connections: Connections
 
 
 class RequestContext(SimpleNamespace):

@@ -12,6 +12,7 @@ from service.core.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    RequestTimeout,
     ServiceError,
     ServiceUnavailable,
 )
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 _BY_STATUS: dict[int, type[ServiceError]] = {
     404: NotFound,
     405: MethodNotAllowed,
+    408: RequestTimeout,
     413: BodyTooLarge,
     414: BodyTooLarge,
     500: InternalError,
