@@ -111,7 +111,10 @@ class TimedProtocol(HttpProtocol):
     async def receive_more(self) -> None:
         """Wait for more bytes. Raises RequestTimeout."""
         if not self._late:
-            await super().receive_more()  # type: ignore[no-untyped-call]
+            # As Sanic has it; a call of that would be felt on every request.
+            self.transport.resume_reading()  # type: ignore[union-attr]
+            self._data_received.clear()
+            await self._data_received.wait()
         if self._late:
             raise RequestTimeout("Request Timeout")
 

@@ -19,6 +19,7 @@ from service.http.deadlines import Phase
 if TYPE_CHECKING:
     from service.http.deadlines import TimedProtocol
 
+_END: Final = b"\r\n\r\n"
 _SKIPPED: Final = 4 * 1024 * 1024
 """Bytes that are read of a body which nobody wants, so that its sender gets to see the answer."""
 
@@ -32,33 +33,34 @@ class Reader(Http):
     request_bytes: int
     request_bytes_left: int
 
-    def __init__(self, protocol: TimedProtocol) -> None:
-        super().__init__(protocol)  # type: ignore[no-untyped-call]
-        self._receive_more = self._receive
-
     def init_for_request(self) -> None:
         """Be ready for a request, the first or the next."""
         super().init_for_request()  # type: ignore[no-untyped-call]
-        self._body_since = 0.0
-        self._chunks: ChunkedBody | None = None
         protocol = self.protocol
+        self._receive_more = protocol.receive_more
         if protocol.phase is not Phase.NEW:
             protocol.enter(Phase.IDLE, protocol.keep_alive_timeout)
 
     async def http1_request_header(self) -> None:
         """Read the head. Raises BadRequest, PayloadTooLarge and RequestTimeout."""
         protocol = self.protocol
-        protocol.enter(Phase.HEAD, protocol.deadlines.head)
+        if _END not in self.recv_buffer:
+            protocol.enter(Phase.HEAD, protocol.deadlines.head)
         await super().http1_request_header()  # type: ignore[no-untyped-call]
         protocol.enter(Phase.ANSWER, protocol.response_timeout)
-        if self.expecting_continue and self.request.version == "1.0":
-            self.expecting_continue = False  # RFC 9110, 10.1.1
+        if self.request_body:
+            self._receive_more = self._receive
+            self._body_since = 0.0
+            self._chunks: ChunkedBody | None = None
+            self.expecting_continue &= self.request.version != "1.0"  # RFC 9110, 10.1.1
+            if self.expecting_continue:
+                self.response_func = self._answer_at_once
 
-    async def http1_response_header(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 # as Sanic calls it
-        """Begin the answer. Whoever still waits for leave to send a body does not get it."""
+    async def _answer_at_once(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 # as Sanic calls it
+        """Answer whoever may still wait for leave to send a body: without giving it."""
         if self.expecting_continue:
             self.expecting_continue = self.keep_alive = False
-        await super().http1_response_header(data, end_stream)
+        await self.http1_response_header(data, end_stream)
 
     async def read(self) -> bytes | None:
         """The next piece of the body, or None at its end.
@@ -113,11 +115,9 @@ class Reader(Http):
         return content
 
     async def _receive(self) -> None:
-        """Wait for more bytes, of a head or of a body, as long as that may take."""
+        """Wait for more bytes of a body, as long as that may take."""
         protocol, deadlines = self.protocol, self.protocol.deadlines
-        if self.request is None:
-            await protocol.receive_more()
-        elif self.stage is Stage.IDLE:
+        if self.stage is Stage.IDLE:
             if protocol.phase is not Phase.REST:
                 protocol.enter(Phase.REST, deadlines.rest)
             await protocol.receive_more()
