@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 from sanic.exceptions import RequestTimeout, ServiceUnavailable
+from sanic.http import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 
@@ -41,46 +42,78 @@ class Phase(enum.Enum):
     CLOSING = enum.auto()
 
 
-_SERVERS_TURN = frozenset({Phase.ANSWER, Phase.CLOSING})
+class Wait(NamedTuple):
+    """A phase, when it began, in monotonic seconds, and how many it may last."""
+
+    phase: Phase
+    since: float
+    seconds: float
+
+
+_IDLE: Final = Stage.IDLE
+"""By itself, for to ask an enum for a member takes its time."""
+_SERVERS_TURN: Final = frozenset({Phase.ANSWER, Phase.CLOSING})
 
 
 class TimedProtocol(HttpProtocol):
     """Sanic's connection, each of whose phases has an end.
 
     Sanic's own time-outs begin anew with every byte, and have a timer for each
-    connection. Somebody has to call `look` instead, a few times a second.
+    connection. Somebody has to call `look` instead, twice a second or so. It finds
+    most out from what Sanic keeps in any case, so that requests pay nothing for it.
     """
 
     deadlines: ClassVar[Deadlines] = Deadlines()
 
-    __slots__ = ("_due", "_late", "_unsent", "phase", "since")
+    __slots__ = ("_late", "_resumed", "_unsent", "_wait")
 
+    _http: Any
     keep_alive_timeout: float
     response_timeout: float
 
     def __init__(self, **sanics: Any) -> None:
         super().__init__(**sanics)
-        self.phase = Phase.NEW
-        self.since = self._due = 0.0
+        self._http = None
+        self._wait: Wait | None = None  # for a client in the midst of a request, or to be gone
+        self._resumed = 0.0  # when the last such wait was over
         self._late = False
         self._unsent = 0.0  # since when an answer lies here, as far as seen
 
     @property
-    def waits(self) -> bool:
-        """Whether it is the client's turn."""
-        return self.phase not in _SERVERS_TURN
+    def wait(self) -> Wait:
+        """What it is at."""
+        if self._wait is not None:
+            return self._wait
+        http = self._http
+        if http is None:
+            return Wait(Phase.CLOSING, self._time, self.deadlines.close)
+        if http.stage is not _IDLE:
+            return Wait(Phase.ANSWER, self._answering_since(), self.response_timeout)
+        if http.answered:
+            return Wait(Phase.IDLE, self._time, self.keep_alive_timeout)
+        return Wait(Phase.NEW, self._time, self.deadlines.head)
 
-    def enter(self, phase: Phase, seconds: float, *, since: float | None = None) -> None:
-        """Be at `phase` for so many seconds at most, from `since` or from the last byte."""
-        self.phase = phase
-        self.since = since = self._time if since is None else since
-        self._due = since + seconds
-        self._late = False
+    @property
+    def last_moved(self) -> float:
+        """When bytes last came or went, in monotonic seconds."""
+        return self._time
+
+    def _answering_since(self) -> float:
+        began: float | None = self._http.perft0  # by another clock
+        if began is None:
+            return self._time
+        return max(time.monotonic() - (time.perf_counter() - began), self._resumed)
+
+    def waiting_since(self) -> float | None:
+        """When its client's turn began, if that it is."""
+        wait = self.wait
+        return None if wait.phase in _SERVERS_TURN else wait.since
 
     def look(self, now: float) -> None:
         """See whether its time is over."""
-        if now >= self._due:
-            self._end(now)
+        phase, since, seconds = self.wait
+        if now >= since + seconds:
+            self._end(phase, now)
         elif self.transport is None or not self.transport.get_write_buffer_size():
             self._unsent = 0.0
         elif not self._unsent:
@@ -90,13 +123,15 @@ class TimedProtocol(HttpProtocol):
 
     def cut(self) -> None:
         """End it here and now."""
-        self.phase = Phase.CLOSING
+        self._go(time.monotonic())
         if self.transport is not None:
             self.transport.abort()  # not Sanic's abort: it forgets the transport, and asks it later
 
-    def _end(self, now: float) -> None:
-        phase, self.phase = self.phase, Phase.CLOSING
-        self._due = now + self.deadlines.close
+    def _go(self, now: float) -> None:
+        self._wait = Wait(Phase.CLOSING, now, self.deadlines.close)
+
+    def _end(self, phase: Phase, now: float) -> None:
+        self._go(now)
         if phase is Phase.CLOSING:
             self.cut()
         elif phase in {Phase.NEW, Phase.IDLE}:
@@ -109,14 +144,20 @@ class TimedProtocol(HttpProtocol):
             self._task.cancel()
 
     async def receive_more(self) -> None:
-        """Wait for more bytes. Raises RequestTimeout."""
-        if not self._late:
-            # As Sanic has it; a call of that would be felt on every request.
-            self.transport.resume_reading()  # type: ignore[union-attr]
-            self._data_received.clear()
-            await self._data_received.wait()
-        if self._late:
-            raise RequestTimeout("Request Timeout")
+        """Wait for more bytes. Raises RequestTimeout in the midst of a request."""
+        http = self._http
+        within = http.stage is not _IDLE or http.request_body
+        if within:
+            self._wait = http.wait_for_more()
+            self._late = False
+        # As Sanic has it; a call of that would be felt on every request.
+        self.transport.resume_reading()  # type: ignore[union-attr]
+        self._data_received.clear()
+        await self._data_received.wait()
+        if within:
+            if self._late:
+                raise RequestTimeout("Request Timeout")
+            self._wait, self._resumed = None, self._time
 
     def check_timeouts(self) -> None:
         """Nothing, where Sanic would set its timer."""
@@ -126,7 +167,8 @@ class TimedProtocol(HttpProtocol):
 
         A head that has begun gets no more than a moment.
         """
-        if self.phase is Phase.HEAD:
-            self._due = min(self._due, time.monotonic() + self.deadlines.rest)
+        phase, _, _ = self.wait
+        if phase is Phase.HEAD:
+            self._wait = Wait(phase, time.monotonic(), self.deadlines.rest)
         closed: bool = super().close_if_idle()
         return closed

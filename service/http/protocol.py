@@ -6,7 +6,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from service.http.deadlines import Phase, TimedProtocol
+from service.http.deadlines import TimedProtocol
 from service.http.reader import Reader
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ class AppProtocol(TimedProtocol):
         """Be ready for the first request."""
         self._time = time.monotonic()
         super().connection_made(transport)  # type: ignore[no-untyped-call]
-        self.enter(Phase.NEW, self.deadlines.head)
         _watch_peer(transport)
         self._connections.add(self)
 

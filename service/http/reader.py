@@ -6,7 +6,6 @@ whole methods, and call Sanic's own whichever way they are (docs/adr/0022).
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from sanic.exceptions import PayloadTooLarge, SanicException
@@ -14,12 +13,13 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 
 from service.http.chunks import ChunkedBody
-from service.http.deadlines import Phase
+from service.http.deadlines import Phase, Wait
 
 if TYPE_CHECKING:
+    from sanic.response import BaseHTTPResponse
+
     from service.http.deadlines import TimedProtocol
 
-_END: Final = b"\r\n\r\n"
 _SKIPPED: Final = 4 * 1024 * 1024
 """Bytes that are read of a body which nobody wants, so that its sender gets to see the answer."""
 
@@ -27,40 +27,40 @@ _SKIPPED: Final = 4 * 1024 * 1024
 class Reader(Http):
     """What reads the requests of one connection, one after the other."""
 
-    __slots__ = ("_body_since", "_chunks")
+    __slots__ = ("_chunks", "_phase", "_since", "answered")
 
     protocol: TimedProtocol
     request_bytes: int
     request_bytes_left: int
 
-    def init_for_request(self) -> None:
-        """Be ready for a request, the first or the next."""
-        super().init_for_request()  # type: ignore[no-untyped-call]
-        protocol = self.protocol
-        self._receive_more = protocol.receive_more
-        if protocol.phase is not Phase.NEW:
-            protocol.enter(Phase.IDLE, protocol.keep_alive_timeout)
+    def __init__(self, protocol: TimedProtocol) -> None:
+        super().__init__(protocol)  # type: ignore[no-untyped-call]
+        self.answered = False  # whether any request was
+        self._phase: Phase | None = None  # in which more of this request was last waited for
+        self._since = 0.0
+        self._chunks: ChunkedBody | None = None
 
-    async def http1_request_header(self) -> None:
-        """Read the head. Raises BadRequest, PayloadTooLarge and RequestTimeout."""
-        protocol = self.protocol
-        if _END not in self.recv_buffer:
-            protocol.enter(Phase.HEAD, protocol.deadlines.head)
-        await super().http1_request_header()  # type: ignore[no-untyped-call]
-        protocol.enter(Phase.ANSWER, protocol.response_timeout)
-        if self.request_body:
-            self._receive_more = self._receive
-            self._body_since = 0.0
-            self._chunks: ChunkedBody | None = None
-            self.expecting_continue &= self.request.version != "1.0"  # RFC 9110, 10.1.1
-            if self.expecting_continue:
-                self.response_func = self._answer_at_once
-
-    async def _answer_at_once(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 # as Sanic calls it
-        """Answer whoever may still wait for leave to send a body: without giving it."""
+    def respond(self, response: BaseHTTPResponse) -> BaseHTTPResponse:
+        """Begin an answer. Whoever still waits for leave to send a body does not get it."""
+        self.answered = True
+        self._phase = None
         if self.expecting_continue:
             self.expecting_continue = self.keep_alive = False
-        await self.http1_response_header(data, end_stream)
+        return super().respond(response)
+
+    def wait_for_more(self) -> Wait:
+        """How long more of a request may be waited for, of its head or of its body."""
+        deadlines = self.protocol.deadlines
+        if self.request is None:
+            phase, seconds = Phase.HEAD, deadlines.head
+        elif self.stage is Stage.IDLE:
+            phase, seconds = Phase.REST, deadlines.rest
+        else:
+            come = self.request_bytes - self.request_bytes_left
+            phase, seconds = Phase.BODY, deadlines.body + come / deadlines.rate
+        if phase is not self._phase:
+            self._phase, self._since = phase, self.protocol.last_moved
+        return Wait(phase, self._since, seconds)
 
     async def read(self) -> bytes | None:
         """The next piece of the body, or None at its end.
@@ -92,7 +92,8 @@ class Reader(Http):
             raise PayloadTooLarge("Request body exceeds the size limit")
         if self.expecting_continue:
             self.expecting_continue = False
-            await self._send(HTTP_CONTINUE)
+            if self.request.version != "1.0":  # RFC 9110, 10.1.1
+                await self._send(HTTP_CONTINUE)
         return await (self._read_chunks() if self._is_chunked else super().read())
 
     @property
@@ -105,26 +106,11 @@ class Reader(Http):
             del self.recv_buffer[:2]  # the line break that Sanic leaves for its own reader
             self._chunks = ChunkedBody()
         if not self.recv_buffer:
-            await self._receive()
+            await self._receive_more()
         content = self._chunks.take(self.recv_buffer)
         self.request_bytes += len(content)
         if self.request_bytes > self.request_max_size:
             raise PayloadTooLarge("Request body exceeds the size limit")
         if self._chunks.complete:
-            self.request_body = None
+            self.request_body = self._chunks = None
         return content
-
-    async def _receive(self) -> None:
-        """Wait for more bytes of a body, as long as that may take."""
-        protocol, deadlines = self.protocol, self.protocol.deadlines
-        if self.stage is Stage.IDLE:
-            if protocol.phase is not Phase.REST:
-                protocol.enter(Phase.REST, deadlines.rest)
-            await protocol.receive_more()
-        else:
-            self._body_since = self._body_since or time.monotonic()
-            come = self.request_bytes - self.request_bytes_left
-            seconds = deadlines.body + come / deadlines.rate
-            protocol.enter(Phase.BODY, seconds, since=self._body_since)
-            await protocol.receive_more()
-            protocol.enter(Phase.ANSWER, protocol.response_timeout)

@@ -32,7 +32,7 @@ pytestmark = LINUX_ONLY
 HEAD: Final = GET + b"\r\nA: "
 BODY: Final = POST + b"\r\nContent-Length: 4000" + END
 SLACK: Final = 1.0
-"""Seconds beyond a deadline: connections are looked at four times a second."""
+"""Seconds beyond a deadline: connections are looked at twice a second."""
 
 
 class Stalled(asyncio.Protocol):

@@ -24,6 +24,9 @@ class Fake:
         self.looks = 0
         self.is_cut = False
 
+    def waiting_since(self) -> float | None:
+        return self.since if self.waits else None
+
     def look(self, now: float) -> None:
         assert now > 0
         self.looks += 1
