@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -11,13 +11,13 @@ import pytest
 from pydantic import SecretStr
 
 from service.config.settings import AppEntry as ServedApp
-from service.core import login
-from service.core.models import WeChatIdentity, handle_of
+from service.core.models import handle_of
 from service.simulator.app import create_app as create_simulator
 from service.simulator.control import handset
 from service.simulator.endpoints import getuserphonenumber
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.simulator.state import world
+from service.sql.users import SqlUsers
 from service.stores import sessions
 from tests.support.running import Api, Simulator, running, running_service, running_simulator
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from service.config.settings import Settings
+    from service.core.models import WeChatIdentity
     from tests.support.running import Answer
 
 A: Final = "wxaaaaaaaaaaaaaaaa"
@@ -268,11 +269,12 @@ async def test_apps_of_one_platform_share_the_person_and_not_the_session(
 async def test_without_the_unionid_they_would_be_two(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forget(self: Any, identity: WeChatIdentity, *_: object) -> Any:
-        del self
-        return WeChatIdentity(identity.openid, identity.session_key), {}
+    find_or_create = SqlUsers.find_or_create
 
-    monkeypatch.setattr(login.Login, "_profile", forget)
+    async def forget(self: SqlUsers, appid: str, identity: WeChatIdentity) -> Any:
+        return await find_or_create(self, appid, replace(identity, unionid=None))
+
+    monkeypatch.setattr(SqlUsers, "find_or_create", forget)
     async with studio(settings, platform="studio") as found:
         here, there = await found.log_in(A), await found.log_in(B)
         assert here.data["user"]["id"] != there.data["user"]["id"]
