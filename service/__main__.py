@@ -73,6 +73,7 @@ def serve(settings: Settings) -> None:
 
     from service import watchdog  # noqa: PLC0415
     from service.app import create_app  # noqa: PLC0415
+    from service.http.protocol import AppProtocol  # noqa: PLC0415
 
     loader = AppLoader(factory=partial(create_app, settings=settings))
     app = loader.load()
@@ -81,6 +82,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.web_concurrency,
         backlog=BACKLOG,
+        protocol=AppProtocol,
         access_log=False,
         motd=False,
     )

@@ -13,7 +13,9 @@ from sanic.exceptions import SanicException
 from service import logs, watchdog
 from service.config.settings import load_settings
 from service.core.errors import ServiceError, SessionError
+from service.descriptors import room_for_clients
 from service.http import middleware
+from service.http.connections import Connections
 from service.http.context import App, AppContext
 from service.http.request import AppRequest
 from service.http.routes.auth import auth
@@ -87,7 +89,7 @@ def _server_config() -> Config:
             "FALLBACK_ERROR_FORMAT": "json",
             "MOTD": False,
             "REQUEST_MAX_SIZE": 16 * 1024,
-            "REQUEST_TIMEOUT": 10,
+            # How long a request may take to come: http/protocol.py.
             "RESPONSE_TIMEOUT": 10,
             "KEEP_ALIVE_TIMEOUT": 75,  # above the idle time-outs of common balancers
             "GRACEFUL_SHUTDOWN_TIMEOUT": 10,  # platforms kill after 30 s
@@ -97,8 +99,18 @@ def _server_config() -> Config:
 
 
 async def _open(app: App) -> None:
+    settings = app.ctx.settings
     app.ctx.stack = AsyncExitStack()
-    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(app.ctx.settings))
+    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(settings))
+    app.ctx.connections = Connections(
+        room_for_clients(
+            pools=settings.redis_max_connections
+            + settings.database_connections
+            + settings.wechat_concurrency
+        )
+    )
+    app.ctx.connections.start()
+    app.ctx.stack.callback(app.ctx.connections.stop)
 
 
 async def _be_ready(app: App) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from service.core.profile import Profiles
     from service.core.uploads import Uploads
+    from service.http.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class AppContext(SimpleNamespace):
     settings: Settings
     services: Services
     ready: bool
+    connections: Connections
 
 
 class RequestContext(SimpleNamespace):

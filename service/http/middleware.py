@@ -13,6 +13,7 @@ from service.core.errors import (
     MethodNotAllowed,
     NotFound,
     RateLimited,
+    RequestTimeout,
     ServiceError,
     ServiceUnavailable,
     SessionExpired,
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _BY_STATUS: dict[int, type[ServiceError]] = {
     404: NotFound,
     405: MethodNotAllowed,
+    408: RequestTimeout,
     413: BodyTooLarge,
     414: BodyTooLarge,
     500: InternalError,

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from sanic.compat import Header
 
 _HEAD: Final = re.compile(
-    rb"[\x20-\x7e]*+"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ [\x21-\x7e]++ HTTP/1\.[01]"
     rb"(?:\r\n"
     # Sanic takes white space and digits of any script for those of a length.
     rb"(?!(?i:content-length|transfer-encoding):(?! *+(?:[0-9]++|chunked)(?:\r\n|\Z)))"
     rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+)*+"
 )
 """The request line, and headers that are a token, a colon and a value (RFC 9110, 5.1 and 5.5)."""
+_MOST_HEADERS: Final = 100
 _NO_URL: Final = b"*"
 
 
@@ -48,7 +49,12 @@ class AppRequest(Request[App, RequestContext]):
         """Raises BadRequest. To answer that, Sanic makes a request of its own, with no `head`."""
         if not head:
             url_bytes = _NO_URL  # the one that came may be what was wrong
-        elif not (_HEAD.fullmatch(head) and _has_host(headers, version)):
+        elif not (
+            _HEAD.fullmatch(head)
+            and len(headers) <= _MOST_HEADERS
+            and _has_host(headers, version)
+            and (version != "1.0" or "transfer-encoding" not in headers)  # RFC 9112, 6.1
+        ):
             raise BadRequest("Bad Request")
         super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from service.http import request
+from tests.api.malformed import CHUNKED, END, GET, HIDDEN, HIDING, MALFORMED, POST, WHOLE
 from tests.support.process import LINUX_ONLY, ServiceProcess, complete_environment
 
 if TYPE_CHECKING:
@@ -18,19 +19,18 @@ if TYPE_CHECKING:
     from service.dev.embedded_redis import EmbeddedRedis
     from tests.support.running import Api
 
-GET = b"GET /livez HTTP/1.1\r\nHost: here"
-POST = b"POST /logout HTTP/1.1\r\nHost: here"
-HIDDEN = GET + b"\r\n\r\n"
-END = b"\r\n\r\n"
-CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
 
-
-async def send(api: Api | ServiceProcess, raw: bytes) -> list[tuple[int, int]]:
+async def send(
+    api: Api | ServiceProcess, raw: bytes, *, byte_by_byte: bool = False
+) -> list[tuple[int, int]]:
     """What a connection answers to these bytes, status and code of each, until its end."""
     port = int(api.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     # A question that ends the connection: nothing is waited for in vain.
-    writer.write(raw + GET + b"\r\nConnection: close" + END)
+    raw += GET + b"\r\nConnection: close" + END
+    for start in range(0, len(raw), 1 if byte_by_byte else len(raw)):
+        writer.write(raw[start : start + 1] if byte_by_byte else raw)
+        await asyncio.sleep(0)
     said = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -38,38 +38,22 @@ async def send(api: Api | ServiceProcess, raw: bytes) -> list[tuple[int, int]]:
     return [(int(status), orjson.loads(body)["code"]) for status, body in heads]
 
 
-HIDING = {
-    "space before the colon": POST + b"\r\nContent-Length : %d" % len(HIDDEN) + END + HIDDEN,
-    "tab before the colon": POST + b"\r\nContent-Length\t: %d" % len(HIDDEN) + END + HIDDEN,
-    "folded": POST + b"\r\nA: b\r\n Content-Length: %d" % len(HIDDEN) + END + HIDDEN,
-    "bare LF": POST + b"\r\nA: b\nContent-Length: %d" % len(HIDDEN) + END + HIDDEN,
-    "bare CR": POST + b"\r\nA: b\rContent-Length: %d" % len(HIDDEN) + END + HIDDEN,
-    "Arabic digits": POST + "\r\nContent-Length: ٣٥".encode() + END + HIDDEN,
-    "wide digits": POST + "\r\nContent-Length: ３５".encode() + END + HIDDEN,
-    "no-break space": POST + b"\r\nContent-Length: \xc2\xa0%d" % len(HIDDEN) + END + HIDDEN,
-    "vertical tab": POST + b"\r\ncontent-length:\x0b%d" % len(HIDDEN) + END + HIDDEN,
-    "chunked, with a tab": POST + b"\r\nTransfer-Encoding: \x0bchunked" + END + CHUNK,
-    "chunked, with a space": POST + b"\r\nTransfer-Encoding: \xc2\xa0chunked" + END + CHUNK,
-    "NUL": POST + b"\r\nContent-Length\0: %d" % len(HIDDEN) + END + HIDDEN,
-    "quoted": POST + b'\r\n"Content-Length": %d' % len(HIDDEN) + END + HIDDEN,
-}
-
-
-@pytest.mark.parametrize("raw", HIDING.values(), ids=HIDING.keys())
-async def test_no_request_hides_in_the_body_of_another(api: Api, raw: bytes) -> None:
+@pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_what_is_malformed_is_refused_and_ends_the_connection(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(400, 40000)]
+    assert await send(api, GET + END + raw) == [(200, 0), (400, 40000)]
 
 
 @LINUX_ONLY
-async def test_nor_does_one_where_the_server_has_rewritten_its_own_methods(
+async def test_so_it_is_where_the_server_has_rewritten_its_own_methods(
     redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
     """Sanic's touchup, which the other tests of this folder do without."""
     environment = complete_environment(redis=redis_server.url, wechat="http://127.0.0.1:1")
     async with ServiceProcess(environment, home=tmp_path) as service:
         await service.ready()
-        answers = [await send(service, raw) for raw in HIDING.values()]
-        assert answers == [[(400, 40000)]] * len(HIDING)
+        answers = {how: await send(service, raw) for how, raw in MALFORMED.items()}
+        assert answers == {how: [(400, 40000)] for how in MALFORMED}
         assert await send(service, b"GET /nowhere HTTP/1.1\r\nHost: here" + END) == [
             (404, 40400),
             (200, 0),
@@ -87,33 +71,82 @@ async def test_without_the_look_at_the_head_it_would(
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /livez HTTP/1.1",
-        GET + b"\r\nHost: there",
-        GET + b"\r\n: nameless",
-        GET + b"\r\nno colon",
-        GET + b"\r\nA: b\0c",
-        POST + b"\r\nContent-Length: 5\r\nContent-Length: 5",
-        POST + b"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
-        POST + b"\r\nTransfer-Encoding: gzip, chunked",
-    ],
-)
-async def test_a_malformed_head_is_refused_and_ends_the_connection(api: Api, head: bytes) -> None:
-    assert await send(api, head + END) == [(400, 40000)]
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
         GET,
         b"GET /livez HTTP/1.0\r\nConnection: keep-alive",
         GET + b"\r\nEmpty:",
         GET + b"\r\nA:b\r\nB:  c\t\r\n!#$%&'*+-.^_`|~9: :",
         GET + b"\r\nNickname: \xe5\xb0\x8f\xe6\x98\x8e",
-        GET + b"\r\n" + b"\r\n".join(b"A%d: %s" % (n, b"x" * 60) for n in range(100)),
+        GET + b"\r\n" + b"\r\n".join(b"A%d: %s" % (n, b"x" * 60) for n in range(99)),
     ],
 )
 async def test_whatever_has_one_meaning_is_served(api: Api, head: bytes) -> None:
     assert await send(api, head + END) == [(200, 0), (200, 0)]
+
+
+WELL_FORMED = {
+    "of a length": POST + b"\r\nContent-Length: 5" + END + b"hello",
+    "of a length with zeros": POST + b"\r\nContent-Length: 005" + END + b"hello",
+    "empty": POST + b"\r\nContent-Length: 0" + END,
+    "one chunk": CHUNKED + WHOLE,
+    "no chunk": CHUNKED + b"0\r\n\r\n",
+    "many": CHUNKED + b"1\r\nh\r\n" * 500 + b"0\r\n\r\n",
+    "capitals": CHUNKED + b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
+    "zeros": CHUNKED + b"0005\r\nhello\r\n000\r\n\r\n",
+    "an extension": CHUNKED + b'5;a;b=c;d="e f"\r\nhello\r\n0;z\r\n\r\n',
+    "what looks like an end": CHUNKED + b"9\r\n\r\n0\r\n\r\nGE\r\n0\r\n\r\n",
+    "what looks like a request": CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN),
+}
+
+
+@pytest.mark.parametrize("raw", WELL_FORMED.values(), ids=WELL_FORMED.keys())
+async def test_a_body_ends_where_it_says(api: Api, raw: bytes) -> None:
+    assert await send(api, raw) == [(200, 0), (200, 0)]
+    assert await send(api, raw * 3) == [(200, 0)] * 4
+    assert await send(api, raw, byte_by_byte=True) == [(200, 0), (200, 0)]
+
+
+async def test_a_length_is_judged_before_the_body_is_asked_for(api: Api) -> None:
+    expecting = POST + b"\r\nExpect: 100-continue\r\nContent-Length: "
+    assert await _said(api, expecting + b"5" + END, b"hello") == [100, 200, 200]
+    assert await _said(api, expecting + b"%d" % 20_000 + END) == [413]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /nowhere HTTP/1.1\r\nHost: here",
+        b"DELETE /login HTTP/1.1\r\nHost: here",
+        b"POST /me/avatar HTTP/1.1\r\nHost: here",
+    ],
+)
+async def test_a_body_that_nobody_wants_is_not_asked_for(api: Api, head: bytes) -> None:
+    head += b"\r\nExpect: 100-continue\r\nContent-Length: 5" + END
+    statuses = await _said(api, head)
+    assert len(statuses) == 1
+    assert statuses[0] in {401, 404, 405}
+
+
+async def test_whoever_expects_something_else_is_told_so(api: Api) -> None:
+    head = POST + b"\r\nExpect: 200-ok\r\nContent-Length: 5" + END
+    assert await _said(api, head) == [417]
+
+
+async def test_before_http_1_1_nobody_expects_anything(api: Api) -> None:
+    head = POST.replace(b"HTTP/1.1", b"HTTP/1.0")
+    head += b"\r\nExpect: 100-continue\r\nContent-Length: 5" + END
+    assert await _said(api, head + b"hello") == [200]
+
+
+async def _said(api: Api, head: bytes, body: bytes = b"") -> list[int]:
+    """The statuses of all that is answered, where a body is sent only when asked for."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+    writer.write(head)
+    said = await reader.readuntil(b"\r\n\r\n")
+    if said.startswith(b"HTTP/1.1 100 "):
+        writer.write(body + GET + b"\r\nConnection: close" + END)
+    said += await reader.read()
+    writer.close()
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", said)]
 
 
 @pytest.mark.parametrize(

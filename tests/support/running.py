@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sanic import Sanic
 
 from service.app import create_app
+from service.http.protocol import AppProtocol
 from service.logs import Redact
 from service.port_check import BACKLOG
 from service.simulator.app import create_app as create_simulator
@@ -21,6 +22,7 @@ from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.settings import APP_SECRET, APPID
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Iterator
 
     from service.config.settings import Settings
@@ -135,7 +137,9 @@ class Api:
 
 
 @asynccontextmanager
-async def running(app: Sanic[Any, Any]) -> AsyncIterator[str]:
+async def running(
+    app: Sanic[Any, Any], protocol: type[asyncio.Protocol] | None = None
+) -> AsyncIterator[str]:
     """Serve `app` on a free port of loopback; yields its address.
 
     Sanic would rewrite its own methods first, which takes longer than most tests
@@ -143,7 +147,9 @@ async def running(app: Sanic[Any, Any]) -> AsyncIterator[str]:
     """
     app.config.TOUCHUP = False
     listener = socket.create_server(("127.0.0.1", 0))
-    server = await app.create_server(sock=listener, return_asyncio_server=True, backlog=BACKLOG)
+    server = await app.create_server(
+        sock=listener, protocol=protocol, return_asyncio_server=True, backlog=BACKLOG
+    )
     assert server is not None
     await server.startup()
     await server.before_start()
@@ -191,7 +197,7 @@ async def running_service(settings: Settings) -> AsyncIterator[Api]:
     """The whole service."""
     with _own_log():
         app = create_app(settings=settings, name=f"minigate-{next(_numbers)}")
-        async with running(app) as url, aiohttp.ClientSession() as http:
+        async with running(app, AppProtocol) as url, aiohttp.ClientSession() as http:
             yield Api(url, http, app)
 
 

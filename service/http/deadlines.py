@@ -1,0 +1,174 @@
+"""What a connection is at, and how long it may be: deadlines that no further byte puts off."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
+
+from sanic.exceptions import RequestTimeout, ServiceUnavailable
+from sanic.http import Stage
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a client may take, in seconds."""
+
+    head: float = 5.0
+    """To the end of a head, from its first byte; of the first one, from the connection's start."""
+    body: float = 10.0
+    """To the end of a body, from the end of its head; and more for what has come, by `rate`."""
+    rate: float = 32 * 1024
+    """Bytes of a body that are worth one more second: a picture of 2 MB may take 74."""
+    rest: float = 1.0
+    """To the end of a body that nobody wants, from the answer."""
+    unsent: float = 20.0
+    """To take an answer from us."""
+    close: float = 5.0
+    """To be gone when told to go."""
+
+
+class Phase(enum.Enum):
+    """What a connection is at."""
+
+    NEW = enum.auto()
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    REST = enum.auto()
+    CLOSING = enum.auto()
+
+
+class Wait(NamedTuple):
+    """A phase, when it began, in monotonic seconds, and how many it may last."""
+
+    phase: Phase
+    since: float
+    seconds: float
+
+
+_IDLE: Final = Stage.IDLE
+"""By itself, for to ask an enum for a member takes its time."""
+_SERVERS_TURN: Final = frozenset({Phase.ANSWER, Phase.CLOSING})
+
+
+class TimedProtocol(HttpProtocol):
+    """Sanic's connection, each of whose phases has an end.
+
+    Sanic's own time-outs begin anew with every byte, and have a timer for each
+    connection. Somebody has to call `look` instead, twice a second or so. It finds
+    most out from what Sanic keeps in any case, so that requests pay nothing for it.
+    """
+
+    deadlines: ClassVar[Deadlines] = Deadlines()
+
+    __slots__ = ("_late", "_resumed", "_unsent", "_wait")
+
+    _http: Any
+    keep_alive_timeout: float
+    response_timeout: float
+
+    def __init__(self, **sanics: Any) -> None:
+        super().__init__(**sanics)
+        self._http = None
+        self._wait: Wait | None = None  # for a client in the midst of a request, or to be gone
+        self._resumed = 0.0  # when the last such wait was over
+        self._late = False
+        self._unsent = 0.0  # since when an answer lies here, as far as seen
+
+    @property
+    def wait(self) -> Wait:
+        """What it is at."""
+        if self._wait is not None:
+            return self._wait
+        http = self._http
+        if http is None:
+            return Wait(Phase.CLOSING, self._time, self.deadlines.close)
+        if http.stage is not _IDLE:
+            return Wait(Phase.ANSWER, self._answering_since(), self.response_timeout)
+        if http.answered:
+            return Wait(Phase.IDLE, self._time, self.keep_alive_timeout)
+        return Wait(Phase.NEW, self._time, self.deadlines.head)
+
+    @property
+    def last_moved(self) -> float:
+        """When bytes last came or went, in monotonic seconds."""
+        return self._time
+
+    def _answering_since(self) -> float:
+        began: float | None = self._http.perft0  # by another clock
+        if began is None:
+            return self._time
+        return max(time.monotonic() - (time.perf_counter() - began), self._resumed)
+
+    def waiting_since(self) -> float | None:
+        """When its client's turn began, if that it is."""
+        wait = self.wait
+        return None if wait.phase in _SERVERS_TURN else wait.since
+
+    def look(self, now: float) -> None:
+        """See whether its time is over."""
+        phase, since, seconds = self.wait
+        if now >= since + seconds:
+            self._end(phase, now)
+        elif self.transport is None or not self.transport.get_write_buffer_size():
+            self._unsent = 0.0
+        elif not self._unsent:
+            self._unsent = now
+        elif now >= self._unsent + self.deadlines.unsent:
+            self.cut()
+
+    def cut(self) -> None:
+        """End it here and now."""
+        self._go(time.monotonic())
+        if self.transport is not None:
+            self.transport.abort()  # not Sanic's abort: it forgets the transport, and asks it later
+
+    def _go(self, now: float) -> None:
+        self._wait = Wait(Phase.CLOSING, now, self.deadlines.close)
+
+    def _end(self, phase: Phase, now: float) -> None:
+        self._go(now)
+        if phase is Phase.CLOSING:
+            self.cut()
+        elif phase in {Phase.NEW, Phase.IDLE}:
+            self.close()  # without a word, which would be read as the answer to a request to come
+        elif phase is not Phase.ANSWER:
+            self._late = True
+            self._data_received.set()
+        elif self._task is not None:
+            self._http.exception = ServiceUnavailable("Response Timeout")
+            self._task.cancel()
+
+    async def receive_more(self) -> None:
+        """Wait for more bytes. Raises RequestTimeout in the midst of a request."""
+        http = self._http
+        within = http.stage is not _IDLE or http.request_body
+        if within:
+            self._wait = http.wait_for_more()
+            self._late = False
+        # As Sanic has it; a call of that would be felt on every request.
+        self.transport.resume_reading()  # type: ignore[union-attr]
+        self._data_received.clear()
+        await self._data_received.wait()
+        if within:
+            if self._late:
+                raise RequestTimeout("Request Timeout")
+            self._wait, self._resumed = None, self._time
+
+    def check_timeouts(self) -> None:
+        """Nothing, where Sanic would set its timer."""
+
+    def close_if_idle(self) -> bool:
+        """Close it if no request is under way, as the worker is to end; returns whether it was so.
+
+        A head that has begun gets no more than a moment.
+        """
+        phase, _, _ = self.wait
+        if phase is Phase.HEAD:
+            self._wait = Wait(phase, time.monotonic(), self.deadlines.rest)
+        closed: bool = super().close_if_idle()
+        return closed

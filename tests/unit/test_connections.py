@@ -1,0 +1,121 @@
+"""Who goes when there is no room for another connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.http import connections
+from service.http.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Fake:
+    """A connection, since `since` at what it is at."""
+
+    def __init__(self, since: float, *, waits: bool = True) -> None:
+        self.since = since
+        self.waits = waits
+        self.looks = 0
+        self.is_cut = False
+
+    def waiting_since(self) -> float | None:
+        return self.since if self.waits else None
+
+    def look(self, now: float) -> None:
+        assert now > 0
+        self.looks += 1
+
+    def cut(self) -> None:
+        self.is_cut = True
+        self.waits = False
+
+
+def full(*fakes: Fake) -> Connections:
+    room = Connections(len(fakes))
+    for one in fakes:
+        room.add(one)
+    assert not any(one.is_cut for one in fakes)
+    return room
+
+
+def test_the_one_goes_that_has_kept_it_waiting_longest(caplog: pytest.LogCaptureFixture) -> None:
+    fakes = [Fake(3), Fake(1), Fake(2)]
+    room = full(*fakes)
+    new = Fake(0)
+    room.add(new)
+    assert [one.is_cut for one in (*fakes, new)] == [False, True, False, False]
+    room.add(Fake(9))
+    assert caplog.messages == [
+        "connections: keeping more than 3 failed: there is no room; cut 1 that waited longest"
+    ]
+
+
+def test_who_is_being_answered_stays_and_the_new_one_goes() -> None:
+    fakes = [Fake(1, waits=False), Fake(2, waits=False)]
+    room = full(*fakes)
+    new = Fake(3)
+    room.add(new)
+    assert [one.is_cut for one in (*fakes, new)] == [False, False, True]
+
+
+def test_in_a_crowd_several_go_at_once() -> None:
+    fakes = [Fake(since) for since in range(640)]
+    full(*fakes).add(Fake(9999))
+    assert [one.since for one in fakes if one.is_cut] == list(range(11))
+
+
+def test_there_is_room_again_when_one_is_closed() -> None:
+    first = Fake(1)
+    room = full(first, Fake(2))
+    room.discard(first)
+    room.add(Fake(3))
+    assert not first.is_cut
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connections]:
+    """Looked at a hundred times a second."""
+    monkeypatch.setattr(connections, "_INTERVAL_SECONDS", 0.01)
+    room = Connections(9)
+    yield room
+    room.stop()
+
+
+async def test_all_are_looked_at_again_and_again_until_it_stops(often: Connections) -> None:
+    fakes = [Fake(1), Fake(2, waits=False)]
+    for one in fakes:
+        often.add(one)
+    often.start()
+    async with asyncio.timeout(5):
+        while min(one.looks for one in fakes) < 3:
+            await asyncio.sleep(0.005)
+    often.stop()
+    before = [one.looks for one in fakes]
+    await asyncio.sleep(0.05)
+    assert [one.looks for one in fakes] == before
+
+
+async def test_without_a_descriptor_those_that_wait_go_and_it_is_said_once(
+    often: Connections, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "open", refuse)
+    fakes = [Fake(1), Fake(2, waits=False)]
+    for one in fakes:
+        often.add(one)
+    often.start()
+    async with asyncio.timeout(5):
+        while fakes[1].looks < 3:
+            await asyncio.sleep(0.005)
+    assert [one.is_cut for one in fakes] == [True, False]
+    assert caplog.messages == [
+        "connections: accept failed: Too many open files; cut 1 that waited longest"
+    ]
