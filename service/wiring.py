@@ -12,6 +12,7 @@ from service.core.errors import SessionStoreUnavailable
 from service.core.failed_openings import FailedOpenings
 from service.core.fair_share import FairShare
 from service.core.login import Login
+from service.core.login_limits import LoginLimits
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.core.throttled_log import ThrottledLog
@@ -131,7 +132,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             phones=phones,
             decryptor=decryptor,
             used=used,
-            limits=limits,
+            limits=LoginLimits(limits),
             background=background,
         )
 

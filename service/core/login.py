@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from service.core import base64url
 from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
     LoginCodeUsed,
     NicknameError,
     PhoneCodeInvalid,
-    RateLimited,
     ServiceError,
-    SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
 )
+from service.core.login_request import add_hint
 from service.core.models import LoggedIn, PastLogin, UserIdentity
 from service.core.nickname import clean
 
@@ -30,6 +24,8 @@ if TYPE_CHECKING:
 
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
+    from service.core.login_limits import LoginLimits
+    from service.core.login_request import LoginRequest
     from service.core.models import (
         CodeClaim,
         Encrypted,
@@ -41,8 +37,6 @@ if TYPE_CHECKING:
     )
     from service.core.phone import PhoneNumbers
     from service.core.ports import (
-        LimitName,
-        Limits,
         LoginCodes,
         SessionStore,
         UsedData,
@@ -54,35 +48,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
-_DIGEST_LENGTH: Final = 22
-
-_REFUSAL_SECONDS: Final = 0.5
-"""After so long a login over a limit is refused."""
-_MADE_UP_STATUS: Final = 400
-"""Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
-_FAILURE_WEIGHT: Final = 10
-"""What a login counts that fails by what the client sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRequest:
-    """What a client brings to log in."""
-
-    code: str = field(repr=False)
-    """From `wx.login`."""
-    appid: str | None = None
-    """None: the only mini-program there is."""
-    device: str | None = None
-    """None: the first device class."""
-    idempotency_key: str | None = field(default=None, repr=False)
-    address: str | None = None
-    """The client's; None where it is not known, as behind a proxy that does not tell."""
-    phone_code: str | None = field(default=None, repr=False)
-    """From the phone number button: makes it a phone login."""
-    encrypted: Encrypted | None = None
-    """A profile that WeChat encrypted for the user."""
-    raw_data: str | None = field(default=None, repr=False)
-    signature: str | None = None
 
 
 class Login:
@@ -100,7 +65,7 @@ class Login:
         phones: PhoneNumbers,
         decryptor: Decryptor,
         used: UsedData,
-        limits: Limits,
+        limits: LoginLimits,
         background: BackgroundTasks,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
@@ -124,12 +89,12 @@ class Login:
         and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        await self._count(request, app)
+        await self._limits.count(request, app)
         try:
             # Even if the client hangs up: the code is spent, and a repeat should get the answer.
             return await self._background.run_to_completion(self._log_in(request, app, device))
         except (LoginCodeInvalid, PhoneCodeInvalid) as error:
-            _add_hint(error, request)
+            add_hint(error, request)
             raise
 
     async def log_out(self, session_id: SessionId) -> bool:
@@ -137,24 +102,6 @@ class Login:
         ended = await self._sessions.revoke(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
-
-    async def _count(self, request: LoginRequest, app: WeChatApp) -> None:
-        address = request.address
-        uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
-        try:
-            await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
-        except RateLimited:
-            # Whoever asks again at once keeps themselves busy, and not the service.
-            await asyncio.sleep(_REFUSAL_SECONDS)
-            raise
-
-    async def _count_failure(self, request: LoginRequest, error: ServiceError) -> None:
-        """Add the weight of a code or of data that somebody made up."""
-        if request.address is None or error.status != _MADE_UP_STATUS:
-            return
-        with suppress(SessionStoreUnavailable):  # the client is to hear what is wrong with it
-            weight = _FAILURE_WEIGHT - 1  # it has counted as a login already
-            await self._limits.add("login_per_address", request.address, cost=weight)
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -175,7 +122,7 @@ class Login:
         claim = await self._codes.claim(
             app.appid,
             request.code,
-            request=_digest(request, app, device) if request.idempotency_key else "",
+            request=request.digest(app, device) if request.idempotency_key else "",
             idempotency_key=request.idempotency_key,
         )
         if isinstance(claim, PastLogin):
@@ -184,14 +131,14 @@ class Login:
             identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
             await self._not_exchanged(claim, error)
-            await self._count_failure(request, error)
+            await self._limits.count_failure(request, error)
             raise
         try:
             await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
-            await self._count_failure(request, error)
+            await self._limits.count_failure(request, error)
             raise
         await self._codes.succeed(claim, answer)
         return answer
@@ -284,31 +231,3 @@ class Login:
         else:
             error.data = {**(error.data or {}), "retry": "new_code"}
             await self._codes.fail(claim, LoginCodeUsed())
-
-
-def _digest(request: LoginRequest, app: WeChatApp, device: str) -> str:
-    """Stands for what is asked for, whatever it came by: route, headers, an appid left out."""
-    encrypted = request.encrypted
-    asked = (
-        request.code,
-        app.appid,
-        device,
-        request.phone_code,
-        encrypted and (encrypted.data, encrypted.iv),
-        request.raw_data,
-        request.signature,
-    )
-    # As Python writes it, no two are alike: each text is quoted.
-    return base64url.encode(hashlib.sha256(repr(asked).encode()).digest())[:_DIGEST_LENGTH]
-
-
-def _add_hint(error: LoginCodeInvalid | PhoneCodeInvalid, request: LoginRequest) -> None:
-    """Add a hint to an error of a code when the two codes of a phone login look swapped.
-
-    WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
-    and digits; neither is documented, so this only ever adds a hint.
-    """
-    phone_code = request.phone_code
-    if phone_code is not None and len(request.code) > len(phone_code):
-        hint = "code and loginCode look swapped: code is the phone number button's"
-        error.data = {**(error.data or {}), "hint": hint}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from service.core.errors import LoginCodeInvalid, ServiceError
-from service.core.login import LoginRequest
+from service.core.login_request import LoginRequest
 from tests.support.running import running_service
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sanic import Blueprint
 
 from service.core.errors import InvalidRequest, SessionError
-from service.core.login import LoginRequest
+from service.core.login_request import LoginRequest
 from service.http.appid import appid_of
 from service.http.client_address import client_address
 from service.http.responses import success

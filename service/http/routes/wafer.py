@@ -19,7 +19,7 @@ from pydantic import Field
 from sanic import Blueprint
 
 from service.core.errors import LoginCodeUsed, ServiceError
-from service.core.login import LoginRequest
+from service.core.login_request import LoginRequest
 from service.core.models import UserIdentity
 from service.http.appid import appid_of
 from service.http.client_address import client_address
