@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
+from service.core.failed_openings import FailedOpenings
 from service.core.fair_share import FairShare
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
@@ -29,6 +30,7 @@ from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
+from service.stores.used_data import RedisUsedData
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -57,6 +59,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
         limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
+        used = RedisUsedData(redis, scripts, max_age=settings.encrypted_data_max_age)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
@@ -85,6 +88,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             apps=settings.apps,
             sessions=sessions,
             wechat=wechat,
+            limits=limits,
+            failures=FailedOpenings(limits, ThrottledLog("decrypt")),
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
@@ -98,6 +103,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             users=users,
             sessions=sessions,
             decryptor=decryptor,
+            used=used,
             send_openid=settings.phone_send_openid,
             limits=limits,
             encrypted_proves=settings.phone_from_encrypted_data == "join",
@@ -124,6 +130,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            used=used,
             limits=limits,
             background=background,
         )

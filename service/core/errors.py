@@ -53,6 +53,8 @@ class ServiceError(Exception):
     status: ClassVar[int]
     zh: ClassVar[str]
     en: ClassVar[str]
+    sent: bool = True
+    """False where WeChat cannot have seen what it was to be asked."""
 
     def __init__(
         self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None
@@ -313,8 +315,11 @@ class PhoneTaken(ServiceError):
         self.owner = owner
 
 
-class IdempotencyKeyReused(ServiceError):
-    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+class IdempotencyKeyReused(_NewCodeNeeded):
+    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key).
+
+    By then the code may be spent: a new request wants a new code and a new key.
+    """
 
     code, error, status = 42200, "idempotency_key_reused", 422
     zh, en = (
@@ -327,6 +332,7 @@ class RateLimited(ServiceError):
     """More than a limit of this service allows. `data`: `limit`, its name."""
 
     code, error, status = 42900, "rate_limited", 429
+    sent = False
     zh, en = "操作过于频繁，请稍后再试", "Too many requests; try again later"
 
     def __init__(self, limit: str, *, retry_after: int) -> None:
@@ -347,6 +353,7 @@ class WeChatRateLimited(ServiceError):
         """`retry_after`: both limits are counted by the minute or longer."""
         data = None if sent else {"retry": "same_code"}
         super().__init__(data=data, retry_after=retry_after)
+        self.sent = sent
 
 
 class InternalError(ServiceError):
@@ -414,6 +421,7 @@ class WeChatBusy(ServiceError):
     """As many exchanges as allowed wait for WeChat already; the code has not been sent."""
 
     code, error, status = 50311, "wechat_busy", 503
+    sent = False
     zh, en = "登录人数过多，请稍后再试", "Too many logins are waiting for WeChat; try again"
 
     def __init__(self) -> None:

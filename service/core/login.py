@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from service.core import base64url
 from service.core.errors import (
     InvalidRequest,
     LoginCodeInvalid,
     LoginCodeUsed,
     NicknameError,
     PhoneCodeInvalid,
+    RateLimited,
     ServiceError,
     SessionStoreUnavailable,
     UnknownAppid,
@@ -36,13 +40,24 @@ if TYPE_CHECKING:
         WeChatIdentity,
     )
     from service.core.phone import PhoneNumbers
-    from service.core.ports import LimitName, Limits, LoginCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        LoginCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
 
 log = logging.getLogger(__name__)
 
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
+_DIGEST_LENGTH: Final = 22
 
+_REFUSAL_SECONDS: Final = 0.5
+"""After so long a login over a limit is refused."""
 _MADE_UP_STATUS: Final = 400
 """Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
 _FAILURE_WEIGHT: Final = 10
@@ -84,6 +99,7 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        used: UsedData,
         limits: Limits,
         background: BackgroundTasks,
     ) -> None:
@@ -96,6 +112,7 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
+        self._used = used
         self._limits = limits
         self._background = background
 
@@ -104,12 +121,16 @@ class Login:
 
         Raises UnknownAppid, InvalidRequest and RateLimited before the code is spent, then
         what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
-        and DecryptFailed for a profile that does not open.
+        and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
         await self._count(request, app)
-        # Even if the client hangs up: the code is spent, and a repeat should get the answer.
-        return await self._background.run_to_completion(self._log_in(request, app, device))
+        try:
+            # Even if the client hangs up: the code is spent, and a repeat should get the answer.
+            return await self._background.run_to_completion(self._log_in(request, app, device))
+        except (LoginCodeInvalid, PhoneCodeInvalid) as error:
+            _add_hint(error, request)
+            raise
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
@@ -120,7 +141,12 @@ class Login:
     async def _count(self, request: LoginRequest, app: WeChatApp) -> None:
         address = request.address
         uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
-        await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
+        try:
+            await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
+        except RateLimited:
+            # Whoever asks again at once keeps themselves busy, and not the service.
+            await asyncio.sleep(_REFUSAL_SECONDS)
+            raise
 
     async def _count_failure(self, request: LoginRequest, error: ServiceError) -> None:
         """Add the weight of a code or of data that somebody made up."""
@@ -147,18 +173,21 @@ class Login:
 
     async def _log_in(self, request: LoginRequest, app: WeChatApp, device: str) -> LoggedIn:
         claim = await self._codes.claim(
-            app.appid, request.code, idempotency_key=request.idempotency_key
+            app.appid,
+            request.code,
+            request=_digest(request, app, device) if request.idempotency_key else "",
+            idempotency_key=request.idempotency_key,
         )
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
             identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
-            _add_hint(error, request)
             await self._not_exchanged(claim, error)
             await self._count_failure(request, error)
             raise
         try:
+            await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
@@ -171,9 +200,9 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        profile = self._profile(identity, app, request)
+        profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile)
+        user = await self._with_profile(match.user, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -201,32 +230,38 @@ class Login:
     ) -> UserMatch:
         if request.phone_code is None:
             return await self._users.find_or_create(app.appid, identity)
-        try:
-            phone = await self._phones.redeem(app, request.phone_code, identity.openid)
-        except PhoneCodeInvalid as error:
-            _add_hint(error, request)
-            raise
+        phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
-    def _profile(
-        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
+    async def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
     ) -> dict[str, Any]:
         """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
             return {}
-        return self._decryptor.open_at_login(identity, app.appid, request.encrypted)
+        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
-    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that can be one."""
+    async def _with_profile(
+        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+    ) -> User:
+        """The user, renamed to the profile's nickname if that can be one.
+
+        Not by a profile that does not say whose it is, and by each one once.
+        """
+        if encrypted is None or "openId" not in profile:
+            return user
         try:
-            nickname = clean(str(profile.get("nickName", "")))
+            nickname = clean(profile["nickName"])
         except NicknameError:
             return user
         if nickname == user.nickname:
             return user
-        return await self._users.set_nickname(user.id, nickname) or user
+        async with self._used.use(user.id, encrypted) as is_first:
+            if is_first:
+                return await self._users.set_nickname(user.id, nickname) or user
+        return user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
@@ -237,10 +272,10 @@ class Login:
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
-        if (error.data or {}).get("retry") == "same_code":
-            await self._codes.release(claim)
-        else:
+        if error.sent:
             await self._codes.fail(claim, error)
+        else:
+            await self._codes.release(claim)
 
     async def _not_admitted(self, claim: CodeClaim, error: ServiceError) -> None:
         """Note the error for a repeat; where it may pass, the client needs a new code."""
@@ -251,14 +286,29 @@ class Login:
             await self._codes.fail(claim, LoginCodeUsed())
 
 
-def _add_hint(error: ServiceError, request: LoginRequest) -> None:
+def _digest(request: LoginRequest, app: WeChatApp, device: str) -> str:
+    """Stands for what is asked for, whatever it came by: route, headers, an appid left out."""
+    encrypted = request.encrypted
+    asked = (
+        request.code,
+        app.appid,
+        device,
+        request.phone_code,
+        encrypted and (encrypted.data, encrypted.iv),
+        request.raw_data,
+        request.signature,
+    )
+    # As Python writes it, no two are alike: each text is quoted.
+    return base64url.encode(hashlib.sha256(repr(asked).encode()).digest())[:_DIGEST_LENGTH]
+
+
+def _add_hint(error: LoginCodeInvalid | PhoneCodeInvalid, request: LoginRequest) -> None:
     """Add a hint to an error of a code when the two codes of a phone login look swapped.
 
     WeChat's phone codes are 64 hexadecimal digits, its login codes 32 letters
     and digits; neither is documented, so this only ever adds a hint.
     """
-    of_a_code = isinstance(error, LoginCodeInvalid | PhoneCodeInvalid)
     phone_code = request.phone_code
-    if of_a_code and phone_code is not None and len(request.code) > len(phone_code):
+    if phone_code is not None and len(request.code) > len(phone_code):
         hint = "code and loginCode look swapped: code is the phone number button's"
         error.data = {**(error.data or {}), "hint": hint}

@@ -22,7 +22,7 @@ DEFAULT_AVATAR: Final = "default-avatar.png"
 SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 _HANDLE_LENGTH: Final = 22
-_DIGEST_LENGTH: Final = 22
+DIGEST_LENGTH: Final = 22
 _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
@@ -67,7 +67,7 @@ class SessionId:
         The secret is 256 random bits, so a plain hash cannot be searched, and
         half of it loses nothing while it keeps the record small.
         """
-        return base64url.encode(hashlib.sha256(self.secret.encode()).digest())[:_DIGEST_LENGTH]
+        return base64url.encode(hashlib.sha256(self.secret.encode()).digest())[:DIGEST_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,8 @@ class CodeClaim:
     nonce: str
     client: str
     """Digest of what tells the client from others; empty if nothing does."""
+    request: str = ""
+    """Digest of all that the client asked for, beside the code."""
 
 
 @dataclass(frozen=True, slots=True)

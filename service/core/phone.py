@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +13,9 @@ from service.core.errors import (
     ServiceError,
     SessionExpired,
     SessionStoreUnavailable,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import CodeClaim, Phone
+from service.core.payload import country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
-    from service.core.ports import LimitName, Limits, PhoneCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        PhoneCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
+
+log = logging.getLogger(__name__)
 
 FRESH_LOGIN_SECONDS: Final = 300
 """How old a login may be to change a number that is there."""
@@ -42,6 +52,7 @@ class PhoneNumbers:
         users: UserStore,
         sessions: SessionStore,
         decryptor: Decryptor,
+        used: UsedData,
         send_openid: bool,
         limits: Limits,
         encrypted_proves: bool,
@@ -58,6 +69,7 @@ class PhoneNumbers:
         self._sessions = sessions
         self._decryptor = decryptor
         self._encrypted_proves = encrypted_proves
+        self._used = used
         self._send_openid = send_openid
         self._limits = limits
         self._background = background
@@ -85,24 +97,35 @@ class PhoneNumbers:
         return await self._bind(session, phone, proven=True, may_change=may_change)
 
     async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
-        """The same for a number that came as encryptedData; raises DecryptFailed too.
+        """The same for a number that came as encryptedData.
 
-        It proves nothing, unless the settings take it for a proof. LoginTooOld is raised
+        It proves nothing, unless the settings take it for a proof. Each binds once; a
+        repeat is answered like the first time, as long as the number is still the user's.
+        Raises DecryptFailed, RateLimited and SessionStoreUnavailable too, and LoginTooOld
         for a user who has another number.
         """
         may_change = await self._may_change(session)
-        payload = await self._decryptor.open(session, encrypted)
-        try:
-            phone = read_phone(payload, session.appid)
-        except PhoneCodeInvalid:
-            phone = None
-        if phone is None:  # it opened, but is no phone number: a new login would not change that
-            raise DecryptFailed(relogin=False)
+        phone = await self._decryptor.open_phone(session, encrypted)
         if not may_change:
             await self._refuse_another(session, than=phone)
-        return await self._bind(
-            session, phone, proven=self._encrypted_proves, may_change=may_change
+        # Even if the client hangs up: what is used must have been of use.
+        return await self._background.run_to_completion(
+            self._bind_once(session, phone, encrypted, may_change=may_change)
         )
+
+    async def _bind_once(
+        self, session: Session, phone: Phone, encrypted: Encrypted, *, may_change: bool
+    ) -> User:
+        async with self._used.use(session.user_id, encrypted) as is_first:
+            if is_first:
+                return await self._bind(
+                    session, phone, proven=self._encrypted_proves, may_change=may_change
+                )
+        user = await self._users.get(session.user_id)
+        if user is None or user.phone != phone:
+            log.info("decrypt failed: used handle=%s", session.handle)
+            raise DecryptFailed(relogin=False)
+        return user
 
     async def _may_change(self, session: Session) -> bool:
         age = await self._sessions.login_age(session)
@@ -129,26 +152,17 @@ class PhoneNumbers:
         claim = await self._codes.claim(app.appid, code, openid=openid)
         if isinstance(claim, Phone):
             return claim
-        uses: dict[LimitName, str] = {
-            "phone_codes_per_user": f"{app.appid}\0{openid}",
-            "phone_codes_per_app": app.appid,
-        }
         try:
-            await self._limits.count_all(uses)
+            await self._limits.count_all(_uses(app, openid))
         except ServiceError as error:
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
-        try:
-            return await self._ask(claim, app, code, openid)
-        except (WeChatBusy, WeChatUnavailable) as error:
-            if isinstance(error, WeChatBusy) or not error.sent:
-                await self._give_back(uses)  # WeChat has charged for nothing
-            raise
+        return await self._ask(claim, app, code, openid)
 
-    async def _give_back(self, uses: Mapping[LimitName, str]) -> None:
+    async def _give_back(self, app: WeChatApp, openid: str) -> None:
         with suppress(SessionStoreUnavailable):
-            for limit, who in uses.items():
+            for limit, who in _uses(app, openid).items():
                 await self._limits.add(limit, who, cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
@@ -160,12 +174,22 @@ class PhoneNumbers:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
+            if not error.sent:
+                await self._give_back(app, openid)  # WeChat has charged for nothing
             # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+
+def _uses(app: WeChatApp, openid: str) -> dict[LimitName, str]:
+    """What bringing a phone code to WeChat counts towards."""
+    return {
+        "phone_codes_per_user": f"{app.appid}\0{openid}",
+        "phone_codes_per_app": app.appid,
+    }
 
 
 def read_phone(info: object, appid: str) -> Phone | None:
@@ -175,11 +199,10 @@ def read_phone(info: object, appid: str) -> Phone | None:
     """
     if not isinstance(info, dict):
         return None
-    # The documentation has countryCode as text here and as a number there.
-    country, number = info.get("countryCode"), info.get("purePhoneNumber")
-    if not isinstance(country, int | str) or not isinstance(number, str) or not number:
+    country, number = country_code(info.get("countryCode")), info.get("purePhoneNumber")
+    if country is None or not isinstance(number, str) or not number:
         return None
     watermark = info.get("watermark")
     if not isinstance(watermark, dict) or watermark.get("appid") != appid:
         raise PhoneCodeInvalid
-    return Phone.of(str(country), number)
+    return Phone.of(country, number)

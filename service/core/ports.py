@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from service.core.errors import ServiceError
     from service.core.models import (
         AccessToken,
         CodeClaim,
         DeletedUser,
+        Encrypted,
         LoggedIn,
         NewAvatar,
         OpenedSession,
@@ -52,7 +54,10 @@ class SessionStore(Protocol):
         ...
 
     async def validate(self, session_id: SessionId) -> Session:
-        """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned."""
+        """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned.
+
+        What is none of this service's, in its place, is a SessionStoreUnavailable.
+        """
         ...
 
     async def revoke(self, session_id: SessionId) -> bool:
@@ -181,12 +186,22 @@ class LoginCodes(Protocol):
     """Lets each login code go to WeChat once."""
 
     async def claim(
-        self, appid: str, code: str, *, idempotency_key: str | None
+        self, appid: str, code: str, *, idempotency_key: str | None, request: str = ""
     ) -> CodeClaim | PastLogin:
         """Win the code, or learn what the same client was answered before.
 
-        Raises LoginCodeUsed when another request has or had it,
-        the error that the same client was answered, SessionStoreUnavailable.
+        `request` stands for all that the client asks for. Raises LoginCodeUsed
+        when another request has or had the code, LoginCodeInvalid when WeChat
+        has just said that it knows none, the error that the same client was
+        answered, IdempotencyKeyReused, SessionStoreUnavailable.
+        """
+        ...
+
+    async def claim_key(self, claim: CodeClaim, appid: str, openid: str) -> None:
+        """Let a user's Idempotency-Key stand for this request, as long as it is answered again.
+
+        Raises IdempotencyKeyReused when it stands for another one of theirs,
+        SessionStoreUnavailable.
         """
         ...
 
@@ -195,7 +210,10 @@ class LoginCodes(Protocol):
         ...
 
     async def fail(self, claim: CodeClaim, error: ServiceError) -> None:
-        """Remember the refusal for a minute. Never raises."""
+        """Remember the refusal for a minute. Never raises.
+
+        LoginCodeInvalid is remembered for half of that, and for everybody.
+        """
         ...
 
     async def release(self, claim: CodeClaim) -> None:
@@ -219,7 +237,7 @@ class PhoneCodes(Protocol):
         ...
 
     async def fail(self, claim: CodeClaim) -> None:
-        """Remember that WeChat refused the code. Never raises."""
+        """Remember for half a minute that WeChat knows no such code. Never raises."""
         ...
 
     async def release(self, claim: CodeClaim) -> None:
@@ -231,14 +249,26 @@ class PhoneCodes(Protocol):
         ...
 
 
+class UsedData(Protocol):
+    """Lets a user change something with each encryptedData once, whatever its iv."""
+
+    def use(self, user_id: str, encrypted: Encrypted) -> AbstractAsyncContextManager[bool]:
+        """Whether this is the first use, which is made in the block; if that raises, none was.
+
+        Waits a moment for a use that is under way. Raises SessionStoreUnavailable
+        before the block.
+        """
+        ...
+
+
 class WeChat(Protocol):
     """WeChat's server API.
 
     Every method raises WeChatRateLimited, WeChatMisconfigured,
     WeChatUnavailable or WeChatBusy; those that need the access_token also
     SessionStoreUnavailable, where it is shared. A `client`, an address or an openid,
-    has a share of the calls under way; over that is RateLimited. Where `data.retry`
-    of an error is same_code, WeChat has not seen the code.
+    has a share of the calls under way; over that is RateLimited. An error
+    says by `sent` whether WeChat has seen the code.
     """
 
     async def code2session(

@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import SessionMalformed, SessionMissing
 from service.core.models import SessionId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from service.http.request import AppRequest
+
+_PADDING: Final = " \t"
+"""All that HTTP lets stand around a value (RFC 9110, 5.6.3)."""
+_NOT_ASCII: Final = re.compile(
+    rb"\r\n(?i:sessionid|x-session-id|authorization|x-wx-skey):[^\r]*[\x80-\xff]"
+)
 
 
 def session_id_of(request: AppRequest) -> SessionId:
-    """The id in `sessionid`, `X-Session-Id` or `Authorization: Bearer`, the first that is there.
+    """The id in `sessionid`, `X-Session-Id` or `Authorization: Bearer`, or in several of them.
 
-    With WAFER_COMPAT also in `X-WX-Skey`, after all of these. Raises
-    SessionMissing, or SessionMalformed for anything that cannot be an id of
-    ours, two of them included.
+    Whoever stands in front may read another one than we do: ids that differ are
+    none, nor is a header that comes twice. Beside an id, a Bearer that is none
+    by its form is meant for somebody else. With WAFER_COMPAT also the id in
+    `X-WX-Skey`, where none of these is there. Raises SessionMissing, or
+    SessionMalformed for anything that cannot be an id of ours.
     """
     headers = request.headers
-    given = headers.getall("sessionid", None) or headers.getall("x-session-id", None)
-    if given is None:
-        scheme, _, credential = headers.getone("authorization", "").partition(" ")
-        given = [credential] if scheme.lower() == "bearer" else _skeys(request)
-    session_id = SessionId.parse(given[0].strip()) if len(given) == 1 else None
+    # Of any script, white space before a value is gone by now: Sanic takes it away.
+    if not request.head.isascii() and _NOT_ASCII.search(request.head):
+        raise SessionMalformed
+    given = headers.getall("sessionid", None)
+    if given is None or "x-session-id" in headers or "authorization" in headers:
+        given = list(_given(request))
+    session_id = SessionId.parse(given[0].strip(_PADDING)) if len(given) == 1 else None
     if session_id is None:
         raise SessionMalformed
     return session_id
 
 
-def _skeys(request: AppRequest) -> list[str]:
-    """Where clients of wafer2 put the id; raises SessionMissing."""
-    served = request.app.ctx.settings.wafer_compat
-    given: list[str] | None = request.headers.getall("x-wx-skey", None) if served else None
-    if given is None:
+def _given(request: AppRequest) -> set[str]:
+    """All that is given for an id; raises SessionMissing."""
+    given = set(_values(request, "sessionid", "x-session-id"))
+    bearers = set(_bearers(request))
+    given |= {one for one in bearers if SessionId.parse(one)} if given else bearers
+    if not given and request.app.ctx.settings.wafer_compat:
+        given = set(_values(request, "x-wx-skey"))
+    if not given:
         raise SessionMissing
     return given
+
+
+def _bearers(request: AppRequest) -> Iterator[str]:
+    for credentials in _values(request, "authorization"):
+        scheme, _, credential = credentials.partition(" ")
+        if scheme.lower() == "bearer":
+            yield credential.strip(_PADDING)
+
+
+def _values(request: AppRequest, *names: str) -> Iterator[str]:
+    for name in names:
+        values = request.headers.getall(name, ())
+        if len(values) > 1:
+            raise SessionMalformed
+        if values:
+            yield values[0].strip(_PADDING)

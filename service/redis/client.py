@@ -52,9 +52,18 @@ class RedisClient:
         self.log = log
 
     async def get(self, key: str) -> bytes | None:
-        """The value; None when there is none."""
-        value: bytes | None = await self._execute(key, "GET", key)
-        return value
+        """The value; None also where the key holds no text but a list, say: see `type_of`."""
+
+        async def get(node: Node, asking: bool) -> bytes | None:  # noqa: FBT001 # as `on_node` calls
+            return await node.get(key, asking=asking)
+
+        with store_errors(self.log, "GET"):
+            return await self.on_node(key, get, deadline=time.monotonic() + self.timeout)
+
+    async def type_of(self, key: str) -> str:
+        """What the key holds: "string", "list" and so on; "none" when it is not there."""
+        name = await self._execute(key, "TYPE", key)
+        return name.decode() if isinstance(name, bytes) else "the reply to something else"
 
     async def set(
         self, key: str, value: str | bytes, *options: str | int, wait_replicas: bool = False
@@ -150,6 +159,6 @@ class RedisClient:
 
 
 async def _read(key: str, with_ttl: bool, node: Node, asking: bool) -> Reading:  # noqa: FBT001 # as `on_node` calls
-    value = await node.execute("GET", key, asking=asking)
+    value = await node.get(key, asking=asking)
     ttl = await node.execute("PTTL", key, asking=asking) if with_ttl else None
     return Reading(value, ttl)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import InvalidResponse
+from redis.exceptions import InvalidResponse, ResponseError
 
 from service.redis.batching import CommandBatcher, ReadBatcher
 from service.redis.clock import ServerClock
@@ -86,6 +86,16 @@ class Node:
         raise_if_error(reply)
         return reply
 
+    async def get(self, key: str, *, asking: bool = False) -> bytes | None:
+        """The value; None when there is none, and where it is no text, as MGET has it."""
+        try:
+            value: bytes | None = await self.execute("GET", key, asking=asking)
+        except ResponseError as error:
+            if _is_no_text(error):
+                return None
+            raise
+        return value
+
     async def aclose(self) -> None:
         """Let what is under way end, then close every connection."""
         for name in ("_commands", "reads", "reads_with_ttl"):
@@ -116,10 +126,11 @@ class Node:
     async def fetch(self, keys: Sequence[str], *, with_ttl: bool) -> Any:
         """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs.
 
-        The caller has to check that it is a list of as many. In a cluster no
-        two keys are likely to be in one slot, so it is one GET per key there, and
-        one MGET elsewhere; always one write. (Per key, 21 at once: 9.6 and 5.3
-        microseconds; by the driver's pipeline 13.9, by separate GETs 45.)
+        None also for what is no text, as MGET has it. The caller has to check that it is
+        a list of as many. In a cluster no two keys are likely to be in one slot,
+        so it is one GET per key there, and one MGET elsewhere; always one write.
+        (Per key, 21 at once: 9.6 and 5.3 microseconds; by the driver's pipeline
+        13.9, by separate GETs 45.)
         """
         commands = (
             [encode_command("GET", key) for key in keys]
@@ -130,7 +141,7 @@ class Node:
             commands += [encode_command("PTTL", key) for key in keys]
         replies = await self._pipeline.execute(commands)
         if self.in_cluster:
-            return replies
+            return [None if _is_no_text(reply) else reply for reply in replies]
         values, *ttls = replies
         raise_if_error(values)
         return [*values, *ttls] if isinstance(values, list) else values
@@ -151,6 +162,10 @@ class Node:
             raise_if_error(count)
             if count >= replicas:
                 return
+
+
+def _is_no_text(reply: object) -> bool:
+    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
 def _milliseconds(reply: Any) -> int:

@@ -29,15 +29,17 @@ _MARGIN_MS: Final = 10
 """Timers fire up to a millisecond early, servers count whole ones, clocks drift."""
 _SUCCESSES: Final = frozenset({b"stored", b"ended", b"renewed"})
 _FENCE: Final = Path(__file__).with_name("fence.lua")
+_TEXT_OF: Final = Path(__file__).with_name("text_of.lua")
 
 
 class Script:
     """The text of a Lua file and the SHA-1 by which Redis knows it."""
 
     def __init__(self, path: Path, *, fenced: bool = True) -> None:
-        """`fenced`: begin with fence.lua, which takes the first argument."""
+        """`fenced`: begin with fence.lua, which takes the first argument; all with text_of.lua."""
         self.name = path.stem
-        self.text = (_FENCE.read_text() if fenced else "") + path.read_text()
+        parts = (*((_FENCE,) if fenced else ()), _TEXT_OF, path)
+        self.text = "".join(part.read_text() for part in parts)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 

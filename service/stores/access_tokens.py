@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEY_PREFIX: Final = "minigate:access-token:"
 LOCK_PREFIX: Final = "minigate:access-token-lock:"
+_LONGEST_SECONDS: Final = 86_400
+"""WeChat gives two hours."""
 
 _LUA: Final = Path(__file__).with_name("lua")
 _CLAIM = Script(_LUA / "claim.lua", fenced=False)
@@ -44,11 +46,12 @@ class RedisAccessTokens:
         now = await self._now(appid)
         try:
             record = orjson.loads(raw)
-            value = self._keyring.open(record["t"], owner=appid)
-            version, left, fresh = record["v"], record["exp"] - now, now < record["fresh"]
+            version, sealed = str(record["v"]), str(record["t"])
+            left, fresh = record["exp"] - now, bool(now < record["fresh"])
         except (ValueError, TypeError, KeyError):
             return None  # not a record: it is replaced
-        if value is None or left <= 0:
+        value = self._keyring.open(sealed, owner=appid)
+        if value is None or not 0 < left <= _LONGEST_SECONDS:
             return None
         return AccessToken(value.decode(), version, expires_in=int(left), fresh=fresh)
 

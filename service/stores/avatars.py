@@ -47,7 +47,7 @@ class AvatarFiles:
     def _make_folder(self, folder: Path) -> None:
         """Without it pictures are 50301; sessions go on."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as fault:
             self._log.failed("making the folder", name_fault(fault))
         make_private(folder)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from service.core.errors import LoginCodeUsed, ServiceError, error_classes
+from service.core.errors import (
+    IdempotencyKeyReused,
+    LoginCodeInvalid,
+    LoginCodeUsed,
+    ServiceError,
+    error_classes,
+)
 from service.core.models import CodeClaim, PastLogin
+from service.stores.code_markers import is_unknown_code
 
 if TYPE_CHECKING:
     from service.core.models import LoggedIn
     from service.stores.code_markers import CodeMarkers
 
 REPLAY_MS: Final = 60_000
+_LONGEST_LOGIN_MS: Final = 10_000
+"""A key is claimed that much sooner than its request is answered, at most."""
+_KEY_LIFE_MS: Final = REPLAY_MS + _LONGEST_LOGIN_MS
 
 
 class RedisLoginCodes:
@@ -21,21 +31,28 @@ class RedisLoginCodes:
         self._markers = markers
 
     async def claim(
-        self, appid: str, code: str, *, idempotency_key: str | None
+        self, appid: str, code: str, *, idempotency_key: str | None, request: str = ""
     ) -> CodeClaim | PastLogin:
-        claim = await self._markers.claim("login", appid, code, client=idempotency_key)
+        claim = await self._markers.claim(
+            "login", appid, code, client=idempotency_key, request=request
+        )
         if isinstance(claim, CodeClaim):
             return claim
-        if claim is None or "at" not in claim:
+        if claim is None:
             raise LoginCodeUsed
-        if await self._markers.age_ms("login", appid, code, claim) > REPLAY_MS:
+        if is_unknown_code(claim):
+            raise LoginCodeInvalid
+        if claim.get("q", request) != request:  # a former version of this service left it out
+            raise IdempotencyKeyReused
+        if not await self._markers.is_recent("login", appid, code, claim, within_ms=REPLAY_MS):
             raise LoginCodeUsed
-        try:
-            if "e" in claim:
-                raise error_classes()[claim["e"]].again(claim["data"], claim["wait"])
-            return PastLogin(claim["h"], claim["d"], claim["x"], claim["u"], claim["new"])
-        except KeyError:
-            raise LoginCodeUsed from None  # another version of this service noted it
+        return _answer(claim)
+
+    async def claim_key(self, claim: CodeClaim, appid: str, openid: str) -> None:
+        if claim.client and not await self._markers.claim_key(
+            claim, appid, openid, life_ms=_KEY_LIFE_MS
+        ):
+            raise IdempotencyKeyReused
 
     async def succeed(self, claim: CodeClaim, answer: LoggedIn) -> None:
         session_id = answer.session_id
@@ -51,8 +68,22 @@ class RedisLoginCodes:
         )
 
     async def fail(self, claim: CodeClaim, error: ServiceError) -> None:
+        if isinstance(error, LoginCodeInvalid):
+            await self._markers.note_unknown(claim)
+            return
         answer = {"e": error.code, "data": error.data, "wait": error.retry_after}
         await self._markers.note(claim, answer)
 
     async def release(self, claim: CodeClaim) -> None:
         await self._markers.release(claim)
+
+
+def _answer(marker: dict[str, Any]) -> PastLogin:
+    """What a marker says that the client was answered; raises the error that it was."""
+    match marker:
+        case {"e": int(code), "data": dict() | None as data, "wait": int() | None as wait}:
+            if code in error_classes():
+                raise error_classes()[code].again(data, wait)
+        case {"h": str(handle), "d": str(told), "x": int(left), "u": str(user), "new": bool(new)}:
+            return PastLogin(handle, told, left, user, is_new=new)
+    raise LoginCodeUsed  # another version of this service noted it

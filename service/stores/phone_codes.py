@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.core.errors import PhoneCodeInvalid, SessionStoreUnavailable
 from service.core.models import CodeClaim, Phone
-from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, digest
+from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, digest, is_unknown_code
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient
@@ -34,7 +34,9 @@ class RedisPhoneCodes:
         claim = await self._markers.claim("phone", appid, code, client=f"{appid}\0{openid}")
         if isinstance(claim, CodeClaim):
             return claim
-        number = await self._number(digest("phone", appid, code), claim["c"]) if claim else None
+        if claim is None or is_unknown_code(claim):
+            raise PhoneCodeInvalid
+        number = await self._number(digest("phone", appid, code), digest(appid, openid))
         if number is None:
             raise PhoneCodeInvalid
         return Phone(number)
@@ -49,7 +51,7 @@ class RedisPhoneCodes:
         await self._markers.note(claim, {})
 
     async def fail(self, claim: CodeClaim) -> None:
-        await self._markers.note(claim, {})
+        await self._markers.note_unknown(claim)
 
     async def release(self, claim: CodeClaim) -> None:
         await self._markers.release(claim)
@@ -58,7 +60,9 @@ class RedisPhoneCodes:
         await self._redis.delete(NUMBER_PREFIX + digest(appid, openid))
 
     async def _number(self, code: str, client: str) -> str | None:
-        kept = await self._redis.get(NUMBER_PREFIX + client)
-        of_code, _, sealed = kept.decode().partition(" ") if kept else ("", "", "")
-        number = self._keyring.open(sealed, owner=code) if of_code == code else None
+        kept = await self._redis.get(NUMBER_PREFIX + client) or b""
+        of_code, _, sealed = kept.partition(b" ")
+        if of_code != code.encode():
+            return None
+        number = self._keyring.open(sealed.decode(errors="replace"), owner=code)
         return number.decode() if number else None

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from service.core import base64url
 from service.core.models import (
+    DIGEST_LENGTH,
     SECRET_BYTES,
     SESSION_KEY_BYTES,
     Session,
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
     from service.stores.keyring import Keyring
 
 _VERSION: Final = 1
-_REQUIRED: Final = frozenset({"h", "d", "app", "openid", "uid", "iat", "life", "k"})
+_required: Final = itemgetter("d", "app", "openid", "uid", "k", "iat", "life")
+_REQUIRED_TYPES: Final = (str, str, str, str, str, int, int)
+_ENDINGS: Final = frozenset({"kicked", "banned"})
+_YEAR: Final = 366 * 86400
 _MARK_LENGTH: Final = 8
 _USUAL_DEVICE: Final = "default"
 
@@ -49,6 +54,10 @@ class InvalidRecord(Exception):
 
 class ForeignRecord(InvalidRecord):
     """It is the record of another key, and so the reply to something else."""
+
+
+class OtherVersion(InvalidRecord):
+    """It is this key's, of another version of this service: before an update, or a rollback."""
 
 
 @dataclass(slots=True)  # not frozen: that costs a microsecond per request
@@ -68,10 +77,13 @@ class SessionRecord:
         if named != handle:
             foreign = isinstance(named, str)
             raise ForeignRecord("another key's") if foreign else InvalidRecord("not a record")
-        if fields.get("v", _VERSION) != _VERSION:
-            raise InvalidRecord("written by another version")
-        if not fields.keys() >= _REQUIRED:
-            raise InvalidRecord("a field is missing")
+        version = fields.get("v", _VERSION)
+        if type(version) is not int:
+            raise InvalidRecord("not a record")
+        if version != _VERSION:
+            raise OtherVersion("written by another version")
+        if not _is_complete(fields):
+            raise InvalidRecord("a field is missing, or is none of ours")
         return cls(fields)
 
     @property
@@ -105,13 +117,13 @@ class SessionRecord:
         return str(self.fields.get("dev", _USUAL_DEVICE))
 
     @property
-    def expires_at(self) -> int:
-        """The last millisecond the session can live to, however often it is renewed."""
-        return self.issued_at + int(self.fields["life"]) * 1000
+    def longest_ms(self) -> int:
+        """The milliseconds from `issued_at` that it may live, however often it is renewed."""
+        return int(self.fields["life"]) * 1000
 
     @property
     def slides(self) -> bool:
-        """Whether it may end before `expires_at`: it was opened to be renewed by use."""
+        """Whether it may end before `longest_ms`: it was opened to be renewed by use."""
         return "slide" in self.fields
 
     @property
@@ -129,8 +141,8 @@ class SessionRecord:
 
         48 bits do: whoever has them right by chance learns that somebody logged in.
         """
-        marks = str(self.fields.get("p", ""))
-        mark = digest[:_MARK_LENGTH]
+        marks = str(self.fields.get("p", "")).encode()
+        mark = digest[:_MARK_LENGTH].encode()
         return any(
             hmac.compare_digest(marks[at : at + _MARK_LENGTH], mark)
             for at in range(0, len(marks), _MARK_LENGTH)
@@ -151,6 +163,30 @@ class SessionRecord:
             expires_in,
             fields["k"],
         )
+
+
+def _is_complete(fields: dict[str, Any]) -> bool:
+    """Whether every field is there that has to be, and each is what it can be."""
+    try:
+        required = _required(fields)
+    except KeyError:
+        return False
+    return (
+        tuple(map(type, required)) == _REQUIRED_TYPES
+        and type(fields.get("unionid", "")) is str
+        and type(fields.get("dev", "")) is str
+        and type(fields.get("p", "")) is str
+        and len(fields["d"]) == DIGEST_LENGTH
+        and fields["d"].isascii()  # it is compared as such
+        and fields["iat"] >= 0
+        and 0 < fields["life"] <= _YEAR
+        and ("end" not in fields or _is_ended(fields))
+    )
+
+
+def _is_ended(fields: dict[str, Any]) -> bool:
+    reason = fields["end"]  # hashed only once it is known to be text
+    return type(reason) is str and reason in _ENDINGS and type(fields.get("endAt")) is int
 
 
 def write(

@@ -25,7 +25,7 @@ from service.core.throttled_log import ThrottledLog
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.session_record import ForeignRecord, InvalidRecord, SessionRecord
+from service.stores.session_record import InvalidRecord, OtherVersion, SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 KEY_PREFIX: Final = "minigate:session:"
 
+_AHEAD_MS: Final = 1000
+"""By which the clocks of two servers may differ, as create.lua has it."""
 _DELETED_USER_PREFIX: Final = "minigate:gone:"
 _DELETED_USER_MS: Final = 30_000
 """Longer than a login may take."""
@@ -95,6 +97,7 @@ class RedisSessions:
         key = KEY_PREFIX + session_id.handle
         reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
         if reading.value is None:
+            await self._check_absent(key)
             raise SessionExpired
         try:
             record = SessionRecord.read(reading.value, handle=session_id.handle)
@@ -109,13 +112,7 @@ class RedisSessions:
             raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
         if (record.appid, record.device) not in self._served:
             raise SessionExpired  # of a mini-program or device class from before a restart
-        if reading.ttl_ms is not None:
-            left_ms = await self._renewed(session_id, record, reading.ttl_ms)
-        elif record.slides:  # from before the settings said fixed
-            left_ms = (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
-        else:
-            now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
-            left_ms = record.expires_at - now_ms
+        left_ms = await self._left_ms(session_id, record, reading.ttl_ms)
         return record.session(expires_in=whole_seconds(left_ms))
 
     async def revoke(self, session_id: SessionId) -> bool:
@@ -189,7 +186,11 @@ class RedisSessions:
         reply = await self._run(
             _CREATE, session_id.handle, *args, expected_echo=digest, wait_replicas=True
         )
-        return None if reply[0] != b"recent" else (reply[2], int(reply[3]))
+        if reply[0] == b"recent":
+            return reply[2], int(reply[3])
+        if reply[3:] == [b"unreadable"]:
+            self._log.failed("reading a record", "replaced by a login")
+        return None
 
     def _shareable(
         self, raw: bytes, handle: str
@@ -203,21 +204,65 @@ class RedisSessions:
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return (record, *opened) if opened else None
 
+    async def _check_absent(self, key: str) -> None:
+        """Raise SessionStoreUnavailable for a key without a value that holds a list, say.
+
+        What is no text is no dead session. Reads do not tell it from nothing; the
+        price of asking is paid for dead ids alone.
+        """
+        kind = await self.redis.type_of(key)
+        if kind not in {"none", "string"}:  # a login may have come in between
+            self._log.failed("reading a record", f"no text: {kind}")
+            raise SessionStoreUnavailable
+
     async def _read_again(self, key: str, handle: str) -> SessionRecord:
         """Read a record again that could not be read: the reply may have been another key's.
 
-        Raises SessionExpired for one that cannot be read indeed, since a login
-        replaces it; SessionStoreUnavailable if it is another key's once more.
+        Raises SessionStoreUnavailable for one that cannot be read indeed, and
+        SessionExpired where only another version can: a login replaces it.
         """
         raw = await self.redis.get(key)
         if raw is None:
+            await self._check_absent(key)
             raise SessionExpired
         try:
             return SessionRecord.read(raw, handle=handle)
         except InvalidRecord as fault:
             self._log.failed("reading a record", str(fault))
-            foreign = isinstance(fault, ForeignRecord)
-            raise SessionStoreUnavailable if foreign else SessionExpired from fault
+            mended = isinstance(fault, OtherVersion)
+            raise SessionExpired if mended else SessionStoreUnavailable from fault
+
+    async def _left_ms(
+        self, session_id: SessionId, record: SessionRecord, ttl_ms: int | None
+    ) -> int:
+        """The milliseconds that a session has left, after renewing it if that is due.
+
+        `ttl_ms`: what Redis gives it, where that was asked for. Raises SessionExpired.
+        """
+        key = KEY_PREFIX + session_id.handle
+        longest_ms = record.longest_ms
+        now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+        left_ms = record.issued_at + longest_ms - now_ms
+        if left_ms <= 0:
+            raise SessionExpired  # whatever Redis says: it may have been told no time to live
+        if left_ms > longest_ms + _AHEAD_MS:
+            return await self._left_of_future(key, record)
+        if ttl_ms is not None:
+            return await self._renewed(session_id, ttl_ms, until_max_age_ms=left_ms)
+        if record.slides:  # from before the settings said fixed
+            return (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
+        return left_ms
+
+    async def _left_of_future(self, key: str, record: SessionRecord) -> int:
+        """The milliseconds left of a session that is younger than now: what Redis gives it.
+
+        So it is after a failover to a server whose clock is behind. Raises
+        SessionExpired where that is more than a login could have given it.
+        """
+        left_ms = (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
+        if not 0 < left_ms <= record.longest_ms:
+            raise SessionExpired
+        return left_ms
 
     async def _keep_newer_key(
         self, record: SessionRecord, session_id: SessionId, keys: SessionKeys, newer: bytes
@@ -232,9 +277,8 @@ class RedisSessions:
         )
         return bool(reply[0] == b"stored")
 
-    async def _renewed(self, session_id: SessionId, record: SessionRecord, left_ms: int) -> int:
+    async def _renewed(self, session_id: SessionId, left_ms: int, *, until_max_age_ms: int) -> int:
         """The milliseconds left, after renewing the session if that is due."""
-        until_max_age_ms = record.expires_at - await self._now_ms(session_id.handle)
         renewed_ms = self._lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
         if renewed_ms is None:
             return left_ms

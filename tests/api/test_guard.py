@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +106,73 @@ async def test_what_cannot_be_an_id_is_malformed_and_never_looked_up(
     async with running_service(settings(redis_url="redis://127.0.0.1:1")) as api:
         answer = await api.ask("GET", "/session", headers=headers)
         assert (answer.status, answer.code) == (401, 40104)
+
+
+OTHER = "C" * 22 + "." + "A" * 43
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("sessionid", DEAD), ("X-Session-Id", OTHER)],
+        [("sessionid", DEAD), ("Authorization", f"Bearer {OTHER}")],
+        [("X-Session-Id", OTHER), ("Authorization", f"Bearer {DEAD}")],
+        [("X-WX-Skey", DEAD), ("X-WX-Skey", DEAD)],
+        [("Authorization", f"Bearer {DEAD}"), ("Authorization", f"Bearer {OTHER}")],
+        [("X-Session-Id", DEAD), ("X-Session-Id", OTHER)],
+        [("sessionid", DEAD), ("X-Session-Id", "x")],
+        [("sessionid", ""), ("X-Session-Id", DEAD)],
+    ],
+)
+async def test_ids_that_differ_are_none(
+    settings: Callable[..., Settings], headers: list[tuple[str, str]]
+) -> None:
+    """Whoever stands in front may have looked at the other one."""
+    configured = settings(redis_url="redis://127.0.0.1:1", wafer_compat=True)
+    async with running_service(configured) as api:
+        for path in ("/session", "/verify", "/me"):
+            answer = await api.ask("GET", path, headers=headers)
+            assert (answer.status, answer.body["error"]) == (401, "session_malformed"), path
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda sid: {"sessionid": sid, "X-Session-Id": sid, "Authorization": f"Bearer {sid}"},
+        lambda sid: {"sessionid": sid, "Authorization": "Bearer another.services.token"},
+        lambda sid: {"sessionid": sid, "Authorization": "Basic abc"},
+        lambda sid: {"X-Session-Id": sid, "X-WX-Skey": OTHER},
+        lambda sid: {"sessionid": f"\t {sid}\t "},
+        lambda sid: {"Authorization": f"Bearer  {sid}\t"},
+    ],
+)
+async def test_equal_ids_are_one_and_other_credentials_are_none(
+    settings: Callable[..., Settings], simulator: Simulator, form: Callable[[str], dict[str, str]]
+) -> None:
+    configured = settings(wechat_api_base=(simulator.url,), wafer_compat=True)
+    async with running_service(configured) as api:
+        sessionid = (await api.login(await simulator.code())).data["sessionid"]
+        assert (await api.ask("GET", "/session", headers=form(sessionid))).status == 200
+
+
+@pytest.mark.parametrize("space", ["\x85", "\xa0", "\u2003", "\u2028", "\u3000", "\ufeff"])
+@pytest.mark.parametrize(
+    "form",
+    ["sessionid: {}ID", "sessionid: ID{}", "X-Session-Id: {} ID", "Authorization:{}Bearer ID"],
+)
+async def test_no_white_space_but_http_s_is_taken_off_an_id(
+    api: Api, simulator: Simulator, space: str, form: str
+) -> None:
+    sessionid = (await api.login(await simulator.code())).data["sessionid"]
+    header = form.format(space).replace("ID", sessionid)
+    head = f"GET /session HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+    writer.write(head.encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    assert b'"code":40104' in answer
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic abc"}])

@@ -208,6 +208,22 @@ async def test_a_phone_code_that_wechat_was_not_asked_about_is_not_charged(worke
         assert await two.simulator.calls(REDEEM) == 1
 
 
+async def test_nor_is_one_while_the_breaker_is_open(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    async with workers(limit_phone_codes_per_user="20/day") as two, redis_of(settings) as raw:
+        session = await two.session()
+        await two.simulator.fault("errcode", endpoint=REDEEM, errcode=45009)
+        code = (await two.simulator.phone())["code"]
+        for _ in range(8):
+            limited = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert (limited.status, limited.code) == (429, 42901)
+        asked = await two.simulator.calls(REDEEM)
+        assert asked < 8, "the breaker never opened"
+        [key] = await raw.keys(f"{KEY_PREFIX}phone_codes_per_user:*")
+        assert int((await raw.get(key)).split()[1]) == asked
+
+
 async def test_wrong_operator_tokens_are_limited_the_right_one_is_served(
     workers: Start,
 ) -> None:

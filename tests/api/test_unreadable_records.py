@@ -24,19 +24,16 @@ async def store(redis_server: EmbeddedRedis) -> AsyncIterator[redis.asyncio.Redi
         yield client
 
 
-@pytest.mark.parametrize("damage", [{"v": 2}, {"k": None}, {"h": 5}])
 async def test_a_session_that_this_version_cannot_read_is_logged_in_anew(
     api: Api,
     simulator: Simulator,
     store: redis.asyncio.Redis,
     caplog: pytest.LogCaptureFixture,
-    damage: dict[str, Any],
 ) -> None:
     old = (await api.login(await simulator.code())).data["sessionid"]
     key = KEY_PREFIX + old[:22]
-    record = {**orjson.loads(await store.get(key) or b""), **damage}
-    kept = {name: value for name, value in record.items() if value is not None}
-    await store.set(key, orjson.dumps(kept), keepttl=True)
+    record = orjson.loads(await store.get(key) or b"")
+    await store.set(key, orjson.dumps({**record, "v": 2}), keepttl=True)
     for path in ("/verify", "/session", "/me"):
         refused = await api.ask("GET", path, headers={"sessionid": old})
         assert (refused.status, refused.code) == (401, 40102)

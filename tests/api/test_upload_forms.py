@@ -14,6 +14,7 @@ import pytest
 
 from service.core.errors import RateLimited
 from service.http.multipart import LONGEST_HEADER, MOST_HEADERS, MOST_PARTS
+from service.pictures import decoder
 from tests.support.pictures import (
     LARGEST,
     form,
@@ -203,14 +204,15 @@ async def test_no_form_keeps_a_worker_from_the_others(
 
 def hold(api: Api, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Let no picture be decoded until it is set."""
-    opened, decoder = asyncio.Event(), api.app.ctx.services.pictures
-    decode = decoder.decode
+    opened, pictures = asyncio.Event(), api.app.ctx.services.pictures
+    decode = pictures.decode
 
     async def wait(raw: bytes) -> Any:
         await opened.wait()
         return await decode(raw)
 
-    monkeypatch.setattr(decoder, "decode", wait)
+    monkeypatch.setattr(pictures, "decode", wait)
+    monkeypatch.setattr(decoder, "LONGEST_WAIT_SECONDS", 40)  # for busy machines
     return opened
 
 

@@ -427,14 +427,10 @@ async def test_that_takes_less_than_ten_seconds(scene: Scene) -> None:
     assert watch.seconds < 10
 
 
-@ONE_KIND
-async def test_a_lock_without_an_end_would_be_no_ones_ever(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(access_token, "_TIMEOUT_SECONDS", 1.0)
-    await scene.stores.redis.set(LOCK_PREFIX + APPID, "the dead one's")
-    with pytest.raises(WeChatUnavailable):
-        await scene.worker().get(APP)
+@pytest.mark.parametrize("life", [None, 3600])
+async def test_a_lock_that_is_none_of_ours_keeps_nobody_out(scene: Scene, life: int | None) -> None:
+    await scene.stores.redis.set(LOCK_PREFIX + APPID, "somebody's", ex=life)
+    assert await scene.is_good(await scene.worker().get(APP))
 
 
 async def test_who_lost_the_lock_does_not_open_it_for_others(

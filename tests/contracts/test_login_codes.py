@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.core.errors import (
+    IdempotencyKeyReused,
     LoginCodeInvalid,
     LoginCodeUsed,
     PhoneCodeInvalid,
     PhoneTaken,
+    WeChatUserBlocked,
 )
 from service.core.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
 from service.stores import code_markers, login_codes
-from tests.contracts.kinds import ALSO_FAKEREDIS
+from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
+    from service.core.errors import ServiceError
     from service.stores.login_codes import RedisLoginCodes
     from service.stores.phone_codes import RedisPhoneCodes
     from tests.contracts.conftest import Stores
@@ -96,6 +99,113 @@ async def test_the_same_client_gets_the_same_refusal(stores: Stores) -> None:
     await codes.fail(await claim(codes, key="k1"), LoginCodeInvalid())
     with pytest.raises(LoginCodeInvalid):
         await codes.claim(APPID, "0code", idempotency_key="k1")
+
+
+@ALSO_FAKEREDIS
+@pytest.mark.parametrize("key", [None, "k1"])
+async def test_that_wechat_knows_no_such_code_is_told_to_all_for_half_a_minute(
+    stores: Stores, key: str | None
+) -> None:
+    codes = stores.codes()
+    await codes.fail(await claim(codes, key=key), LoginCodeInvalid())
+    for asks in (None, "k1", "k2"):
+        with pytest.raises(LoginCodeInvalid) as told:
+            await codes.claim(APPID, "0code", idempotency_key=asks)
+        assert told.value.data == {"retry": "new_code"}
+    (marker,) = await stores.everything()
+    assert 29_000 < await stores.redis.pttl(marker) <= 30_000
+    await stores.redis.delete(marker)  # as if they were over
+    await claim(codes)
+
+
+@pytest.mark.parametrize("refusal", [LoginCodeUsed(), WeChatUserBlocked()])
+async def test_a_code_that_wechat_does_know_is_marked_while_it_lives(
+    stores: Stores, refusal: ServiceError
+) -> None:
+    codes = stores.codes()
+    await codes.fail(await claim(codes, key="k1"), refusal)
+    (marker,) = await stores.everything()
+    assert 299_000 < await stores.redis.pttl(marker) <= 300_000
+
+
+@ONE_KIND
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_made_up_codes_take_less_than_three_megabytes_at_600_a_second(
+    stores: Stores, key: str | None
+) -> None:
+    """That is 18,000 in half a minute; here a quarter, for which Redis has as full a table."""
+    codes = stores.codes()
+
+    async def refused(number: int) -> None:
+        won = await claim(codes, f"made up {number}", key)
+        await codes.fail(won, LoginCodeInvalid())
+
+    async def used() -> int:
+        return int((await stores.redis.info("memory"))["used_memory"])
+
+    await asyncio.gather(*(refused(number) for number in range(100)))
+    await stores.redis.flushall()
+    before = await used()
+    for first in range(0, 4500, 100):
+        await asyncio.gather(*(refused(number) for number in range(first, first + 100)))
+    each = (await used() - before) / 4500
+    await refused(-1)
+    seconds = await stores.redis.pttl(code_markers._key("login", APPID, "made up -1")) / 1000
+    print(f"{each:.0f} bytes a marker, for {seconds:.0f} s")  # noqa: T201 # figures to keep
+    assert each * 600 * seconds < 3 * 2**20
+
+
+async def test_a_repeat_is_known_by_its_request_and_by_its_key(stores: Stores) -> None:
+    codes = stores.codes()
+    won = await codes.claim(APPID, "0code", idempotency_key="k1", request="this")
+    assert isinstance(won, CodeClaim)
+    with pytest.raises(IdempotencyKeyReused):  # it does not wait for the other one's answer
+        await codes.claim(APPID, "0code", idempotency_key="k1", request="that")
+    await codes.succeed(won, OPENED)
+    again = await codes.claim(APPID, "0code", idempotency_key="k1", request="this")
+    assert isinstance(again, PastLogin)
+    with pytest.raises(IdempotencyKeyReused):
+        await codes.claim(APPID, "0code", idempotency_key="k1", request="that")
+    with pytest.raises(LoginCodeUsed):  # what was asked for is no business of another client's
+        await codes.claim(APPID, "0code", idempotency_key="k2", request="this")
+
+
+@ALSO_FAKEREDIS
+async def test_a_key_stands_for_one_request_of_each_user(stores: Stores) -> None:
+    codes = stores.codes()
+
+    async def claim_key(code: str, request: str, who: tuple[str, str], key: str = "k1") -> None:
+        won = await codes.claim(who[0], code, idempotency_key=key, request=request)
+        assert isinstance(won, CodeClaim)
+        await codes.claim_key(won, *who)
+        await codes.release(won)
+
+    alice = (APPID, "oAlice")
+    await claim_key("0one", "this", alice)
+    await claim_key("0one", "this", alice)
+    for who in ((APPID, "oBob"), ("wxother", "oAlice")):
+        await claim_key("0two", "that", who)
+    await claim_key("0two", "that", alice, key="k2")
+    with pytest.raises(IdempotencyKeyReused):
+        await claim_key("0two", "that", alice)
+
+
+async def test_of_many_requests_at_once_under_one_key_one_has_it(stores: Stores) -> None:
+    workers = [stores.codes() for _ in range(3)]
+    claims = [
+        await workers[i % 3].claim(APPID, f"0{i}", idempotency_key="k1", request=f"r{i}")
+        for i in range(30)
+    ]
+    results = await asyncio.gather(
+        *(
+            workers[i % 3].claim_key(won, APPID, "oAlice")
+            for i, won in enumerate(claims)
+            if isinstance(won, CodeClaim)
+        ),
+        return_exceptions=True,
+    )
+    assert [one for one in results if one is None] == [None]
+    assert sum(isinstance(one, IdempotencyKeyReused) for one in results) == 29
 
 
 async def test_a_refusal_is_repeated_with_what_it_said(stores: Stores) -> None:
@@ -185,8 +295,11 @@ async def test_a_refused_phone_code_stays_refused_and_a_released_one_is_free(
     codes = stores.phone_codes()
     await codes.release(await claim_phone(codes))
     await codes.fail(await claim_phone(codes))
-    with pytest.raises(PhoneCodeInvalid):
-        await codes.claim(APPID, "phonecode", openid="oAlice")
+    for openid in ("oAlice", "oMallory"):
+        with pytest.raises(PhoneCodeInvalid):
+            await codes.claim(APPID, "phonecode", openid=openid)
+    (marker,) = await stores.everything()
+    assert 29_000 < await stores.redis.pttl(marker) <= 30_000
 
 
 async def test_login_codes_and_phone_codes_do_not_get_in_each_others_way(stores: Stores) -> None:

@@ -482,23 +482,126 @@ NEWER: Final = b'{"v":2,"h":"%b","d":{"sha3":"x"},"p":7,"iat":[1],"k":{}}'
 """As a later version of this service could have written it before it was rolled back."""
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", b"[]", b"null", b'{"h":1}', b"\xff\xfe", NEWER])
+async def unreadable(stores: Stores, sessions: RedisSessions, record: bytes) -> SessionId:
+    """A session whose record has become this; `%b` in it is the handle."""
+    opened = await log_in(sessions)
+    handle = opened.session_id.handle
+    await stores.redis.set(KEY_PREFIX + handle, record.replace(b"%b", handle.encode()))
+    return opened.session_id
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"[]", b"null", b'{"h":1}', b"\xff\xfe"])
 async def test_a_record_that_nobody_can_read_is_logged_and_yields_to_a_login(
     stores: Stores, junk: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     sessions = stores.sessions()
-    opened = await log_in(sessions)
-    key = KEY_PREFIX + opened.session_id.handle
-    await stores.redis.set(key, junk.replace(b"%b", opened.session_id.handle.encode()))
-    with pytest.raises(SessionExpired):  # or the client would never log in
-        await sessions.validate(opened.session_id)
+    session_id = await unreadable(stores, sessions, junk)
+    with pytest.raises(SessionStoreUnavailable):  # whether the session lives, nobody knows
+        await sessions.validate(session_id)
     assert "sessions: reading a record failed: " in caplog.text
-    assert opened.session_id.handle not in caplog.text
-    assert not await sessions.revoke(opened.session_id)
-    assert not await sessions.terminate(opened.session_id.handle, "kicked")
+    assert session_id.handle not in caplog.text
+    assert not await sessions.revoke(session_id)
+    assert not await sessions.terminate(session_id.handle, "kicked")
     again = await log_in(sessions)
     assert await is_live(sessions, again.session_id)
-    assert await stores.redis.ttl(key) > 7190
+    assert await stores.redis.ttl(KEY_PREFIX + session_id.handle) > 7190
+
+
+async def test_a_record_of_a_later_version_is_a_dead_session_and_yields_to_a_login(
+    stores: Stores,
+) -> None:
+    sessions = stores.sessions()
+    session_id = await unreadable(stores, sessions, NEWER)
+    with pytest.raises(SessionExpired):  # or the client would never log in
+        await sessions.validate(session_id)
+    assert await is_live(sessions, (await log_in(sessions)).session_id)
+
+
+@ALSO_FAKEREDIS
+async def test_a_login_that_replaces_what_nobody_can_read_says_so_in_the_log(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    await log_in(sessions)
+    assert not caplog.records
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.delete(key)
+    await stores.redis.rpush(key, "a list")
+    assert await is_live(sessions, (await log_in(sessions)).session_id)
+    assert [one.message for one in caplog.records] == [
+        "sessions: reading a record failed: replaced by a login"
+    ]
+
+
+async def issued_ahead(
+    stores: Stores, sessions: RedisSessions, milliseconds: int, *, px: int | None
+) -> OpenedSession:
+    """A session that was opened so much later than now, as after a failover to a slow clock."""
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    record = orjson.loads(await stores.raw(key))
+    record["iat"] += milliseconds
+    await stores.redis.set(key, orjson.dumps(record), px=px)
+    return opened
+
+
+@pytest.mark.parametrize("ahead", [1500, 10**12])
+async def test_a_session_from_the_future_is_not_shared_but_replaced(
+    stores: Stores, ahead: int
+) -> None:
+    sessions = stores.sessions(login_coalesce_ms=60_000)
+    early = await issued_ahead(stores, sessions, ahead, px=7_200_000)
+    again = await log_in(sessions)
+    assert not again.shared
+    assert again.session_id != early.session_id
+    assert await is_live(sessions, again.session_id)
+
+
+async def test_clocks_that_differ_by_half_a_second_are_no_future(stores: Stores) -> None:
+    sessions = stores.sessions()
+    early = await issued_ahead(stores, sessions, 500, px=7_200_000)
+    assert (await log_in(sessions)).session_id == early.session_id
+
+
+async def test_a_session_that_redis_would_keep_for_ever_is_not_shared(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    await stores.redis.persist(KEY_PREFIX + opened.session_id.handle)
+    assert not (await log_in(sessions)).shared
+
+
+@pytest.mark.parametrize("renewal", ["fixed", "sliding"])
+async def test_a_session_from_the_future_has_left_what_redis_gives_it(
+    stores: Stores, renewal: str
+) -> None:
+    sessions = stores.sessions(session_renewal=renewal)
+    opened = await issued_ahead(stores, sessions, 3_600_000, px=60_000)
+    for _ in range(2):
+        assert 55 < (await sessions.validate(opened.session_id)).expires_in <= 60
+    left = await stores.redis.pttl(KEY_PREFIX + opened.session_id.handle)
+    assert left <= 60_000, "it was renewed"
+
+
+@pytest.mark.parametrize("renewal", ["fixed", "sliding"])
+@pytest.mark.parametrize("px", [None, 10**12])
+async def test_a_session_from_the_future_outlives_no_other(
+    stores: Stores, renewal: str, px: int | None
+) -> None:
+    sessions = stores.sessions(session_renewal=renewal)
+    opened = await issued_ahead(stores, sessions, 3_600_000, px=px)
+    with pytest.raises(SessionExpired):
+        await sessions.validate(opened.session_id)
+
+
+@pytest.mark.parametrize("renewal", ["fixed", "sliding"])
+async def test_a_session_without_a_time_to_live_ends_in_time(stores: Stores, renewal: str) -> None:
+    sessions = stores.sessions(session_renewal=renewal)
+    longest_ms = 7 * 86_400_000 if renewal == "sliding" else 7_200_000
+    opened = await issued_ahead(stores, sessions, 5000 - longest_ms, px=None)
+    assert await is_live(sessions, opened.session_id)
+    opened = await issued_ahead(stores, sessions, -5000 - longest_ms, px=None)
+    assert not await is_live(sessions, opened.session_id)
 
 
 async def test_a_young_record_of_a_later_version_is_not_shared_but_replaced(
@@ -552,6 +655,49 @@ async def test_no_script_changes_anything_after_its_deadline(stores: Stores, nam
     in_time = past + 60_000
     reply = await stores.scripts().run_idempotent(script(name), key, in_time, *arguments)
     assert reply[0] in {b"stored", b"ended", b"renewed"}
+
+
+@ALSO_FAKEREDIS
+@pytest.mark.parametrize("put", ["rpush", "sadd", "pfadd"])
+async def test_no_script_stumbles_over_what_is_no_text(stores: Stores, put: str) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    handle, digest = opened.session_id.handle, opened.session_id.digest
+    key = KEY_PREFIX + handle
+
+    async def run(name: str, *arguments: str | int) -> list[bytes]:
+        await stores.redis.delete(key)
+        await getattr(stores.redis, put)(key, "somebody's")
+        deadline = await stores.scripts().now_ms(key) + 60_000
+        reply: list[bytes] = await stores.scripts().run_idempotent(
+            script(name), key, deadline, *arguments
+        )
+        return [one for one in reply if isinstance(one, bytes)]
+
+    assert await run("revoke", digest) == [b"absent"]
+    assert await run("terminate", "kicked") == [b"absent"]
+    assert await run("renew", digest, 1000) == [b"absent"]
+    assert await run("rekey", "old", "new") == [b"changed"]
+    assert await stores.redis.exists(key)
+    assert await run("create", "{}", digest, 1000, 3000) == [
+        b"stored",
+        digest.encode(),
+        b"unreadable",
+    ]
+    assert await stores.raw(key) == b"{}"
+    assert await run("delete") == [b"ended", b"deleted"]
+    assert not await stores.redis.exists(key)
+
+
+@pytest.mark.parametrize("former", ['a"b,c', "ü" * 22, "x" * 100, ""])
+async def test_nothing_of_a_former_record_can_spoil_the_next(stores: Stores, former: str) -> None:
+    sessions = stores.sessions(login_coalesce_ms=0)
+    opened = await log_in(sessions)
+    handle = opened.session_id.handle
+    for field in ("d", "p"):
+        record = {"h": handle, "d": "x" * 22, "iat": 1, "p": "", field: former}
+        await stores.redis.set(KEY_PREFIX + handle, orjson.dumps(record), px=10_000)
+        assert await is_live(sessions, (await log_in(sessions)).session_id)
 
 
 async def test_a_repeated_login_script_is_one_login(stores: Stores) -> None:

@@ -226,7 +226,7 @@ def bound(people: list[str], *, proven: bool, to: str = "138", may_change: bool 
     return bind
 
 
-async def made(meeting: Meeting, openid: str, app: str = APPID, people: int = 30) -> list[str]:
+async def made(meeting: Meeting, openid: str, app: str = APPID, people: int = 20) -> list[str]:
     store = make_store(meeting.watcher)
     arrivals = [
         await store.find_or_create(app, identity(f"{openid}{person}")) for person in range(people)
@@ -282,7 +282,7 @@ async def test_two_who_prove_each_others_number_swap_them(meeting: Meeting) -> N
     """They take their locks in one order: else PostgreSQL ends one of them after a second."""
     a, b = await made(meeting, "oA"), await made(meeting, "oB")
     store = make_store(meeting.watcher)
-    for person in range(30):
+    for person in range(20):
         for people, to in ((a, "138"), (b, "139")):
             await bound(people, proven=False, to=to)(store, person)
     every = await meeting.everywhere(bound(a, proven=True, to="139"), bound(b, proven=True))
@@ -299,8 +299,8 @@ async def test_a_person_who_comes_with_two_numbers_at_once_has_one_of_them(
 ) -> None:
     """The login by the new number gives up the old one, which the other login has locked."""
     store = make_store(meeting.watcher)
-    people = [(await HERE(store, person)).user.id for person in range(30)]
-    for person in range(30):
+    people = [(await HERE(store, person)).user.id for person in range(20)]
+    for person in range(20):
         await ordinary(OTHER_APP, "oThere")(store, person)
 
     def renew(store: SqlUsers, person: int) -> Awaitable[UserMatch]:
@@ -325,7 +325,7 @@ async def test_who_is_known_by_another_unionid_joins_no_account_however_they_mee
 ) -> None:
     """The number has changed hands; its former holder logs in as its new one comes."""
     store = make_store(meeting.watcher)
-    for person in range(30):
+    for person in range(20):
         await by_phone(OTHER_APP, "oOwner", union=True)(store, person)
 
     def newcomer(store: SqlUsers, person: int) -> Awaitable[UserMatch]:

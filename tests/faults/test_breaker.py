@@ -106,3 +106,14 @@ async def test_an_app_over_its_quota_is_told_when_to_come_back(
     assert second.data == {"retry": "same_code"}
     assert [one.headers["Retry-After"] for one in (first, second)] == ["60", "60"]
     assert await simulator.exchanges() == 1
+
+
+async def test_a_phone_code_that_is_not_brought_to_wechat_counts_for_nothing(
+    settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    configured = settings(wechat_api_base=(simulator.url,), limit_phone_codes_per_user="2/day")
+    async with running_service(configured) as api:
+        await simulator.fault("errcode", errcode=45009, endpoint=PHONE_NUMBER)
+        refusals = [await log_in_by_phone(api, simulator) for _ in range(6)]
+    assert {one.body["error"] for one in refusals} == {"wechat_rate_limited"}
+    assert await simulator.calls(PHONE_NUMBER) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -43,7 +44,9 @@ PHONES: Final = {"alice": "13812345601", "bob": "13887654302"}
 CODE_PREFIX: Final = b"minigate:code:"
 NUMBERS: Final = b"minigate:number:"
 TOKEN_KEY: Final = b"minigate:access-token:" + APPID.encode()
+USED_PREFIX: Final = b"minigate:used:"
 FIVE_MINUTES: Final = 300_000
+TWO_DAYS: Final = 2 * 86_400_000
 INTERNAL_TOKEN: Final = "internal-token-canary-0123456789abcdef"
 
 
@@ -93,14 +96,14 @@ class House:
         await self._log_in(person)
         phone = await self.simulator.phone(name, phone=PHONES[name])
         body = {"loginCode": await self.simulator.code(name), "code": phone["code"]}
-        headers = {"Idempotency-Key": f"key-of-{name}"}
+        headers = {"Idempotency-Key": f"key-of-{name}-{len(self.sessionids)}"}
         answer = await self.ask("POST", "/login/phone", json=body, headers=headers)
         await self.ask("POST", "/login/phone", json=body, headers=headers)
         person.id = answer.data["user"]["id"]
         person.session = {"sessionid": answer.data["sessionid"]}
 
         code = await self.simulator.code(name)
-        profile = await self.simulator.profile(name, nickName=f"nickname of {name}")
+        profile = await self.simulator.profile(name, nickName=f"nickname of {name}", openid=True)
         await self._log_in(person, code=code, **profile)
         for sealed in (
             await self.simulator.phone(name),
@@ -340,7 +343,16 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     (gone_mark,) = (key for key in rest if key.startswith(b"minigate:gone:"))
     assert left[gone_mark] == b"1"
     assert 0 < await house.redis.pttl(gone_mark) <= 30_000
-    markers = {key: orjson.loads(left[key]) for key in rest - {gone_mark}}
+    assert {left[key] for key in rest if key.startswith(USED_PREFIX)} == {b"used"}
+    counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}
+    for key in counted:  # digests beside `used` or a count
+        assert 0 < await house.redis.pttl(key) <= TWO_DAYS
+    under_key = {key for key in rest if key.startswith(b"minigate:idempotency:")}
+    for key in under_key:
+        assert 0 < await house.redis.pttl(key) <= 70_000
+        assert re.fullmatch(rb"[\w-]{22}", left[key]), "a digest of what was asked for"
+    others = rest - counted - under_key - {gone_mark}
+    markers = {key: orjson.loads(left[key]) for key in others}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)
         assert 0 < await house.redis.pttl(key) <= FIVE_MINUTES
@@ -365,8 +377,9 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     assert await house.leaks() == []
 
 
-NONCES: Final = {"n", "c"}
+NONCES: Final = {"n", "c", "q"}
 MARKERS: Final = [
+    {"n"},  # of a client that cannot repeat it
     NONCES,
     NONCES | {"at", "h", "d", "x", "u", "new"},  # an answer to be repeated: ids, no data
     NONCES | {"at", "e", "data", "wait"},

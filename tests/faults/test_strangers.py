@@ -32,9 +32,19 @@ _numbers = itertools.count()
 async def serving(
     settings: Callable[..., Settings], simulator: Simulator, **overrides: object
 ) -> AsyncIterator[Login]:
-    """The service's logins, asked in its own process, where an address can be anybody's."""
+    """The service's logins, asked in its own process, where an address can be anybody's.
+
+    There is no limit per address but its share, unless given.
+    """
     await simulator.fault("latency", median_ms=40, tail_ms=60)
-    configured = settings(wechat_api_base=(simulator.url,), wechat_concurrency=32, **overrides)
+    # Redis and the rest share cores with the strangers here; how soon it answers is not asked.
+    values = {
+        "limit_login_per_address": "off",
+        "wechat_concurrency": 32,
+        "redis_timeout_ms": 2000,
+        **overrides,
+    }
+    configured = settings(wechat_api_base=(simulator.url,), **values)
     async with running_service(configured) as api:
         yield api.app.ctx.services.login
 
@@ -87,7 +97,7 @@ async def meeting(
 
 @pytest.mark.parametrize(
     "addresses",
-    [["203.0.113.7"] * 200, [f"203.0.113.{number % 40}" for number in range(200)]],
+    [["203.0.113.7"] * 200, [f"203.0.113.{number % 40}" for number in range(80)]],
     ids=["one", "forty"],
 )
 async def test_honest_users_are_served_while_strangers_guess(
@@ -129,3 +139,15 @@ async def test_a_code_that_got_no_place_is_good_afterwards(
         for one in hanging:
             one.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_who_is_over_a_limit_and_asks_again_at_once_is_kept_waiting(
+    settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    seen: Counter[str] = Counter()
+    async with serving(settings, simulator, limit_login_per_address="1/hour") as login:
+        flood = asyncio.create_task(strangers(login, ["203.0.113.7"] * 10, seen))
+        await asyncio.sleep(1.2)
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+    assert 10 <= seen["rate_limited"] <= 10 * 3

@@ -76,13 +76,14 @@ async def log_in(connection: Connection, code: str, address: str) -> tuple[int, 
 async def flood(port: int) -> None:
     """Strangers who try one code after the other until this process is ended."""
     numbers = itertools.count()
-    seen: Counter[int] = Counter()
+    seen: Counter[str] = Counter()
 
     async def keep_trying() -> None:
         async with await Connection.open(port) as connection:
             while True:
                 code = f"0{os.getpid()}wrong{next(numbers)}"
-                seen[(await log_in(connection, code, _STRANGE))[0]] += 1
+                status, body = await log_in(connection, code, _STRANGE)
+                seen[f"{status} {json.loads(body)['error']}"] += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(STRANGERS):

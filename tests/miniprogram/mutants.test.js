@@ -26,6 +26,7 @@ const MUTANTS = [
   ['a restart forgets why it is logged out', ["typeof found === 'object' ? found", "typeof found === 'object' ? { id: found.id }"], 'replaced', 'the replaced phone is told once'],
   ['a 401 without a reason is taken for an expired session', ['(await explained(res, id))', "failure(res, 'session_expired')"], 'replaced', 'downloads, whose answers'],
   ['a login is repeated under a new key', ["'Idempotency-Key': key", "'Idempotency-Key': randomKey()"], 'outages', 'a lost answer to a login'],
+  ['a new code goes out under the former key', ['        key = randomKey()\n', ''], 'outages', 'after login_code_used'],
   ['a lost answer to a login is not asked for again', ['const passing = !res ||', 'const passing ='], 'outages', 'a lost answer to a login'],
   ['a 503 ends the session', ['(res.statusCode === 401 &&', '(res.statusCode >= 401 && failure(res, "session_expired")) || (res.statusCode === 401 &&'], 'outages', 'if Redis stays away'],
   ['a 429 with a hint is answered at once', ['res.statusCode >= 429) await', 'res.statusCode >= 500) await'], 'outages', 'same code waits'],

@@ -63,6 +63,20 @@ test('a lost answer to a login costs neither a session nor a second exchange', a
   assert.deepEqual(gate.heard, ['offline:offline', 'login'])
 })
 
+for (const [name, status] of [['login_code_used', 400], ['idempotency_key_reused', 422]]) {
+  test(`after ${name} a new code goes out, under a key of its own`, async () => {
+    const phone = phoneOf(name)
+    const gate = phone.launch(set.wire.url)
+    set.wire.forget()
+    const body = JSON.stringify({ code: status * 100, error: name, msg: '', data: { retry: 'new_code' } })
+    set.wire.fault('/login', { answer: { status, headers: { 'content-type': 'application/json' }, body } })
+    await gate.login()
+    const [first, second] = set.wire.to('/login')
+    assert.deepEqual([first.status, second.status, phone.logins], [status, 200, 2])
+    assert.notEqual(first.headers['idempotency-key'], second.headers['idempotency-key'])
+  })
+}
+
 test('without a network a call rejects, and the next one works', async () => {
   const phone = phoneOf('tunnel')
   const gate = phone.launch(set.wire.url)

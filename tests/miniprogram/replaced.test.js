@@ -113,7 +113,7 @@ test('kicked by an operator, it stays logged out as well', async (t) => {
   const phone = new Phone(set.simulator, 'kicked')
   const gate = phone.launch(set.wire.url)
   await gate.login()
-  const script = ['redis/fence.lua', 'stores/lua/terminate.lua']
+  const script = ['redis/fence.lua', 'redis/text_of.lua', 'stores/lua/terminate.lua']
     .map((file) => fs.readFileSync(path.join(ROOT, 'service', file), 'utf8')).join('')
   const key = `minigate:session:${phone.kept.id.split('.')[0]}`
   const deadline = String(Date.now() + 60000)

@@ -184,7 +184,7 @@ test('a login with a profile does not get lost in one without', async () => {
   const gate = phone.launch(set.wire.url)
   await gate.request(PRODUCTS)
   await gate.prepareLogin() // before the data is encrypted
-  const { encryptedData, iv } = await set.simulator.profile('profile', '阿丽')
+  const { encryptedData, iv } = await set.simulator.profile('profile', '阿丽', { openid: true })
   await endSession(set, phone.kept.id)
   const silent = gate.request(PRODUCTS)
   const { user } = await gate.login({ encryptedData, iv })

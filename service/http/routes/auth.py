@@ -124,7 +124,9 @@ async def _logged_in(
 
 
 def _idempotency_key(request: AppRequest) -> str | None:
-    key = request.headers.getone("idempotency-key", None)
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key", "up to 128 printable characters")
-    return key
+    keys = request.headers.getall("idempotency-key", ())
+    if not keys:
+        return None
+    if len(keys) > 1 or not _IDEMPOTENCY_KEY.fullmatch(keys[0]):
+        raise InvalidRequest("Idempotency-Key", "up to 128 printable characters, once")
+    return str(keys[0])

@@ -4,7 +4,7 @@
 -- ARGV[1]  text that only the meant value contains
 --
 -- 1 when it was deleted
-local current = redis.call('GET', KEYS[1])
+local current = text_of(KEYS[1])
 if current and string.find(current, ARGV[1], 1, true) then
     return redis.call('DEL', KEYS[1])
 end

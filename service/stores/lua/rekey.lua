@@ -7,7 +7,7 @@
 --
 -- {'changed', now}        the record is another one by now: start over
 -- {'stored', now, sealed} swapped; or swapped before, when a repeat arrives
-local current = redis.call('GET', KEYS[1]) or ''
+local current = text_of(KEYS[1]) or ''
 if string.find(current, '"k":"' .. ARGV[3] .. '"', 1, true) then
     return {'stored', now, ARGV[3]}
 end

@@ -7,7 +7,7 @@
 --
 -- {'renewed', now, digest} it lives that long again
 -- {'absent', now}          it is not there
-local readable, record = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+local readable, record = pcall(cjson.decode, text_of(KEYS[1]) or '')
 if readable and type(record) == 'table' and record.d == ARGV[2] and not record['end'] then
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
     return {'renewed', now, ARGV[2]}

@@ -6,7 +6,7 @@
 --
 -- {'ended', now, digest} it was there and is gone
 -- {'absent', now}        it was not there
-local readable, record = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+local readable, record = pcall(cjson.decode, text_of(KEYS[1]) or '')
 if readable and type(record) == 'table' and record.d == ARGV[2] and not record['end'] then
     redis.call('DEL', KEYS[1])
     return {'ended', now, ARGV[2]}

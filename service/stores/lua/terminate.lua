@@ -6,7 +6,7 @@
 --
 -- {'ended', now, reason} it lived, or a repeat arrives
 -- {'absent', now}        no live session
-local current = redis.call('GET', KEYS[1])
+local current = text_of(KEYS[1])
 local readable, record = pcall(cjson.decode, current or '')
 if not readable or type(record) ~= 'table' or type(record.k) ~= 'string' then
     return {'absent', now}
