@@ -15,12 +15,13 @@ from service.http import connections
 from service.http.deadlines import Deadlines
 from service.http.protocol import AppProtocol
 from tests.api.malformed import CHUNKED, END, GET, POST
+from tests.support.process import LINUX_ONLY
 from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support.running import Api
+    from tests.support.running import Api, Simulator
 
 LATE: Final = [(408, 40800)]
 SHORT: Final = Deadlines(head=0.4, body=0.6, rate=2000, rest=0.3, unsent=0.6, close=0.5)
@@ -199,3 +200,26 @@ async def test_nothing_is_left_of_those_that_went(api: Api) -> None:
     async with asyncio.timeout(5):
         while api.app.ctx.connections.open:
             await asyncio.sleep(0.01)
+
+
+@LINUX_ONLY
+async def test_the_kernel_is_to_look_for_clients_that_are_gone(api: Api) -> None:
+    async with client(api, GET + END) as idle:
+        await idle.reader.readuntil(END)
+        (connection,) = api.app.ctx.connections.open
+        peer = connection.transport.get_extra_info("socket")
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+async def test_an_answer_has_its_time_whatever_is_sent_meanwhile(
+    api: Api, simulator: Simulator
+) -> None:
+    api.app.config.RESPONSE_TIMEOUT = 0.6
+    await simulator.fault("hang")
+    body = b'{"code": "c"}'
+    ask = b"POST /login HTTP/1.1\r\nHost: here\r\nContent-Length: %d" % len(body) + END + body
+    async with client(api, ask) as dripping, about(0.6), asyncio.TaskGroup() as tasks:
+        tasks.create_task(dripping.drip())
+        assert await dripping.answers() == [(503, 50302)]
+    await simulator.heal()
