@@ -85,7 +85,7 @@ coverage: $(MUTATE_STAMP) ## which lines the tests in one process reach, into bu
 # In a copy, of which the tool makes one with all mutants in it.
 mutate: $(MUTATE_STAMP) ## which changes of core and stores no test notices; an hour; M='service.core.login*'
 	rm -rf $(MUTATE)/tree && mkdir -p $(MUTATE)/tree
-	cp -r service tests config docs miniprogram README* app.json Procfile Makefile pyproject.toml requirements* \
+	cp -r service tests config docs miniprogram *.md app.json Procfile Makefile pyproject.toml requirements* \
 	    $(MUTATE)/tree/ && rm -rf $(MUTATE)/tree/tests/*/node_modules
 	cd $(MUTATE)/tree && ../venv/bin/mutmut run $(M); ../venv/bin/mutmut results | grep -v 'not checked'
 

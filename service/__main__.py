@@ -21,8 +21,15 @@ if _INTERRUPTIBLE:
     # So Ctrl-C ends the process, for as long as there is nothing to clean up.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from service.config.settings import ConfigError, Settings, load_settings  # noqa: E402
+from service import logs  # noqa: E402
+from service.config.settings import (  # noqa: E402
+    ConfigError,
+    Settings,
+    load_settings,
+    withdraw_from_environment,
+)
 from service.port_check import BACKLOG, PortTaken, refuse_taken_port  # noqa: E402
+from service.private_files import make_new_files_private  # noqa: E402
 
 log = logging.getLogger("service")
 
@@ -39,15 +46,20 @@ def main(arguments: list[str]) -> None:
     """
     try:
         settings = load_settings()
+        withdraw_from_environment()
+        make_new_files_private()
+        logs.configure(settings)
         if arguments == ["migrate"]:
             sys.exit(_migrate(settings))
         if arguments:
             sys.exit(_refusal("usage:", "python -m service [migrate]"))
-        refuse_taken_port(settings.host, settings.port, variable="PORT")
+        refuse_taken_port(settings.address, settings.port, variable="PORT")
     except ConfigError as fault:
         sys.exit(_refusal("The settings cannot be used:", str(fault)))
     except PortTaken as fault:
         sys.exit(_refusal(_CANNOT_START, str(fault)))
+    for warning in settings.warnings:
+        log.warning(warning)
     if settings.production:
         serve(settings)
     else:
@@ -65,7 +77,7 @@ def serve(settings: Settings) -> None:
     loader = AppLoader(factory=partial(create_app, settings=settings))
     app = loader.load()
     app.prepare(
-        host=settings.host,
+        host=settings.address,
         port=settings.port,
         workers=settings.web_concurrency,
         backlog=BACKLOG,
@@ -74,7 +86,7 @@ def serve(settings: Settings) -> None:
     )
     log.info(
         "serving on %s:%d, %d workers, %s",
-        settings.host,
+        settings.address,
         settings.port,
         settings.web_concurrency,
         "production" if settings.production else "development",
@@ -100,11 +112,9 @@ def _serve_with_stand_ins(settings: Settings) -> None:
 def _migrate(settings: Settings) -> int:
     if settings.database_url is None or not settings.secret_keys:
         return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
-    from service import logs  # noqa: PLC0415
     from service.wiring import migrate  # noqa: PLC0415
 
     _clean_up_when_interrupted()
-    logs.configure(settings)
     try:
         sealed_anew, lost = asyncio.run(migrate(settings))
     except Exception as fault:  # noqa: BLE001 # the platform reads the exit code

@@ -107,6 +107,7 @@ async def _be_ready(app: App) -> None:
 
 async def _be_busy(app: App) -> None:
     app.ctx.ready = False
+    app.ctx.services.pictures.stop()
 
 
 async def _close(app: App) -> None:

@@ -1,7 +1,8 @@
-"""How the service logs: one line per event, and no secret in it.
+"""How the service logs: one line per event, nothing forged and no secret in it.
 
 Callers log event names and fields that are no secrets. As a second line of
-defence every record passes a filter that blanks what looks like one of ours.
+defence every record passes a filter that blanks what looks like one of ours,
+and a formatter that lets no text begin a line of its own or move a cursor.
 """
 
 from __future__ import annotations
@@ -49,6 +50,32 @@ class Redact(logging.Filter):
         return True
 
 
+class OneLine(logging.Formatter):
+    """Makes a record one line, whatever its message, its logger's name or its error say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; an error stands behind the message, not below it."""
+        record.message = record.getMessage().rstrip()  # warnings end with a line break
+        record.asctime = self.formatTime(record, self.datefmt)
+        line = self.formatMessage(record)
+        return visible(f"{line}: {record.exc_text}" if record.exc_text else line)
+
+
+def visible(text: str) -> str:
+    """`text` with what is not shown, or moves what is shown, as an escape of Python's.
+
+    That is Unicode's classes C and Z except the space: line breaks of all kinds,
+    terminals' escape codes, marks that turn the direction of writing, halves of
+    characters. A backslash stays as it is: an escape in a log may be two characters
+    that somebody sent, but never a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 def redact(text: str) -> str:
     """`text` with everything blanked that looks like a secret of ours."""
     if not _LIKE_A_SECRET_PART.search(text):
@@ -76,14 +103,19 @@ def _text(thing: object) -> str:
 
 
 def configure(settings: Settings) -> None:
-    """Set up logging for this process: everything to standard error through one filter."""
+    """Set up logging for this process: everything to standard error, in one form.
+
+    The loggers of Sanic, asyncio and other libraries hand on to the root, and Python's warnings
+    become lines as well.
+    """
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"redact": {"()": Redact}},
         "formatters": {
             "line": {
-                "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                "()": OneLine,
+                "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
                 "datefmt": "%Y-%m-%dT%H:%M:%S%z",
             }
         },
@@ -101,6 +133,7 @@ def configure(settings: Settings) -> None:
         },
     }
     logging.config.dictConfig(config)
+    logging.captureWarnings(True)
     # No line shows these, and to find them out is half of its cost (logging HOWTO, Optimization).
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
 from service.core.errors import SessionStoreUnavailable
+from service.core.failed_openings import FailedOpenings
+from service.core.fair_share import FairShare
 from service.core.login import Login
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.core.throttled_log import ThrottledLog
+from service.core.uploads import Uploads
 from service.http.context import Services
+from service.pictures.decoder import ChildDecoder
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
@@ -26,6 +30,7 @@ from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
+from service.stores.used_data import RedisUsedData
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.sql.database import SqlDatabase
+
+_UPLOADS: Final = 6
+"""Uploads of the largest size that a worker has memory for. Usual ones are a tenth of it."""
 
 
 @asynccontextmanager
@@ -50,19 +58,26 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         scripts = Scripts(redis)
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
-        limits = RedisLimits(scripts, {"failed_decrypt_per_user": (30, 3600)})
+        limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
+        used = RedisUsedData(redis, scripts, max_age=settings.encrypted_data_max_age)
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
-        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
+        users = SqlUsers(
+            database,
+            _keyring(settings, "phone"),
+            ThrottledLog("sql"),
+            platforms={app.appid: app.platform for app in settings.apps.values()},
+        )
         avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
+        pictures = ChildDecoder(ThrottledLog("pictures"))
 
         session = await stack.enter_async_context(open_http(settings))
         http = WeChatHttp(
             session,
             bases=settings.wechat_api_base,
             timeout=settings.wechat_timeout_ms / 1000,
-            concurrency=settings.wechat_concurrency,
+            share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
         )
         token_store = RedisAccessTokens(redis, scripts, _keyring(settings, "access-token"))
         tokens = AccessTokens(token_store, http, ThrottledLog("wechat"))
@@ -73,6 +88,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             apps=settings.apps,
             sessions=sessions,
             wechat=wechat,
+            limits=limits,
+            failures=FailedOpenings(limits, ThrottledLog("decrypt")),
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
         )
@@ -84,8 +101,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             codes=phone_codes,
             users=users,
+            sessions=sessions,
             decryptor=decryptor,
+            used=used,
             send_openid=settings.phone_send_openid,
+            limits=limits,
+            encrypted_proves=settings.phone_from_encrypted_data == "join",
             background=background,
         )
         profiles = Profiles(
@@ -93,6 +114,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             devices=settings.device_classes,
             users=users,
             avatars=avatars,
+            pictures=pictures,
             sessions=sessions,
             wechat=wechat,
             phone_codes=phone_codes,
@@ -108,6 +130,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             phones=phones,
             decryptor=decryptor,
+            used=used,
+            limits=limits,
             background=background,
         )
 
@@ -120,6 +144,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             decryptor=decryptor,
             sessions=sessions,
             avatars=avatars,
+            pictures=pictures,
+            uploads=Uploads(limits, most_bytes=_UPLOADS * settings.avatar_max_bytes),
             access_tokens=tokens,
             limits=limits,
         )

@@ -12,6 +12,7 @@ export type ServiceErrorName =
   | 'nickname_too_long'
   | 'nickname_invisible'
   | 'nickname_rejected'
+  | 'nickname_unusable'
   | 'session_missing'
   | 'session_replaced'
   | 'session_expired'

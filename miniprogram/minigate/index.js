@@ -9,7 +9,7 @@
 const CODE_LIFE_MS = 4 * 60 * 1000 // WeChat's login codes live five minutes
 const LOGIN_TIMEOUT_MS = 10000
 const LONGEST_QUIET_MS = 60000
-const DEAD = /^session_(missing|replaced|expired|kicked|malformed)$/
+const DEAD = /^(session_(missing|replaced|expired|kicked|malformed)|login_too_old)$/
 /** After these only the user may log in again; the event that tells the app so. */
 const STOPS = {
   session_replaced: 'replaced',
@@ -225,7 +225,7 @@ function createGate(options) {
         codes = Object.assign({}, codes, codes.loginCode ? { loginCode: code } : { code })
         key = randomKey()
       }
-      if (!hint || !(res.statusCode < 500)) await pause(wait)
+      if (!hint || res.statusCode >= 429) await pause(wait)
     }
   }
 
@@ -335,7 +335,7 @@ function createGate(options) {
     return refusalIn(await sendPatiently(platform.request, { url: baseUrl + '/session', header }))
   }
 
-  /** Send with the session; where it is dead, log in once and send once more. */
+  /** Send with the session; where it is dead or its login too old, log in once and send once more. */
   async function call(send, given) {
     if (given.success || given.fail || given.complete) {
       throw new GateError('callbacks_given', 'use the promise instead of success, fail and complete')
@@ -350,7 +350,7 @@ function createGate(options) {
       if (kept.id === id) {
         // Unless it is another call's session by now.
         if (STOPS[error.error]) stop(error)
-        else keep({})
+        else if (again || error.error !== 'login_too_old') keep({}) // that session is good
       }
       if (!again || !DEAD.test(error.error)) throw error
     }

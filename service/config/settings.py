@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import orjson
 from pydantic import (
@@ -19,20 +21,54 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.config.limits import LimitText, parse_limit
+from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
 from service.core.models import WeChatApp
+from service.core.ports import LimitName
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
+PRIVATE_NETWORKS: Final = (
+    "127.0.0.0/8",
+    "::1",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "100.64.0.0/10",
+    "fc00::/7",
+    "fe80::/10",
+)
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", *CLUSTER_SCHEMES, *SENTINEL_SCHEMES)
 _DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://", re.ASCII)
 _AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
 _SECRET_KEY_LENGTH: Final = 32
+_OF_A_DEPLOYMENT: Final = ("REDIS_URL", "DATABASE_URL", "WECHAT_APPID")
+_UNVERIFIED_REDIS: Final = (
+    "REDIS_TLS_VERIFY is none: whoever is between this service and Redis can read and change"
+    " sessions. If you can have the certificate of its authority, name that by ?ssl_ca_certs= in"
+    " REDIS_URL instead"
+)
+_RANDOM: Final = (
+    "must be random: not one character, word or sequence over and over. Make one with"
+    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+)
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 def _number(value: object) -> object:
     # What is no number is left to the type to refuse: its error does not show the value.
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 class ConfigError(Exception):
@@ -48,6 +84,8 @@ class AppEntry(BaseModel):
 
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
+    platform: str = ""
+    """Name of the open-platform account that binds it; the unnamed ones share one."""
 
 
 class Settings(BaseSettings):
@@ -67,7 +105,9 @@ class Settings(BaseSettings):
     )
     dyno: str = Field("", description="set by Heroku; anything in it means production")
 
-    host: str = Field("0.0.0.0", description="address to listen on")
+    host: str | None = Field(
+        None, description="address to listen on; unset: 127.0.0.1, in production 0.0.0.0"
+    )
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
     web_concurrency: int = Field(1, ge=1, le=64, description="worker processes")
 
@@ -103,10 +143,13 @@ class Settings(BaseSettings):
     )
     wechat_timeout_ms: int = Field(3000, ge=100, le=4000, description="one exchange, all in all")
     wechat_concurrency: int = Field(
-        128, ge=1, le=10000, description="exchanges under way per worker; more are answered 503"
+        128, ge=1, le=10000, description="calls under way per worker; more wait, then get 503"
     )
     phone_send_openid: bool = Field(
-        False, description="have WeChat check that a phone code is of the user who brings it"
+        True, description="have WeChat check that a phone code is of the user who brings it"
+    )
+    phone_from_encrypted_data: Literal["bind", "join"] = Field(
+        "bind", description="join takes a number of encryptedData for as good as that of a code"
     )
     check_nicknames: bool = Field(False, description="have WeChat check nicknames (msg_sec_check)")
     probe_session_keys: bool = Field(
@@ -123,6 +166,38 @@ class Settings(BaseSettings):
 
     internal_token: SecretStr | None = Field(
         None, description="opens /internal/access-token to your other back ends; 32 characters"
+    )
+
+    proxies_count: int = Field(
+        0, ge=0, le=16, description="proxies of yours before it; each adds to X-Forwarded-For"
+    )
+    trusted_proxies: _CommaSeparated = Field(
+        PRIVATE_NETWORKS, description="networks that these proxies are in, comma-separated"
+    )
+    limit_login_per_address: LimitText = Field(
+        "600/minute", description="logins; a code that WeChat refuses counts as ten"
+    )
+    limit_login_per_app: LimitText = Field("30000/minute", description="logins to a mini-program")
+    limit_login: LimitText = Field("60000/minute", description="logins in all")
+    limit_dead_sessions_per_address: LimitText = Field(
+        "3000/minute", description="ids of no session; live ones are always served"
+    )
+    limit_operator_token_per_address: LimitText = Field(
+        "10/minute", description="wrong tokens; the right one is always served"
+    )
+    limit_phone_codes_per_user: LimitText = Field(
+        "10/day", description="phone codes that are brought to WeChat"
+    )
+    limit_phone_codes_per_app: LimitText = Field(
+        "10000/day", description="the same for all users of a mini-program: WeChat charges for each"
+    )
+    limit_uploads_per_user: LimitText = Field("30/hour", description="pictures")
+    limit_decrypt_per_user: LimitText = Field("600/hour", description="encryptedData")
+    limit_failed_decrypt_per_session: LimitText = Field(
+        "30/hour", description="encryptedData that does not open"
+    )
+    limit_failed_decrypt_per_user: LimitText = Field(
+        "30/hour", description="the same for all sessions of a user"
     )
 
     session_ttl: int = Field(7200, ge=1, le=30 * 86400, description="seconds a session lives")
@@ -165,7 +240,9 @@ class Settings(BaseSettings):
         }
         return {name: value for name, value in stripped.items() if value != ""}
 
-    @field_validator("wechat_api_base", "secret_keys", "device_classes", mode="before")
+    @field_validator(
+        "wechat_api_base", "secret_keys", "device_classes", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -177,6 +254,9 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < _SECRET_KEY_LENGTH for key in value):
             raise ValueError(f"each key needs {_SECRET_KEY_LENGTH} characters or more")
+        # The others only open what they have sealed: to replace a weak one, it must be among them.
+        if value and not looks_random(value[0].get_secret_value()):
+            raise ValueError(f"the first key {_RANDOM}, and leave this one behind it")
         return value
 
     @field_validator("device_classes")
@@ -184,6 +264,16 @@ class Settings(BaseSettings):
     def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(name.isascii() and name.isidentifier() for name in value):
             raise ValueError("give one or more plain names, comma-separated")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in value:
+                ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError("give networks as in 10.0.0.0/8, comma-separated") from None
         return value
 
     @field_validator("wechat_apps", mode="before")
@@ -237,6 +327,8 @@ class Settings(BaseSettings):
     def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value and len(value.get_secret_value()) < _SECRET_KEY_LENGTH:
             raise ValueError(f"needs {_SECRET_KEY_LENGTH} characters or more")
+        if value and not looks_random(value.get_secret_value()):
+            raise ValueError(_RANDOM)
         return value
 
     @field_validator("wechat_api_base")
@@ -252,6 +344,11 @@ class Settings(BaseSettings):
         return self.environment == "production" or bool(self.dyno)
 
     @property
+    def address(self) -> str:
+        """Where to listen: for everybody in production, else where HOST says so and nowhere."""
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
+
+    @property
     def demo(self) -> bool:
         """Whether the demo routes are there."""
         return not self.production
@@ -259,12 +356,21 @@ class Settings(BaseSettings):
     @property
     def apps(self) -> dict[str, WeChatApp]:
         """The mini-programs served, by appid."""
-        entries = {entry.appid: entry.secret for entry in self.wechat_apps}
+        secrets = {entry.appid: entry.secret for entry in self.wechat_apps}
+        platforms = {entry.appid: entry.platform for entry in self.wechat_apps}
         if self.wechat_appid is not None and self.wechat_secret is not None:
-            entries[self.wechat_appid] = self.wechat_secret
+            secrets[self.wechat_appid] = self.wechat_secret
         return {
-            appid: WeChatApp(appid, secret.get_secret_value()) for appid, secret in entries.items()
+            appid: WeChatApp(appid, secret.get_secret_value(), platforms.get(appid, ""))
+            for appid, secret in secrets.items()
         }
+
+    @property
+    def limits(self) -> dict[LimitName, RateLimitItem]:
+        """What is limited, and to what; without what is off."""
+        names: tuple[LimitName, ...] = get_args(LimitName)
+        found = {name: parse_limit(getattr(self, f"limit_{name}")) for name in names}
+        return {name: limit for name, limit in found.items() if limit}
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -297,6 +403,39 @@ class Settings(BaseSettings):
             and any(base.startswith("http://") for base in self.wechat_api_base),
         }
         return tuple(text for text, wrong in found.items() if wrong)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works, and should not be so where real users are served."""
+        redis = self.redis_url.get_secret_value() if self.redis_url else ""
+        unverified = self.redis_tls_verify == "none" and redis.startswith("rediss")
+        found = (self._forgotten_environment, _UNVERIFIED_REDIS if unverified else "")
+        return tuple(text for text in found if text)
+
+    @property
+    def _forgotten_environment(self) -> str:
+        """Signs that ENVIRONMENT=production was left out; what to do, or nothing."""
+        is_open = not _is_loopback(self.address)
+        real = [name for name in _OF_A_DEPLOYMENT if name not in self.missing]
+        if self.production or not (is_open or len(real) == len(_OF_A_DEPLOYMENT)):
+            return ""
+        although = f", although {', '.join(real)} are set" if real else ""
+        reach = f"whoever reaches {self.address}" if is_open else "this machine alone"
+        return (
+            f"ENVIRONMENT is development{although}: {reach} is served, with the demo page."
+            " For real users set ENVIRONMENT=production"
+        )
+
+
+def withdraw_from_environment() -> None:
+    """Take every setting out of the environment of the processes that are started from now on.
+
+    Workers are handed the settings; the others have no business with secrets, and
+    whoever may look at a process can read its environment.
+    """
+    names = {name.upper() for name in (*Settings.model_fields, "redis_tls_url")}
+    for name in [name for name in os.environ if name.upper() in names]:
+        del os.environ[name]
 
 
 def load_settings() -> Settings:

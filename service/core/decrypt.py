@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from service.core.encrypted_data import DecryptionError, open_encrypted, signs
 from service.core.errors import DecryptFailed, ServiceError
-from service.core.models import SessionKeys
+from service.core.models import Phone, SessionKeys, handle_of
+from service.core.payload import is_phone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from service.core.failed_openings import FailedOpenings
     from service.core.models import Encrypted, Session, WeChatApp, WeChatIdentity
-    from service.core.ports import SessionStore, WeChat
+    from service.core.ports import Limits, SessionStore, WeChat
 
 log = logging.getLogger(__name__)
+
+PHONE_MAX_AGE: Final = 300
+"""Seconds since WeChat encrypted a phone number: a user hands it on at once."""
 
 
 class Decryptor:
@@ -28,6 +33,8 @@ class Decryptor:
         apps: Mapping[str, WeChatApp],
         sessions: SessionStore,
         wechat: WeChat,
+        limits: Limits,
+        failures: FailedOpenings,
         max_age: int,
         probe: bool,
     ) -> None:
@@ -39,6 +46,8 @@ class Decryptor:
         self._apps = apps
         self._sessions = sessions
         self._wechat = wechat
+        self._limits = limits
+        self._failures = failures
         self._max_age = max_age
         self._probe = probe
 
@@ -46,46 +55,69 @@ class Decryptor:
         """The payload, opened with the session's key or the one before it.
 
         Raises DecryptFailed, which tells the client no more than whether to
-        log in again; the reason is in the log.
+        log in again; the reason is in the log. Raises RateLimited and
+        SessionStoreUnavailable before it opens anything.
         """
-        keys = self._sessions.keys(session)
-        try:
-            if keys is None:
-                raise DecryptionError("no_key", stale_key=True)
-            return self._open(keys, session.appid, encrypted)
-        except DecryptionError as fault:
-            relogin = fault.stale_key and not await self._key_lives(session, keys)
-            raise self._failed(fault, session.handle, relogin=relogin) from None
+        return await self._open_in(session, encrypted, phone=False)
 
-    def open_at_login(
-        self, identity: WeChatIdentity, appid: str, encrypted: Encrypted
+    async def open_phone(self, session: Session, encrypted: Encrypted) -> Phone:
+        """The same for a phone number of the last five minutes; anything else fails."""
+        found = await self._open_in(session, encrypted, phone=True)
+        return Phone.of(str(found["countryCode"]), found["purePhoneNumber"])
+
+    async def open_at_login(
+        self, identity: WeChatIdentity, appid: str, device: str, encrypted: Encrypted
     ) -> dict[str, Any]:
-        """The payload that came along with a login; raises DecryptFailed.
+        """The payload that came along with a login; raises as `open` does.
 
         A profile that names another openid is refused.
         """
+        handle = handle_of(appid, identity.openid, device)
+        keys = SessionKeys(identity.session_key)
         try:
-            payload = self._open(SessionKeys(identity.session_key), appid, encrypted)
-            if payload.get("openId", identity.openid) != identity.openid:
-                raise DecryptionError("openid_mismatch", stale_key=False)
+            # The user is not known yet, but whoever fails here fails there under one handle.
+            async with self._failures.attempt(handle=handle, user=f"{appid}\0{identity.openid}"):
+                return self._read(keys, appid, identity.openid, encrypted)
         except DecryptionError as fault:
-            raise self._failed(fault, "login", relogin=fault.stale_key) from None
-        return payload
+            raise self._failed(fault, handle, relogin=fault.stale_key) from None
 
     def check_signature(self, identity: WeChatIdentity, raw_data: str, signature: str) -> None:
         """Raise DecryptFailed unless WeChat signed `rawData` for this login's key."""
         if not signs(raw_data, signature, keys=SessionKeys(identity.session_key)):
             raise self._failed(DecryptionError("signature", stale_key=True), "login", relogin=True)
 
-    def _open(self, keys: SessionKeys, appid: str, encrypted: Encrypted) -> dict[str, Any]:
-        return open_encrypted(
-            encrypted.data,
-            encrypted.iv,
+    async def _open_in(
+        self, session: Session, encrypted: Encrypted, *, phone: bool
+    ) -> dict[str, Any]:
+        await self._limits.count("decrypt_per_user", session.user_id)
+        keys = self._sessions.keys(session)
+        try:
+            async with self._failures.attempt(handle=session.handle, user=session.user_id):
+                return self._read(keys, session.appid, session.openid, encrypted, phone=phone)
+        except DecryptionError as fault:
+            relogin = fault.stale_key and not await self._key_lives(session, keys)
+            raise self._failed(fault, session.handle, relogin=relogin) from None
+
+    def _read(
+        self,
+        keys: SessionKeys | None,
+        appid: str,
+        openid: str,
+        encrypted: Encrypted,
+        *,
+        phone: bool = False,
+    ) -> dict[str, Any]:
+        found = open_encrypted(
+            encrypted,
             keys=keys,
             appid=appid,
+            openid=openid,
             now=time.time(),
-            max_age=self._max_age,
+            max_age=min(self._max_age, PHONE_MAX_AGE) if phone else self._max_age,
         )
+        if phone and not is_phone(found):
+            raise DecryptionError("no_phone", stale_key=False)
+        return found
 
     async def _key_lives(self, session: Session, keys: SessionKeys | None) -> bool:
         """Whether WeChat says that the key is good; False if it is not asked or does not answer."""

@@ -11,19 +11,47 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.padding import PKCS7
+
+from service.core import payload as payloads
+from service.core.models import SESSION_KEY_BYTES, SessionKeys
 
 if TYPE_CHECKING:
-    from service.core.models import SessionKeys
+    from service.core.models import Encrypted
 
+CLOCK_SKEW_SECONDS: Final = 300
+"""How far ahead of ours WeChat's clock may be."""
 _BLOCK: Final = 16
-_CLOCK_SKEW_SECONDS: Final = 300
+_LONGEST_PHONE: Final = 256
+_NOBODYS: Final = secrets.token_bytes(SESSION_KEY_BYTES)
+"""Tried where there is no key to try, so that this takes as long as if there were."""
+_STAND_IN: Final = (
+    b'{"phoneNumber":"13500000000","purePhoneNumber":"13500000000","countryCode":"86",'
+    b'"watermark":{"timestamp":1700000000,"appid":"wx0123456789abcdef"}}'
+)
+_LONG_STAND_IN: Final = (
+    b'{"openId":"oooooooooooooooooooooooooooo","nickName":"Name","gender":1,"language":"zh_CN",'
+    b'"city":"City","province":"Province","country":"CN","avatarUrl":"' + b"x" * 128 + b'",'
+    b'"unionId":"uuuuuuuuuuuuuuuuuuuuuuuuuuuu",'
+    b'"watermark":{"timestamp":1700000000,"appid":"wx0123456789abcdef"}}'
+)
+"""These are looked through where there is nothing to look through."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Whose data it has to be, and of when, in Unix seconds."""
+
+    appid: str
+    openid: str
+    oldest: float
+    newest: float
 
 
 class DecryptionError(Exception):
@@ -39,23 +67,38 @@ class DecryptionError(Exception):
 
 
 def open_encrypted(
-    encrypted_data: str, iv: str, *, keys: SessionKeys, appid: str, now: float, max_age: int
+    encrypted: Encrypted,
+    *,
+    keys: SessionKeys | None,
+    appid: str,
+    openid: str,
+    now: float,
+    max_age: int,
 ) -> dict[str, Any]:
-    """Decrypt `encryptedData` with the current key, else the previous one.
+    """Decrypt with the current key, else the previous one; no keys open nothing.
 
     `now` in Unix seconds; `max_age` in seconds since WeChat encrypted it.
-    Returns the JSON object, watermark included. Raises DecryptionError.
+    Returns the JSON object, watermark included. Raises DecryptionError, which says
+    `stale_key` of everything that could be told from a wrong key only by who has the
+    right one: neither it nor the time that it takes tells how near somebody came.
     """
-    data, vector = _base64(encrypted_data), _base64(iv)
+    data, vector = ciphertext_of(encrypted), _base64(encrypted.iv)
     if len(vector) != _BLOCK or not data or len(data) % _BLOCK:
         raise DecryptionError("bad_length", stale_key=False)
-    payload = _decrypt(data, vector, keys.current)
-    if payload is None and keys.previous is not None:
-        payload = _decrypt(data, vector, keys.previous)
-    if payload is None:
-        raise DecryptionError("wrong_key", stale_key=True)
-    _check_watermark(payload.get("watermark"), appid, now, max_age)
-    return payload
+    expected = _Expected(appid, openid, now - max_age, now + CLOCK_SKEW_SECONDS)
+    faults = []
+    for key in (keys.current, keys.previous) if keys else (None, None):
+        found, fault = _open(data, vector, key or _NOBODYS, expected)
+        if fault is None:
+            return found
+        faults.append(fault)
+    reason = next((fault for fault in faults if fault != "wrong_key"), "wrong_key")
+    raise DecryptionError(reason, stale_key=reason != "too_old")
+
+
+def ciphertext_of(encrypted: Encrypted) -> bytes:
+    """The same bytes however their base64 is written; raises DecryptionError."""
+    return _base64(encrypted.data)
 
 
 def signs(raw_data: str, signature: str, *, keys: SessionKeys) -> bool:
@@ -83,21 +126,43 @@ def _base64(text: str) -> bytes:
         raise DecryptionError("bad_base64", stale_key=False) from None
 
 
-def _decrypt(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
+def _open(
+    data: bytes, vector: bytes, key: bytes, expected: _Expected
+) -> tuple[dict[str, Any], str | None]:
+    """The payload, and what is wrong with it.
+
+    Whatever is, each step is taken: one text is parsed that is JSON and one that is
+    not, and one payload is looked through.
+    """
+    plain, padded = _decrypt(data, vector, key)
+    found, complete = _parse(plain)
+    is_object = isinstance(found, dict)
+    stand_in = _STAND_IN if len(plain) <= _LONGEST_PHONE else _LONG_STAND_IN
+    other, _ = _parse(b"\xff" * len(plain) if is_object else stand_in)
+    payload = found if is_object else other
+    fault = payloads.fault(payload, appid=expected.appid, openid=expected.openid)
+    if not (is_object and complete and padded):
+        return {}, "wrong_key"
+    if fault is None and not (
+        expected.oldest <= payload["watermark"]["timestamp"] <= expected.newest
+    ):
+        fault = "too_old"
+    return payload, fault
+
+
+def _decrypt(data: bytes, vector: bytes, key: bytes) -> tuple[bytes, bool]:
+    """The text without its padding, and whether that is PKCS#7's; else the whole of it."""
     decryptor = Cipher(AES128(key), CBC(vector)).decryptor()
-    padded = decryptor.update(data) + decryptor.finalize()
-    unpadder = PKCS7(_BLOCK * 8).unpadder()
+    plain = decryptor.update(data) + decryptor.finalize()
+    length = plain[-1]
+    padded = hmac.compare_digest(plain[-length:], bytes([length]) * length)
+    padded &= 1 <= length <= _BLOCK
+    return plain[:-length] if padded else plain, padded
+
+
+def _parse(plain: bytes) -> tuple[Any, bool]:
     try:
+        return payloads.parse(plain)
+    except (ValueError, RecursionError):
         # A wrong key gets past the padding once in 250 times, and past the JSON hardly ever.
-        payload = orjson.loads(unpadder.update(padded) + unpadder.finalize())
-    except ValueError:
-        return None
-    return payload if isinstance(payload, dict) else None
-
-
-def _check_watermark(watermark: object, appid: str, now: float, max_age: int) -> None:
-    if not isinstance(watermark, dict) or watermark.get("appid") != appid:
-        raise DecryptionError("appid_mismatch", stale_key=False)
-    timestamp = watermark.get("timestamp")
-    if not isinstance(timestamp, int) or not -_CLOCK_SKEW_SECONDS <= now - timestamp <= max_age:
-        raise DecryptionError("too_old", stale_key=False)
+        return None, False

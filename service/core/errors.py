@@ -11,12 +11,13 @@
     │   ├── NicknameEmpty 40006       ├── RateLimited 42900
     │   ├── NicknameTooLong 40007     ├── InternalError 50000
     │   ├── NicknameInvisible 40008   ├── WeChatUnavailable 50200
-    │   └── NicknameRejected 40009    ├── SessionStoreUnavailable 50300
-    ├── SessionError (401)            ├── UserStoreUnavailable 50301
-    │   ├── SessionMissing 40100      ├── ServiceUnavailable 50302
-    │   ├── SessionReplaced 40101     ├── WeChatMisconfigured 50310
-    │   ├── SessionExpired 40102      ├── WeChatBusy 50311
-    │   ├── SessionKicked 40103       └── PicturesBusy 50312
+    │   ├── NicknameRejected 40009    ├── SessionStoreUnavailable 50300
+    │   └── NicknameUnusable 40010    ├── UserStoreUnavailable 50301
+    ├── SessionError (401)            ├── ServiceUnavailable 50302
+    │   ├── SessionMissing 40100      ├── WeChatMisconfigured 50310
+    │   ├── SessionReplaced 40101     ├── WeChatBusy 50311
+    │   ├── SessionExpired 40102      └── PicturesBusy 50312
+    │   ├── SessionKicked 40103
     │   ├── SessionMalformed 40104
     │   └── LoginTooOld 40105
     ├── UserBanned 40300
@@ -181,6 +182,13 @@ class NicknameRejected(NicknameError):
     zh, en = "昵称含有违规内容，请修改", "The nickname does not pass WeChat's content check"
 
 
+class NicknameUnusable(NicknameError):
+    """It is WeChat's name for everybody, or has marks piled up over what stands around it."""
+
+    code, error = 40010, "nickname_unusable"
+    zh, en = "该昵称不可用，请换一个", "This nickname cannot be used; choose another one"
+
+
 class SessionError(ServiceError):
     """The session is dead, and only a new login helps."""
 
@@ -330,13 +338,18 @@ class RateLimited(ServiceError):
 
 
 class WeChatRateLimited(ServiceError):
-    """WeChat asks for fewer logins (45011 for one user, 45009 for the app)."""
+    """WeChat asks for fewer logins (45011 for one user, 45009 for the app).
+
+    `sent` is False where it was not asked again, so that the code may be used later.
+    """
 
     code, error, status = 42901, "wechat_rate_limited", 429
     zh, en = "登录过于频繁，请稍后再试", "WeChat asks to slow down; try again later"
 
-    def __init__(self) -> None:
-        super().__init__(retry_after=60)  # both limits are counted by the minute or longer
+    def __init__(self, *, retry_after: int = 60, sent: bool = True) -> None:
+        """`retry_after`: both limits are counted by the minute or longer."""
+        data = None if sent else {"retry": "same_code"}
+        super().__init__(data=data, retry_after=retry_after)
 
 
 class InternalError(ServiceError):
@@ -355,9 +368,10 @@ class WeChatUnavailable(_NewCodeNeeded):
     code, error, status = 50200, "wechat_unavailable", 502
     zh, en = "微信服务暂不可用，请稍后再试", "WeChat is not available; try again later"
 
-    def __init__(self, *, sent: bool = True) -> None:
+    def __init__(self, *, sent: bool = True, retry_after: int | None = None) -> None:
         super().__init__()
         self.sent = sent
+        self.retry_after = retry_after
         if not sent:
             self.data = {"retry": "same_code"}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core import base64url
@@ -15,13 +16,12 @@ from service.core.errors import (
     NicknameError,
     PhoneCodeInvalid,
     ServiceError,
+    SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
-    WeChatBusy,
-    WeChatUnavailable,
 )
 from service.core.models import LoggedIn, PastLogin, UserIdentity
-from service.core.nickname import ANONYMOUS, clean
+from service.core.nickname import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,13 +38,26 @@ if TYPE_CHECKING:
         WeChatIdentity,
     )
     from service.core.phone import PhoneNumbers
-    from service.core.ports import LoginCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        LoginCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
 
 log = logging.getLogger(__name__)
 
 _FIRST_TRANSIENT_STATUS: Final = 429
 """What is refused with this status or a higher one may be granted a moment later."""
 _DIGEST_LENGTH: Final = 22
+
+_MADE_UP_STATUS: Final = 400
+"""Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
+_FAILURE_WEIGHT: Final = 10
+"""What a login counts that fails by what the client sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,8 @@ class Login:
         sessions: SessionStore,
         phones: PhoneNumbers,
         decryptor: Decryptor,
+        used: UsedData,
+        limits: Limits,
         background: BackgroundTasks,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
@@ -93,16 +108,19 @@ class Login:
         self._sessions = sessions
         self._phones = phones
         self._decryptor = decryptor
+        self._used = used
+        self._limits = limits
         self._background = background
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
 
-        Raises UnknownAppid and InvalidRequest before the code is spent, then
+        Raises UnknownAppid, InvalidRequest and RateLimited before the code is spent, then
         what LoginCodes, WeChat, UserStore and SessionStore raise, UserBanned,
-        and DecryptFailed for a profile that does not open.
+        and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
+        await self._count(request, app)
         try:
             # Even if the client hangs up: the code is spent, and a repeat should get the answer.
             return await self._background.run_to_completion(self._log_in(request, app, device))
@@ -115,6 +133,19 @@ class Login:
         ended = await self._sessions.revoke(session_id)
         log.info("logout handle=%s ended=%s", session_id.handle, ended)
         return ended
+
+    async def _count(self, request: LoginRequest, app: WeChatApp) -> None:
+        address = request.address
+        uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
+        await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
+
+    async def _count_failure(self, request: LoginRequest, error: ServiceError) -> None:
+        """Add the weight of a code or of data that somebody made up."""
+        if request.address is None or error.status != _MADE_UP_STATUS:
+            return
+        with suppress(SessionStoreUnavailable):  # the client is to hear what is wrong with it
+            weight = _FAILURE_WEIGHT - 1  # it has counted as a login already
+            await self._limits.add("login_per_address", request.address, cost=weight)
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -141,15 +172,17 @@ class Login:
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
-            identity = await self._wechat.code2session(app, request.code)
+            identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
             await self._not_exchanged(claim, error)
+            await self._count_failure(request, error)
             raise
         try:
             await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
+            await self._count_failure(request, error)
             raise
         await self._codes.succeed(claim, answer)
         return answer
@@ -158,9 +191,9 @@ class Login:
         self, identity: WeChatIdentity, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         """Find the user and open their session, now that WeChat has said who it is."""
-        identity, profile = self._profile(identity, app, request)
+        profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile)
+        user = await self._with_profile(match.user, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -191,29 +224,35 @@ class Login:
         phone = await self._phones.redeem(app, request.phone_code, identity.openid)
         return await self._users.find_or_create_with_phone(app.appid, identity, phone)
 
-    def _profile(
-        self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
-    ) -> tuple[WeChatIdentity, dict[str, Any]]:
-        """The identity, with a unionid that only the profile has; and the profile, or {}."""
+    async def _profile(
+        self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
+    ) -> dict[str, Any]:
+        """The profile that came along, or {}. Who logs in is for code2session alone to say."""
         if request.raw_data is not None and request.signature is not None:
             self._decryptor.check_signature(identity, request.raw_data, request.signature)
         if request.encrypted is None:
-            return identity, {}
-        profile = self._decryptor.open_at_login(identity, app.appid, request.encrypted)
-        unionid = profile.get("unionId")
-        if identity.unionid is None and isinstance(unionid, str) and unionid:
-            identity = replace(identity, unionid=unionid)
-        return identity, profile
+            return {}
+        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
-    async def _with_profile(self, user: User, profile: dict[str, Any]) -> User:
-        """The user, renamed to the profile's nickname if that is usable and not ANONYMOUS."""
+    async def _with_profile(
+        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+    ) -> User:
+        """The user, renamed to the profile's nickname if that can be one.
+
+        Not by a profile that does not say whose it is, and by each one once.
+        """
+        if encrypted is None or "openId" not in profile:
+            return user
         try:
-            nickname = clean(str(profile.get("nickName", "")))
+            nickname = clean(profile["nickName"])
         except NicknameError:
             return user
-        if nickname in (ANONYMOUS, user.nickname):
+        if nickname == user.nickname:
             return user
-        return await self._users.set_nickname(user.id, nickname) or user
+        async with self._used.use(user.id, encrypted) as is_first:
+            if is_first:
+                return await self._users.set_nickname(user.id, nickname) or user
+        return user
 
     async def _repeat(self, past: PastLogin) -> LoggedIn:
         """The answer that the same request was given, while its session lives."""
@@ -224,10 +263,7 @@ class Login:
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
 
     async def _not_exchanged(self, claim: CodeClaim, error: ServiceError) -> None:
-        unseen = isinstance(error, WeChatBusy) or (
-            isinstance(error, WeChatUnavailable) and not error.sent
-        )
-        if unseen:
+        if (error.data or {}).get("retry") == "same_code":
             await self._codes.release(claim)
         else:
             await self._codes.fail(claim, error)

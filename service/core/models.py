@@ -76,6 +76,8 @@ class WeChatApp:
 
     appid: str
     secret: str = field(repr=False)
+    platform: str = ""
+    """Its open-platform account: within one, a person has one unionid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from service.core.errors import (
     NicknameEmpty,
     NicknameInvisible,
     NicknameTooLong,
+    NicknameUnusable,
 )
 
 ANONYMOUS: Final = "微信用户"
@@ -44,12 +45,24 @@ _IN_PLACE: Final = regex.compile(
 """Invisible characters where they belong: inside emoji, and between Indic letters."""
 
 
+_PILE: Final = regex.compile(
+    # Accents for any script: after NFC a letter of Vietnamese or Yoruba, a keycap and Arabic
+    # vowels have two of them at most.
+    r"[[\p{Mn}\p{Me}]&&\p{Script=Inherited}]{3}"
+    # Those of scripts: Thai has two in a row, Hebrew, Khmer and Burmese three, Tibetan stacks four.
+    r"|[\p{Mn}\p{Me}]{5}",
+    regex.VERSION1,
+)
+"""More marks that take no room of their own than one letter carries in any living language."""
+
+
 def clean(text: str) -> str:
     """Bring a nickname into its one form: NFC, single spaces inside, none around.
 
     Raises NicknameEmpty, NicknameTooLong and, for control, direction and other
     invisible characters, by which one user could pass for another,
-    NicknameInvisible.
+    NicknameInvisible. NicknameUnusable is for piles of marks, which cover the
+    lines above and below, and for ANONYMOUS, spaced or not.
 
     Invisible characters are let through where an emoji is made of them (joiners,
     variation selectors, the tags of England's, Scotland's and Wales' flags), and
@@ -64,6 +77,8 @@ def clean(text: str) -> str:
         raise NicknameEmpty
     if _UNSEEN.search(_IN_PLACE.sub("", name)):
         raise NicknameInvisible
+    if _PILE.search(name) or name.replace(" ", "") == ANONYMOUS:
+        raise NicknameUnusable
     if len(name) > LONGEST_NICKNAME:
         raise NicknameTooLong
     return name

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import (
     DecryptFailed,
+    LoginTooOld,
     PhoneCodeInvalid,
     ServiceError,
     SessionExpired,
+    SessionStoreUnavailable,
 )
 from service.core.models import CodeClaim, Phone
+from service.core.payload import country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +23,21 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
-    from service.core.ports import PhoneCodes, UserStore, WeChat
+    from service.core.ports import (
+        LimitName,
+        Limits,
+        PhoneCodes,
+        SessionStore,
+        UsedData,
+        UserStore,
+        WeChat,
+    )
+
+log = logging.getLogger(__name__)
+
+FRESH_LOGIN_SECONDS: Final = 300
+"""How old a login may be to change a number that is there."""
+_CLOCK_ERROR_SECONDS: Final = 1
 
 
 class PhoneNumbers:
@@ -31,17 +50,28 @@ class PhoneNumbers:
         wechat: WeChat,
         codes: PhoneCodes,
         users: UserStore,
+        sessions: SessionStore,
         decryptor: Decryptor,
+        used: UsedData,
         send_openid: bool,
+        limits: Limits,
+        encrypted_proves: bool,
         background: BackgroundTasks,
     ) -> None:
-        """`send_openid`: have WeChat check that a code is of the user who brings it."""
+        """`send_openid`: have WeChat check that a code is of the user who brings it.
+
+        `encrypted_proves`: take a number of encryptedData for proven, like that of a code.
+        """
         self._apps = apps
         self._wechat = wechat
         self._codes = codes
         self._users = users
+        self._sessions = sessions
         self._decryptor = decryptor
+        self._encrypted_proves = encrypted_proves
+        self._used = used
         self._send_openid = send_openid
+        self._limits = limits
         self._background = background
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
@@ -49,29 +79,71 @@ class PhoneNumbers:
 
         A code that was redeemed before gets the number that was kept, for as
         long as the code would have lived: WeChat charges for each call. Raises
-        PhoneCodeInvalid and what WeChat.phone_number raises.
+        PhoneCodeInvalid, RateLimited and what WeChat.phone_number raises.
         """
         # Even if the client hangs up: once WeChat answers, the number is paid for, and is kept.
         return await self._background.run_to_completion(self._redeem(app, code, openid))
 
     async def bind(self, session: Session, code: str) -> User:
-        """Give the session's user the number behind a code; raises PhoneTaken."""
+        """Give the session's user the number behind a code.
+
+        Raises PhoneTaken, and LoginTooOld for a user who has a number: before the code
+        is spent, so that it is still good after a login.
+        """
+        may_change = await self._may_change(session)
+        if not may_change:
+            await self._refuse_another(session, than=None)
         phone = await self.redeem(self._apps[session.appid], code, session.openid)
-        return await self._bind(session, phone)
+        return await self._bind(session, phone, proven=True, may_change=may_change)
 
     async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
-        """The same for a number that came as encryptedData; raises DecryptFailed, PhoneTaken."""
-        payload = await self._decryptor.open(session, encrypted)
-        try:
-            phone = read_phone(payload, session.appid)
-        except PhoneCodeInvalid:
-            phone = None
-        if phone is None:  # it opened, but is no phone number: a new login would not change that
-            raise DecryptFailed(relogin=False)
-        return await self._bind(session, phone)
+        """The same for a number that came as encryptedData.
 
-    async def _bind(self, session: Session, phone: Phone) -> User:
-        user = await self._users.bind_phone(session.user_id, phone)
+        It proves nothing, unless the settings take it for a proof. Each binds once; a
+        repeat is answered like the first time, as long as the number is still the user's.
+        Raises DecryptFailed, RateLimited and SessionStoreUnavailable too, and LoginTooOld
+        for a user who has another number.
+        """
+        may_change = await self._may_change(session)
+        phone = await self._decryptor.open_phone(session, encrypted)
+        if not may_change:
+            await self._refuse_another(session, than=phone)
+        # Even if the client hangs up: what is used must have been of use.
+        return await self._background.run_to_completion(
+            self._bind_once(session, phone, encrypted, may_change=may_change)
+        )
+
+    async def _bind_once(
+        self, session: Session, phone: Phone, encrypted: Encrypted, *, may_change: bool
+    ) -> User:
+        async with self._used.use(session.user_id, encrypted) as is_first:
+            if is_first:
+                return await self._bind(
+                    session, phone, proven=self._encrypted_proves, may_change=may_change
+                )
+        user = await self._users.get(session.user_id)
+        if user is None or user.phone != phone:
+            log.info("decrypt failed: used handle=%s", session.handle)
+            raise DecryptFailed(relogin=False)
+        return user
+
+    async def _may_change(self, session: Session) -> bool:
+        age = await self._sessions.login_age(session)
+        # A login from the future is a wrong record, and proves nothing.
+        return -_CLOCK_ERROR_SECONDS <= age <= FRESH_LOGIN_SECONDS
+
+    async def _refuse_another(self, session: Session, *, than: Phone | None) -> None:
+        """Raise LoginTooOld if the user has another number: a first one needs no fresh login."""
+        user = await self._users.get(session.user_id)
+        if user is not None and user.phone not in (None, than):
+            raise LoginTooOld
+
+    async def _bind(
+        self, session: Session, phone: Phone, *, proven: bool, may_change: bool
+    ) -> User:
+        user = await self._users.bind_phone(
+            session.user_id, phone, proven=proven, may_change=may_change
+        )
         if user is None:
             raise SessionExpired
         return user
@@ -80,23 +152,44 @@ class PhoneNumbers:
         claim = await self._codes.claim(app.appid, code, openid=openid)
         if isinstance(claim, Phone):
             return claim
+        try:
+            await self._limits.count_all(_uses(app, openid))
+        except ServiceError as error:
+            error.data = {**(error.data or {}), "retry": "same_code"}
+            await self._codes.release(claim)
+            raise
         return await self._ask(claim, app, code, openid)
+
+    async def _give_back(self, app: WeChatApp, openid: str) -> None:
+        with suppress(SessionStoreUnavailable):
+            for limit, who in _uses(app, openid).items():
+                await self._limits.add(limit, who, cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:
             phone = await self._wechat.phone_number(
-                app, code, openid=openid if self._send_openid else None
+                app, code, openid=openid if self._send_openid else None, client=openid
             )
         except PhoneCodeInvalid:
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
+            if (error.data or {}).get("retry") == "same_code":  # WeChat was not asked
+                await self._give_back(app, openid)
             # No number came. Unless WeChat has used the code up all the same, it is still good.
-            error.data = {"retry": "same_code"}
+            error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+
+def _uses(app: WeChatApp, openid: str) -> dict[LimitName, str]:
+    """What bringing a phone code to WeChat counts towards."""
+    return {
+        "phone_codes_per_user": f"{app.appid}\0{openid}",
+        "phone_codes_per_app": app.appid,
+    }
 
 
 def read_phone(info: object, appid: str) -> Phone | None:
@@ -106,11 +199,10 @@ def read_phone(info: object, appid: str) -> Phone | None:
     """
     if not isinstance(info, dict):
         return None
-    # The documentation has countryCode as text here and as a number there.
-    country, number = info.get("countryCode"), info.get("purePhoneNumber")
-    if not isinstance(country, int | str) or not isinstance(number, str) or not number:
+    country, number = country_code(info.get("countryCode")), info.get("purePhoneNumber")
+    if country is None or not isinstance(number, str) or not number:
         return None
     watermark = info.get("watermark")
     if not isinstance(watermark, dict) or watermark.get("appid") != appid:
         raise PhoneCodeInvalid
-    return Phone.of(str(country), number)
+    return Phone.of(country, number)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from service.core.errors import ServiceError
     from service.core.models import (
         AccessToken,
         CodeClaim,
         DeletedUser,
+        Encrypted,
         LoggedIn,
         NewAvatar,
         OpenedSession,
@@ -85,6 +87,10 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def login_age(self, session: Session) -> float:
+        """Seconds since the login, by the store's clock, however often it was renewed since."""
+        ...
+
     def keys(self, session: Session) -> SessionKeys | None:
         """WeChat's keys of a session; None when they cannot be opened any more."""
         ...
@@ -104,10 +110,11 @@ class UserStore(Protocol):
     async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
     ) -> UserMatch:
-        """The same with a phone number as a third way to be known; raises PhoneTaken.
+        """The same with a phone number, proven by a code, as a third way; raises PhoneTaken.
 
-        The number goes to the user of the identity. An unknown identity joins
-        the number's owner if that has none of this mini-program.
+        The number goes to the user of the identity, also from a user who has not proven
+        it. An unknown identity joins the user who has, unless that is known to be
+        somebody else: by another openid here, or another unionid of the same platform.
         """
         ...
 
@@ -123,8 +130,14 @@ class UserStore(Protocol):
         """Change the picture's name; None when there is no such user."""
         ...
 
-    async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
-        """Give the user this number instead of any other; raises PhoneTaken."""
+    async def bind_phone(
+        self, user_id: str, phone: Phone, *, proven: bool, may_change: bool
+    ) -> User | None:
+        """Give the user this number; None when there is no such user. Raises PhoneTaken.
+
+        `proven`: a code says so, which beats a user who has bound the number without.
+        `may_change`: instead of any other; without it, raises LoginTooOld if there is one.
+        """
         ...
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
@@ -149,6 +162,23 @@ class AvatarStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove a picture, if it is there."""
+        ...
+
+
+class PictureDecoder(Protocol):
+    """Makes avatars of what users upload, apart from the process that serves."""
+
+    async def decode(self, upload: bytes) -> bytes:
+        """A JPEG, small and upright, with nothing of the upload but its pixels.
+
+        Raises InvalidRequest for what is no picture, or takes too much to decode;
+        PicturesBusy where too many wait, for two seconds at most, or the machine
+        does not let it be done in time. Who is cancelled has it ended.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what is being decoded and refuse the rest, with PicturesBusy: the worker stops."""
         ...
 
 
@@ -219,19 +249,37 @@ class PhoneCodes(Protocol):
         ...
 
 
+class UsedData(Protocol):
+    """Lets a user change something with each encryptedData once, whatever its iv."""
+
+    def use(self, user_id: str, encrypted: Encrypted) -> AbstractAsyncContextManager[bool]:
+        """Whether this is the first use, which is made in the block; if that raises, none was.
+
+        Waits a moment for a use that is under way. Raises SessionStoreUnavailable
+        before the block.
+        """
+        ...
+
+
 class WeChat(Protocol):
     """WeChat's server API.
 
     Every method raises WeChatRateLimited, WeChatMisconfigured,
     WeChatUnavailable or WeChatBusy; those that need the access_token also
-    SessionStoreUnavailable, where it is shared.
+    SessionStoreUnavailable, where it is shared. A `client`, an address or an openid,
+    has a share of the calls under way; over that is RateLimited. Where `data.retry`
+    of an error is same_code, WeChat has not seen the code.
     """
 
-    async def code2session(self, app: WeChatApp, js_code: str) -> WeChatIdentity:
+    async def code2session(
+        self, app: WeChatApp, js_code: str, *, client: str | None = None
+    ) -> WeChatIdentity:
         """Exchange a code; raises LoginCodeInvalid, LoginCodeUsed, WeChatUserBlocked."""
         ...
 
-    async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
+    async def phone_number(
+        self, app: WeChatApp, code: str, *, openid: str | None, client: str | None = None
+    ) -> Phone:
         """Redeem a phone code, of `openid` if given; raises PhoneCodeInvalid."""
         ...
 
@@ -294,11 +342,16 @@ class Limits(Protocol):
 
     How often and how long is the operator's to set. Methods that take `who` want
     an appid, a user id, a session's handle or an address; "" where all are counted
-    as one. Every method raises SessionStoreUnavailable.
+    as one. Limits of hundreds are kept within a hundredth, smaller ones exactly.
+    Every method raises SessionStoreUnavailable.
     """
 
     async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
         """Count a use, or raise RateLimited where the limit does not allow it; then none is."""
+        ...
+
+    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+        """Count one use of each limit, by whom; where one does not allow it, none of any."""
         ...
 
     async def check(self, limit: LimitName, who: str) -> None:

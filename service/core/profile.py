@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from service.core.avatar_image import NotAPicture, normalize_avatar
-from service.core.errors import (
-    InvalidRequest,
-    NicknameRejected,
-    SessionExpired,
-    UserStoreUnavailable,
-)
+from service.core.errors import NicknameRejected, SessionExpired, UserStoreUnavailable
 from service.core.models import DEFAULT_AVATAR, UserExport, handle_of
 from service.core.nickname import clean
 
@@ -21,9 +14,15 @@ if TYPE_CHECKING:
 
     from service.core.background import BackgroundTasks
     from service.core.models import Session, User, UserIdentity, WeChatApp
-    from service.core.ports import AvatarStore, PhoneCodes, SessionStore, UserStore, WeChat
+    from service.core.ports import (
+        AvatarStore,
+        PhoneCodes,
+        PictureDecoder,
+        SessionStore,
+        UserStore,
+        WeChat,
+    )
 
-_PICTURES_AT_ONCE: Final = 2
 _NAME_BYTES: Final = 20
 
 
@@ -40,6 +39,7 @@ class Profiles:
         devices: Sequence[str],
         users: UserStore,
         avatars: AvatarStore,
+        pictures: PictureDecoder,
         sessions: SessionStore,
         wechat: WeChat,
         phone_codes: PhoneCodes,
@@ -51,12 +51,12 @@ class Profiles:
         self._devices = devices
         self._users = users
         self._avatars = avatars
+        self._pictures = pictures
         self._sessions = sessions
         self._wechat = wechat
         self._phone_codes = phone_codes
         self._check_nicknames = check_nicknames
         self._background = background
-        self._decode_slots = asyncio.Semaphore(_PICTURES_AT_ONCE)
 
     async def find(self, session: Session) -> User | None:
         """The caller's record; None while the user store is away, or if there is none."""
@@ -79,11 +79,10 @@ class Profiles:
         return _or_expired(await self._users.set_nickname(session.user_id, name))
 
     async def set_avatar(self, session: Session, upload: bytes) -> User:
-        """Make an uploaded picture the avatar; raises InvalidRequest if it is none."""
+        """Make an uploaded picture the avatar; raises what PictureDecoder does."""
         await self.show(session)
-        # A client that hangs up in the queue leaves it; its picture, once begun, is finished.
-        await self._decode_slots.acquire()
-        return await self._background.run_to_completion(self._set_avatar(session.user_id, upload))
+        picture = await self._pictures.decode(upload)  # for nobody, once its client has gone
+        return await self._background.run_to_completion(self._set_avatar(session.user_id, picture))
 
     async def export(self, session: Session) -> UserExport:
         """All that is kept of the caller, and nothing of anybody else."""
@@ -98,13 +97,7 @@ class Profiles:
         """
         await self._background.run_to_completion(self._delete(session))
 
-    async def _set_avatar(self, user_id: str, upload: bytes) -> User:
-        try:
-            picture = await asyncio.to_thread(normalize_avatar, upload)
-        except NotAPicture as fault:
-            raise InvalidRequest("avatar", str(fault)) from None
-        finally:
-            self._decode_slots.release()
+    async def _set_avatar(self, user_id: str, picture: bytes) -> User:
         # A new name each time: a picture may be cached for ever, and to remove
         # one that was replaced never removes one that is in use.
         name = secrets.token_hex(_NAME_BYTES) + ".jpg"

@@ -21,7 +21,17 @@ class ThrottledLog:
 
     def failed(self, what: str, why: str) -> None:
         """Log, unless it did so in the last five seconds. `why` must hold no secret."""
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _LOG_EVERY_SECONDS
+        if self._is_due():
             log.error("%s: %s failed: %s", self._subject, what, why)
+
+    def warn(self, what: str, why: str) -> None:
+        """The same for what is no failure of ours."""
+        if self._is_due():
+            log.warning("%s: %s: %s", self._subject, what, why)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        due = now >= self._quiet_until
+        if due:
+            self._quiet_until = now + _LOG_EVERY_SECONDS
+        return due

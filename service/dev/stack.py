@@ -19,7 +19,9 @@ import orjson
 from pydantic import SecretStr
 
 from service.dev.embedded_redis import EmbeddedRedisError, embedded_redis
+from service.dev.environment import stand_in_environment
 from service.port_check import refuse_taken_port
+from service.private_files import make_private
 from service.wiring import migrate
 
 if TYPE_CHECKING:
@@ -66,11 +68,10 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
             filled["wechat_api_base"] = (_simulator_url(settings),)
         database = "as DATABASE_URL says"
         if settings.database_url is None:
-            VAR.mkdir(exist_ok=True)
-            filled["database_url"] = SecretStr(f"sqlite:///{VAR / 'minigate.db'}")
+            filled["database_url"] = SecretStr(f"sqlite:///{_kept('minigate.db')}")
             database = f"SQLite, {VAR / 'minigate.db'}"
         if not settings.secret_keys:
-            filled["secret_keys"] = (SecretStr(_kept_secret(VAR / "secret_key")),)
+            filled["secret_keys"] = (SecretStr(_kept_secret(_kept("secret_key"))),)
         if "wechat_secret" in filled:
             _wait_for(_simulator_url(settings), "the WeChat simulator")
         complete = settings.model_copy(update=filled)
@@ -111,8 +112,10 @@ def _redis() -> Iterator[EmbeddedRedis]:
 def _simulator(settings: Settings, secret: str, redis_pid: int | None) -> Iterator[None]:
     refuse_taken_port("127.0.0.1", settings.simulator_port, variable="SIMULATOR_PORT")
     apps = [{"appid": _SIMULATED_APPID, "secret": secret}]
+    own = {name: value for name, value in os.environ.items() if name.startswith("SIMULATOR_")}
     environment = {
-        **os.environ,
+        **stand_in_environment(),
+        **own,
         "SIMULATOR_PORT": str(settings.simulator_port),
         "SIMULATOR_APPS": orjson.dumps(apps).decode(),
         "SIMULATOR_REDIS_PID": "" if redis_pid is None else str(redis_pid),
@@ -132,13 +135,20 @@ def _simulator(settings: Settings, secret: str, redis_pid: int | None) -> Iterat
             process.wait()
 
 
+def _kept(name: str) -> Path:
+    """A file in VAR, which is made if need be."""
+    VAR.mkdir(exist_ok=True)
+    make_private(VAR)
+    return VAR / name
+
+
 def _kept_secret(path: Path) -> str:
     """A key made on first use and kept, so that sessions outlive a restart of the service."""
-    path.parent.mkdir(exist_ok=True)
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
+    make_private(path)
     return path.read_text().strip()
 
 
@@ -160,6 +170,7 @@ def _migrate(settings: Settings) -> None:
 
 def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
     service, simulator = _service_url(settings), _simulator_url(settings)
+    here = "" if settings.host else "; this machine only, HOST=0.0.0.0 opens it to your network"
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
     tour = "" if settings.apps else f"\n  Log in:  curl -s {service}/login {login}\n"
     return f"""
@@ -167,7 +178,7 @@ def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
 
   Try it in a browser:  {service}/
 
-  service  {service}
+  service  {service}{here}
   WeChat   {wechat}
   Redis    {redis}
   users    {database}

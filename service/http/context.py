@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from service.core.login import Login
     from service.core.models import Session
     from service.core.phone import PhoneNumbers
-    from service.core.ports import AccessTokens, AvatarStore, Limits, SessionStore
+    from service.core.ports import (
+        AccessTokens,
+        AvatarStore,
+        Limits,
+        PictureDecoder,
+        SessionStore,
+    )
     from service.core.profile import Profiles
+    from service.core.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Services:
     decryptor: Decryptor
     sessions: SessionStore
     avatars: AvatarStore
+    pictures: PictureDecoder
+    uploads: Uploads
     access_tokens: AccessTokens
     limits: Limits
 

@@ -12,9 +12,12 @@ from service.core.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    RateLimited,
     ServiceError,
     ServiceUnavailable,
+    SessionExpired,
 )
+from service.http.client_address import client_address
 from service.http.responses import failure, request_id
 from service.http.session_id import session_id_of
 from service.logs import describe
@@ -47,8 +50,24 @@ async def authenticate(request: AppRequest) -> None:
     route = request.route
     if route is None or getattr(route.ctx, "public", False):
         return
+    services = request.app.ctx.services
     session_id = session_id_of(request)
-    request.ctx.session = await request.app.ctx.services.sessions.validate(session_id)
+    try:
+        request.ctx.session = await services.sessions.validate(session_id)
+    except SessionExpired as expired:
+        await _count_dead(request, expired)
+        raise
+
+
+async def _count_dead(request: AppRequest, expired: SessionExpired) -> None:
+    """Raise RateLimited where too many ids of no session came from the same address."""
+    address = client_address(request)
+    if address is None:
+        return
+    try:
+        await request.app.ctx.services.limits.count("dead_sessions_per_address", address)
+    except RateLimited as limited:
+        raise limited from expired
 
 
 async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:

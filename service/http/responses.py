@@ -82,10 +82,13 @@ def failure(
         content["code"] = code
     status = status or error.status
     answer_headers = {**headers_for(request), **(headers or {})}
-    if isinstance(error, SessionError):
-        answer_headers["WWW-Authenticate"] = f'Session realm="minigate", error="{error.error}"'
-        if not getattr(getattr(request.route, "ctx", None), "gateway", False):
-            status = request.app.ctx.settings.auth_error_status
+    dead = error if isinstance(error, SessionError) else error.__cause__
+    if isinstance(dead, SessionError):
+        # Also beside a limit for dead sessions: a login spares its holder the wait.
+        answer_headers["WWW-Authenticate"] = f'Session realm="minigate", error="{dead.error}"'
+    gateway = getattr(getattr(request.route, "ctx", None), "gateway", False)
+    if isinstance(error, SessionError) and not gateway:
+        status = request.app.ctx.settings.auth_error_status
     if error.retry_after is not None:
         answer_headers["Retry-After"] = str(error.retry_after)
     if problem:

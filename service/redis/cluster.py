@@ -130,6 +130,7 @@ class ClusterTopology:
     async def refresh(self) -> None:
         """Ask for the layout and apply it; raises NoNode when nobody answers."""
         asked = self._to_ask()
+        self._unanswered = True
         layouts = await majority_of(
             [self._ask(address) for address in asked], timeout=self._timeout
         )

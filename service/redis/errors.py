@@ -15,12 +15,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from service.core.errors import SessionStoreUnavailable
+from service.core.fault_cause import name_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
     from service.core.throttled_log import ThrottledLog
+
+
+_ON_TLS: Final = (
+    "?ssl_ca_certs= in REDIS_URL names an authority of your own, REDIS_TLS_VERIFY=none accepts any"
+)
 
 
 class NoNode(Exception):
@@ -65,10 +71,11 @@ def store_errors(log: ThrottledLog, what: str) -> Iterator[None]:
 
 
 def describe(fault: BaseException) -> str:
-    """The kind of a fault, and the code word of an error that Redis answered.
+    """The kind of a fault with its cause, or the code word of an error that Redis answered.
 
     The rest of its text could hold an address with a password.
     """
-    kind = type(fault).__name__
     word = str(fault).partition(" ")[0] if isinstance(fault, ResponseError) else ""
-    return f"{kind} {word}" if word.isupper() and word.isalpha() else kind
+    if word.isupper() and word.isalpha():
+        return f"{type(fault).__name__} {word}"
+    return name_fault(fault, on_tls=_ON_TLS)

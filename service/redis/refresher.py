@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from service.redis.errors import describe
+from service.redis.errors import NoNode, describe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -70,18 +70,24 @@ async def majority_of(questions: Sequence[Awaitable[T]], *, timeout: float) -> l
     """The answers there are when more than half have answered, or after `timeout` seconds.
 
     So neither a dead server nor one that is cut off from the rest decides
-    alone, and none holds up the others.
+    alone, and none holds up the others. Raises NoNode, for the last fault, where
+    all have failed.
     """
     tasks = [asyncio.ensure_future(question) for question in questions]
     answers: list[T] = []
+    fault: Exception | None = None
     try:
         for answer in asyncio.as_completed(tasks, timeout=timeout):
-            with suppress(Exception):  # one that fails, or cannot be read, is no answer
+            try:
                 answers.append(await answer)
+            except Exception as one:  # noqa: BLE001 # one that fails, or cannot be read, is no answer
+                fault = one
             if 2 * len(answers) > len(tasks):
                 break
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if fault and not answers:
+        raise NoNode from fault
     return answers

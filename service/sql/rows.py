@@ -11,9 +11,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Table, bindparam, exists, insert, select, update
 
-from service.core.errors import PhoneTaken
 from service.core.models import DEFAULT_AVATAR, UserIdentity
 from service.sql.schema import identities, phones, unions, users
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Insert, Row
 
-    from service.core.models import Phone, WeChatIdentity
-    from service.stores.keyring import Keyring
+    from service.core.models import WeChatIdentity
 
 _NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -61,10 +59,19 @@ def lock_names(db: Connection, user_id: str) -> None:
         db.execute(select(table).where(table.c.user_id == user_id).with_for_update())
 
 
-def update_user(db: Connection, user_id: str, **values: str) -> Row[Any] | None:
+def update_user(db: Connection, user_id: str, **values: str | None) -> Row[Any] | None:
     """Change columns of the user's row; the row as it is then."""
     statement = update(users).where(users.c.id == user_id).values(**values)
     return db.execute(statement.values(updated_at=int(time.time())).returning(*users.c)).first()
+
+
+def likely_owner(db: Connection, appid: str, identity: WeChatIdentity) -> str | None:
+    """Whose the identity is at this moment. Nothing is locked: it may be another's in the next."""
+    row = by_openid(db, appid, identity.openid)
+    if row is not None:
+        return str(row.id)
+    union = select(unions.c.user_id).where(unions.c.unionid == identity.unionid)
+    return db.execute(union).scalar() if identity.unionid else None
 
 
 def identities_of(db: Connection, user_id: str) -> list[UserIdentity]:
@@ -76,17 +83,9 @@ def identities_of(db: Connection, user_id: str) -> list[UserIdentity]:
 class UserRows:
     """The steps of one transaction; `upsert` makes the dialect's INSERT."""
 
-    def __init__(self, db: Connection, keyring: Keyring, upsert: Callable[[Table], Insert]) -> None:
+    def __init__(self, db: Connection, upsert: Callable[[Table], Insert]) -> None:
         self._db = db
-        self._keyring = keyring
         self._upsert = upsert
-
-    def has_identity(self, user_id: str, appid: str) -> bool:
-        """Whether this mini-program knows the user already."""
-        statement = select(identities.c.openid).where(
-            identities.c.user_id == user_id, identities.c.appid == appid
-        )
-        return self._db.execute(statement).first() is not None
 
     def claim_union(self, unionid: str | None, owner: str) -> str:
         """Claim the unionid for `owner`; returns whose it is. Without one, `owner`."""
@@ -114,47 +113,6 @@ class UserRows:
                     .values(user_id=settled)
                 )
         return settled
-
-    def claim_phone(self, owner: str, phone: Phone) -> None:
-        """Claim the number under every key of the ring; raises PhoneTaken naming its owner."""
-        # Sorted: two processes whose rings differ in order must not lock each other out.
-        # All before any is judged: who joins the number's owner has them under every key.
-        fingerprints = sorted(self._keyring.fingerprints(phone.number))
-        owners = [
-            self._claim(phones, ["fingerprint"], {"fingerprint": one}, owner)
-            for one in fingerprints
-        ]
-        for settled in owners:
-            if settled != owner:
-                raise PhoneTaken(owner=settled)
-
-    def claim_phone_or_join(self, candidate: str, appid: str, phone: Phone) -> str:
-        """Claim the number for `candidate`; returns the candidate, or the owner to join.
-
-        An owner is joined only if it has no identity of this mini-program.
-        """
-        try:
-            self.claim_phone(candidate, phone)
-        except PhoneTaken as taken:
-            # An ordinary login may bring the owner here by unionid right after this look.
-            # It may do so after the commit as well, with the same end; so nothing is locked.
-            return candidate if self.has_identity(taken.owner, appid) else taken.owner
-        return candidate
-
-    def pass_phone_claims(self, former: str, owner: str) -> None:
-        """Give the numbers that `former` has claimed to `owner`."""
-        self._db.execute(update(phones).where(phones.c.user_id == former).values(user_id=owner))
-
-    def set_phone(self, user_id: str, phone: Phone) -> None:
-        """Keep this number, sealed, and give up any other."""
-        fingerprints = self._keyring.fingerprints(phone.number)
-        self._db.execute(
-            delete(phones).where(
-                phones.c.user_id == user_id, phones.c.fingerprint.not_in(fingerprints)
-            )
-        )
-        sealed = self._keyring.seal(phone.number.encode(), owner=user_id)
-        update_user(self._db, user_id, phone=sealed)
 
     def insert_user(self, user_id: str) -> None:
         """Make the row, with a random nickname and the default avatar."""

@@ -3,7 +3,8 @@
     users       one row per person
     identities  which user an openid is, per mini-program
     unions      which user a unionid is, in all mini-programs of one open-platform account
-    phones      which user a phone number is, by a keyed hash of the number
+    phones      which user a phone number is, by a keyed hash of the number; and whether
+                a code of WeChat's has proven it, or encryptedData merely bound it
 
 A user's row appears in the transaction that claims its first identity, so the
 foreign keys are checked at commit. Times are Unix seconds.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, MetaData, String, Table, Text, true
 
 metadata: Final = MetaData(
     naming_convention={
@@ -66,5 +67,7 @@ phones: Final = Table(
     "phones",
     metadata,
     Column("fingerprint", String(43), primary_key=True),  # keyed hash of the number
+    # The default is for workers of the version before migration 0003, which knew no other proof.
+    Column("proven", Boolean, nullable=False, server_default=true()),
     _owner(),
 )

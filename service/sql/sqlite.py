@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from service.private_files import make_private
 from service.sql.database import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _BUSY_TIMEOUT_MS: Final = 1500
 """How long a change waits for those of other processes."""
 
 
+_FILES: Final = ("", "-wal", "-shm", "-journal")
+"""The database, and what SQLite keeps beside it, made with the same mode."""
+
+
 class SqliteDatabase:
     """The SqlDatabase port.
 
@@ -43,6 +49,7 @@ class SqliteDatabase:
     faults: Final = (SQLAlchemyError, OSError)
 
     def __init__(self, url: URL) -> None:
+        make_private(*(Path(f"{url.database}{suffix}") for suffix in _FILES))
         self._reader = _engine(url, busy_ms=0)
         self._writer = _engine(url, busy_ms=_BUSY_TIMEOUT_MS)
         # One that read first and wrote later could find the file changed in

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import delete, select
 
-from service.core.errors import ServiceError, UserStoreUnavailable
+from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
+from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
 from service.sql.database import TIMEOUT_SECONDS
+from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
     UserRows,
     by_id,
     by_openid,
     identities_of,
+    likely_owner,
     lock_names,
     lock_user,
     update_user,
@@ -25,7 +28,7 @@ from service.sql.rows import (
 from service.sql.schema import users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -40,16 +43,28 @@ log = logging.getLogger(__name__)
 
 _RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
+_ON_TLS: Final = "?sslrootcert= in DATABASE_URL names an authority of your own"
 
 
 class SqlUsers:
     """The UserStore port over SQLAlchemy; the same statements serve both databases."""
 
-    def __init__(self, database: SqlDatabase, keyring: Keyring, log: ThrottledLog) -> None:
-        """`keyring` seals phone numbers and makes the fingerprints that find them."""
+    def __init__(
+        self,
+        database: SqlDatabase,
+        keyring: Keyring,
+        log: ThrottledLog,
+        *,
+        platforms: Mapping[str, str] | None = None,
+    ) -> None:
+        """`keyring` seals phone numbers and makes the fingerprints that find them.
+
+        `platforms`: the open-platform account of each appid; those not named share one.
+        """
         self._database = database
         self._keyring = keyring
         self._log = log
+        self._platforms = platforms or {}
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
@@ -87,16 +102,12 @@ class SqlUsers:
 
         return await self._write(change)
 
-    async def bind_phone(self, user_id: str, phone: Phone) -> User | None:
-        def bind(db: Connection) -> Row[Any] | None:
-            if by_id(db, user_id) is None:
-                return None
-            rows = self._rows(db)
-            rows.claim_phone(user_id, phone)
-            rows.set_phone(user_id, phone)
-            return by_id(db, user_id)
-
-        row = await self._write(bind)
+    async def bind_phone(
+        self, user_id: str, phone: Phone, *, proven: bool, may_change: bool
+    ) -> User | None:
+        row = await self._write(
+            partial(self._bind_phone, user_id, phone, proven=proven, may_change=may_change)
+        )
         return self._user(row) if row else None
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
@@ -135,19 +146,38 @@ class SqlUsers:
     def _find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone, candidate: str, db: Connection
     ) -> UserMatch:
-        # Nothing is read before it is claimed: what a claim answers stands until the
+        # Nothing is trusted before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
-        rows = self._rows(db)
-        owner = rows.claim_phone_or_join(candidate, appid, phone)
+        rows, numbers = self._rows(db), self._numbers(db)
+        numbers.lock(phone, likely_owner(db, appid, identity))
+        owner = numbers.claim_or_join(candidate, appid, identity, phone, self._platforms)
         owner = rows.claim_union(identity.unionid, owner)
         owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
             self._row_of(db, candidate)
         else:
-            rows.pass_phone_claims(candidate, owner)
-        rows.claim_phone(owner, phone)  # raises where the number is somebody else's
-        rows.set_phone(owner, phone)
+            numbers.pass_claims(candidate, owner)
+        numbers.claim(owner, phone, proven=True)  # raises where the number is somebody else's
+        numbers.lock_owners(owner)
+        _log_move(owner, numbers.set(owner, phone))
         return self._match(db, owner, candidate)
+
+    def _bind_phone(
+        self, user_id: str, phone: Phone, db: Connection, *, proven: bool, may_change: bool
+    ) -> Row[Any] | None:
+        if by_id(db, user_id) is None:
+            return None
+        numbers = self._numbers(db)
+        numbers.lock(phone, user_id)
+        numbers.claim(user_id, phone, proven=proven)
+        row = numbers.lock_owners(user_id)
+        if row is None:  # deleted since it was read; a repeat says so
+            raise UserStoreUnavailable
+        former = self._user(row).phone
+        if not may_change and former not in (None, phone):
+            raise LoginTooOld
+        _log_move(user_id, numbers.set(user_id, phone))
+        return by_id(db, user_id)
 
     def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
         """The owner's user; made if the owner is the candidate."""
@@ -163,7 +193,7 @@ class SqlUsers:
         return row
 
     def _reseal(self, db: Connection) -> tuple[int, int]:
-        rows = self._rows(db)
+        numbers = self._numbers(db)
         moved = lost = 0
         numbered = select(users.c.id, users.c.phone).where(users.c.phone.is_not(None))
         for row in db.execute(numbered).all():
@@ -173,13 +203,16 @@ class SqlUsers:
             if phone is None:
                 lost += 1
                 continue
-            rows.claim_phone(row.id, phone)
-            rows.set_phone(row.id, phone)
+            numbers.claim(row.id, phone, proven=False)  # a proof given before is kept
+            numbers.set(row.id, phone)
             moved += 1
         return moved, lost
 
     def _rows(self, db: Connection) -> UserRows:
-        return UserRows(db, self._keyring, self._database.upsert)
+        return UserRows(db, self._database.upsert)
+
+    def _numbers(self, db: Connection) -> PhoneRows:
+        return PhoneRows(db, self._keyring, self._database.upsert)
 
     def _user(self, row: Any) -> User:
         return User(
@@ -221,10 +254,15 @@ class SqlUsers:
         caller is owed a 503. So a bug of ours is one here too; but the log has
         its place, as it has for everything that no database should raise.
         """
-        self._log.failed(what, type(fault).__name__)
+        self._log.failed(what, name_fault(fault, on_tls=_ON_TLS))
         if not isinstance(fault, self._database.faults):
             log.error("sql: %s failed unexpectedly", what, exc_info=fault)
         return UserStoreUnavailable()
+
+
+def _log_move(owner: str, losers: Sequence[str]) -> None:
+    for one in losers:
+        log.info("phone: user=%s proves the number that user=%s had bound", owner, one)
 
 
 def _new_id() -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from service.core.errors import UserStoreUnavailable
+from service.core.fault_cause import name_fault
+from service.private_files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,7 +42,15 @@ class AvatarFiles:
         self._folder: Path | None = None
         if self._url.scheme == "file":
             self._folder = Path(self._url.netloc + self._url.path).absolute()
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder(self._folder)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Without it pictures are 50301; sessions go on."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            self._log.failed("making the folder", name_fault(fault))
+        make_private(folder)
 
     async def put(self, name: str, picture: bytes) -> None:
         await self._in_time("put", self._write(name, picture))
@@ -95,5 +105,5 @@ class AvatarFiles:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return await call
         except self._faults as fault:
-            self._log.failed(what, type(fault).__name__)
+            self._log.failed(what, name_fault(fault))
             raise UserStoreUnavailable from fault

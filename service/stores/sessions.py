@@ -139,6 +139,11 @@ class RedisSessions:
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return opened[0] if opened else None
 
+    async def login_age(self, session: Session) -> float:
+        key = KEY_PREFIX + session.handle
+        now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+        return (now_ms - session.issued_at) / 1000
+
     def keys(self, session: Session) -> SessionKeys | None:
         opened = session_record.unseal(session.sealed, session.handle, self._keyring)
         return opened[1] if opened else None

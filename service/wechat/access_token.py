@@ -127,6 +127,7 @@ class AccessTokens:
 
     async def _fetch(self, app: WeChatApp) -> AccessToken:
         answer = await self._http.ask(
+            app,
             "/cgi-bin/stable_token",
             {},
             body={

@@ -33,8 +33,11 @@ class WeChatClient:
     def __init__(self, http: WeChatHttp, tokens: AccessTokens) -> None:
         self._http = http
         self._tokens = tokens
+        self._openid_refused: set[str] = set()  # appids whose phone codes go without
 
-    async def code2session(self, app: WeChatApp, js_code: str) -> WeChatIdentity:
+    async def code2session(
+        self, app: WeChatApp, js_code: str, *, client: str | None = None
+    ) -> WeChatIdentity:
         """Exchange a `wx.login` code, once: GET /sns/jscode2session. Needs no access_token."""
         query = {
             "appid": app.appid,
@@ -42,17 +45,56 @@ class WeChatClient:
             "js_code": js_code,
             "grant_type": "authorization_code",
         }
-        answer = await self._http.ask("/sns/jscode2session", query, error_map=errcodes.CODE2SESSION)
+        answer = await self._http.ask(
+            app,
+            "/sns/jscode2session",
+            query,
+            error_map=errcodes.CODE2SESSION,
+            client=client,
+        )
         return _identity(answer)
 
-    async def phone_number(self, app: WeChatApp, code: str, *, openid: str | None) -> Phone:
+    async def phone_number(
+        self, app: WeChatApp, code: str, *, openid: str | None, client: str | None = None
+    ) -> Phone:
         """Redeem a phone code, which WeChat charges for: POST /wxa/business/getuserphonenumber.
 
-        With `openid` WeChat also checks that the code is of that user.
+        With `openid` WeChat also checks that the code is of that user. Some report that
+        it refuses the field: then the code, which it has not looked at, goes again without;
+        and if that brings a number, so do this app's others from then on.
         """
-        body = {"code": code, **({"openid": openid} if openid else {})}
+        if openid is None or app.appid in self._openid_refused:
+            return await self._phone_number(app, {"code": code}, client=client)
+        try:
+            return await self._phone_number(
+                app,
+                {"code": code, "openid": openid},
+                client=client,
+                expected=errcodes.FIELD_REFUSED,
+            )
+        except ErrcodeReturned:
+            phone = await self._phone_number(app, {"code": code}, client=client)
+        # Only now: a code at which WeChat balks in any case must not end the check for all.
+        if app.appid not in self._openid_refused:
+            log.warning("wechat: appid=%s: no openid with phone codes, it is refused", app.appid)
+        self._openid_refused.add(app.appid)
+        return phone
+
+    async def _phone_number(
+        self,
+        app: WeChatApp,
+        body: Mapping[str, str],
+        *,
+        client: str | None,
+        expected: frozenset[int] = frozenset(),
+    ) -> Phone:
         answer = await self._ask_with_token(
-            app, "/wxa/business/getuserphonenumber", body=body, error_map=errcodes.PHONE_NUMBER
+            app,
+            "/wxa/business/getuserphonenumber",
+            body=body,
+            error_map=errcodes.PHONE_NUMBER,
+            client=client,
+            expected=expected,
         )
         phone = read_phone(answer.get("phone_info"), app.appid)
         if phone is None:
@@ -74,6 +116,7 @@ class WeChatClient:
                 query=query,
                 error_map=errcodes.TOKENED,
                 expected=errcodes.SESSION_KEY_DEAD,
+                client=openid,
             )
         except ErrcodeReturned:
             return False
@@ -98,6 +141,7 @@ class WeChatClient:
                 body=body,
                 error_map=errcodes.TOKENED,
                 expected=errcodes.RISKY_TEXT | errcodes.USER_NOT_SEEN,
+                client=openid,
             )
         except ErrcodeReturned as returned:
             return returned.errcode in errcodes.USER_NOT_SEEN
@@ -114,6 +158,7 @@ class WeChatClient:
         body: Mapping[str, Any] | None = None,
         error_map: Mapping[int, type[ServiceError]],
         expected: frozenset[int] = frozenset(),
+        client: str | None,
     ) -> dict[str, Any]:
         """Ask with the shared access_token, and once more with a new one if it is refused.
 
@@ -122,11 +167,13 @@ class WeChatClient:
         token = await self._tokens.get(app)
         try:
             return await self._http.ask(
+                app,
                 path,
                 {**(query or {}), "access_token": token.value},
                 body=body,
                 error_map=error_map,
                 expected=expected | errcodes.TOKEN_REFUSED,
+                client=client,
             )
         except ErrcodeReturned as returned:
             if returned.errcode not in errcodes.TOKEN_REFUSED:
@@ -134,11 +181,13 @@ class WeChatClient:
         await self._tokens.discard(app, token)
         token = await self._tokens.get(app)
         return await self._http.ask(
+            app,
             path,
             {**(query or {}), "access_token": token.value},
             body=body,
             error_map=error_map,
             expected=expected,
+            client=client,
         )
 
 

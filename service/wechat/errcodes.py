@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYSTEM_BUSY: Final = -1
+APP_QUOTA: Final = 45009
+TOO_OFTEN: Final = 45011
 
 CODE2SESSION: Final[Mapping[int, type[ServiceError]]] = {
     SYSTEM_BUSY: WeChatUnavailable,
@@ -34,8 +36,8 @@ CODE2SESSION: Final[Mapping[int, type[ServiceError]]] = {
     42003: LoginCodeInvalid,  # the same, in the words of the official-account family
     40163: LoginCodeUsed,
     40226: WeChatUserBlocked,
-    45009: WeChatRateLimited,  # the app's daily quota
-    45011: WeChatRateLimited,  # 100 a minute for one user
+    APP_QUOTA: WeChatRateLimited,  # the app's, by the day
+    TOO_OFTEN: WeChatRateLimited,  # 100 a minute for one user
     40002: WeChatMisconfigured,  # grant_type
     40013: WeChatMisconfigured,  # appid unknown
     40125: WeChatMisconfigured,  # AppSecret wrong or reset
@@ -53,8 +55,8 @@ CODE2SESSION: Final[Mapping[int, type[ServiceError]]] = {
 
 TOKENED: Final[Mapping[int, type[ServiceError]]] = {
     SYSTEM_BUSY: WeChatUnavailable,
-    45009: WeChatRateLimited,
-    45011: WeChatRateLimited,
+    APP_QUOTA: WeChatRateLimited,
+    TOO_OFTEN: WeChatRateLimited,
     40001: WeChatMisconfigured,  # a token refused twice, or the AppSecret
     40002: WeChatMisconfigured,
     40003: WeChatMisconfigured,  # openid of another app
@@ -84,6 +86,7 @@ TOKENED: Final[Mapping[int, type[ServiceError]]] = {
 
 PHONE_NUMBER: Final[Mapping[int, type[ServiceError]]] = {**TOKENED, 40029: PhoneCodeInvalid}
 
+FIELD_REFUSED: Final = frozenset({47001})  # the body is not in the form that it wants
 TOKEN_REFUSED: Final = frozenset({40001, 40014, 42001})
 SESSION_KEY_DEAD: Final = frozenset({87007, 87009})
 RISKY_TEXT: Final = frozenset({87014})

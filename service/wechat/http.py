@@ -10,19 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
 
-from service.core.errors import WeChatBusy, WeChatMisconfigured, WeChatUnavailable
+from service.core.errors import WeChatMisconfigured, WeChatUnavailable
+from service.core.fault_cause import name_fault
 from service.wechat import errcodes
+from service.wechat.breaker import Breakers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from service.config.settings import Settings
     from service.core.errors import ServiceError
+    from service.core.fair_share import FairShare
+    from service.core.models import WeChatApp
+    from service.wechat.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +38,15 @@ _CONNECT_SHARE: Final = 0.4
 _BUSY_PAUSE_SECONDS: Final = (0.1, 0.3)
 _IDLE_SECONDS: Final = 15
 _DNS_SECONDS: Final = 60
+_ON_TLS: Final = "SSL_CERT_FILE names the authorities that this machine trusts"
 
 
 class _NotSent(Exception):
-    """The connection was never made, so WeChat cannot have seen the request."""
+    """The connection was never made, so WeChat cannot have seen the request. Its text says why."""
+
+
+class _NotSentInTime(_NotSent, TimeoutError):
+    """Nor did the host say no: it was waited for in vain."""
 
 
 class ErrcodeReturned(Exception):
@@ -76,52 +87,68 @@ class WeChatHttp:
         *,
         bases: Sequence[str],
         timeout: float,
-        concurrency: int,
+        share: FairShare,
     ) -> None:
         """`bases`: WeChat's hosts; the next is tried only where the former cannot be reached.
 
-        `timeout`: seconds for one call with all its attempts. `concurrency`:
-        calls under way at once.
+        `timeout`: seconds for one call with all its attempts. `share`: who may call.
         """
         self._http = http
         self._bases = bases
         self._timeout = timeout
-        self._concurrency = concurrency
-        self._under_way = 0
+        self._share = share
+        self._breakers = Breakers()
 
     async def ask(
         self,
+        app: WeChatApp,
         path: str,
         query: Mapping[str, str],
         *,
         body: Mapping[str, Any] | None = None,
         error_map: Mapping[int, type[ServiceError]],
         expected: frozenset[int] = frozenset(),
+        client: str | None = None,
     ) -> dict[str, Any]:
-        """GET, or POST of `body` as JSON; the answer once WeChat accepts.
+        """GET, or POST of `body` as JSON, for an app; the answer once WeChat accepts.
 
         `error_map` says which error an errcode is; those in `expected` are raised as
-        ErrcodeReturned for the caller to deal with. Raises besides WeChatUnavailable,
-        and WeChatBusy at once when as many calls as allowed are under way.
+        ErrcodeReturned for the caller to deal with. `client` is who has it asked.
+        Raises besides WeChatUnavailable, what FairShare raises, and at once what the
+        breaker raises while it is open.
         """
-        if self._under_way >= self._concurrency:
-            raise WeChatBusy
-        self._under_way += 1
+        breaker = self._breakers[path, app.appid]
+        breaker.check()
+        async with self._share.place(client):
+            answer = await self._answer(breaker, path, query, body)
+            errcode = answer.get("errcode", 0)
+            breaker.answered(errcode, client)
+            if errcode == 0:
+                return answer
+            if isinstance(errcode, int) and errcode in expected:
+                raise ErrcodeReturned(errcode)
+            refusal = _refusal(path, errcode, answer.get("errmsg"), error_map)
+            if refusal.status == HTTPStatus.BAD_REQUEST:  # the client's own fault
+                self._share.penalise(client)
+            raise refusal
+
+    async def _answer(
+        self,
+        breaker: Breaker,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """What WeChat says in time. No error has a cause: its text may hold the URL."""
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._send_again_if_busy(path, query, body)
+            with breaker.call():
+                async with asyncio.timeout(self._timeout):
+                    return await self._send_again_if_busy(path, query, body)
+        except _NotSent:
+            raise WeChatUnavailable(sent=False) from None
         except TimeoutError:
             log.warning("wechat: %s timed out", path)
-            # Without the cause: its text may hold the URL.
             raise WeChatUnavailable from None
-        finally:
-            self._under_way -= 1
-        errcode = answer.get("errcode", 0)
-        if errcode == 0:
-            return answer
-        if isinstance(errcode, int) and errcode in expected:
-            raise ErrcodeReturned(errcode)
-        raise _refusal(path, errcode, answer.get("errmsg"), error_map)
 
     async def _send_again_if_busy(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
@@ -132,19 +159,21 @@ class WeChatHttp:
             await asyncio.sleep(random.uniform(*_BUSY_PAUSE_SECONDS))  # noqa: S311 # jitter
             try:
                 answer = await self._send(path, query, body)
-            except WeChatUnavailable:
+            except (_NotSent, WeChatUnavailable):
                 raise WeChatUnavailable from None  # as sent: WeChat saw the code the first time
         return answer
 
     async def _send(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
+        why = _NotSent()
         for base in self._bases:
             try:
                 return await self._send_to(base + path, query, body)
-            except _NotSent:
-                log.warning("wechat: no connection to %s", base)
-        raise WeChatUnavailable(sent=False)
+            except _NotSent as fault:
+                log.warning("wechat: no connection to %s: %s", base, fault)
+                why = fault
+        raise why
 
     async def _send_to(
         self, url: str, query: Mapping[str, str], body: Mapping[str, Any] | None
@@ -169,12 +198,14 @@ class WeChatHttp:
                     if isinstance(answer, dict):
                         return answer
                     fault = "not an object"
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise _NotSent from None
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _NotSentInTime(name_fault(error, on_tls=_ON_TLS)) from None
+        except aiohttp.ClientConnectorError as error:
+            raise _NotSent(name_fault(error, on_tls=_ON_TLS)) from None
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
-            fault = type(error).__name__
+            fault = name_fault(error)
         log.warning("wechat: unusable answer: %s", fault)
         raise WeChatUnavailable
 

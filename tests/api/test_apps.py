@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from service.config.settings import AppEntry as ServedApp
-from service.core import login
 from service.core.models import WeChatIdentity, handle_of
 from service.simulator.app import create_app as create_simulator
 from service.simulator.control import handset
@@ -19,6 +18,7 @@ from service.simulator.endpoints import getuserphonenumber
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.simulator.state import world
 from service.stores import sessions
+from service.wechat import client
 from tests.support.running import Api, Simulator, running, running_service, running_simulator
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ async def test_nor_does_it_if_both_apps_had_one_session_key(twins: Studio) -> No
     keys = twins.world.session_keys._keys
     keys[B, "alice"] = keys[A, "alice"]
     refused = await twins.decrypt(mine, B)
-    assert (refused.status, refused.code, refused.data) == (400, 40005, {"relogin": False})
+    assert (refused.status, refused.code, refused.data) == (400, 40005, {"relogin": True})
     sealed = await twins.simulator.phone("alice", appid=B)
     body = {name: sealed[name] for name in ("encryptedData", "iv")}
     bound = await twins.api.ask("PUT", "/me/phone", json=body, headers=mine)
@@ -268,11 +268,13 @@ async def test_apps_of_one_platform_share_the_person_and_not_the_session(
 async def test_without_the_unionid_they_would_be_two(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forget(self: Any, identity: WeChatIdentity, *_: object) -> Any:
-        del self
-        return WeChatIdentity(identity.openid, identity.session_key), {}
+    genuine = client._identity
 
-    monkeypatch.setattr(login.Login, "_profile", forget)
+    def forget(answer: dict[str, Any]) -> WeChatIdentity:
+        identity = genuine(answer)
+        return WeChatIdentity(identity.openid, identity.session_key)
+
+    monkeypatch.setattr(client, "_identity", forget)
     async with studio(settings, platform="studio") as found:
         here, there = await found.log_in(A), await found.log_in(B)
         assert here.data["user"]["id"] != there.data["user"]["id"]

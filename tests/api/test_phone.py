@@ -74,15 +74,42 @@ async def test_nobody_else_gets_the_number_behind_a_code(api: Api, simulator: Si
     assert (stolen.status, stolen.code) == (400, 40003)
 
 
-async def test_an_openid_sent_along_keeps_others_codes_out(
+async def test_an_openid_sent_along_keeps_others_codes_out(api: Api, simulator: Simulator) -> None:
+    code = (await simulator.phone("alice", phone=NUMBER))["code"]
+    stolen = await by_phone(api, simulator, "mallory", code=code)
+    assert (stolen.status, stolen.code) == (400, 40003)
+    assert (await by_phone(api, simulator, "bob")).status == 200
+
+
+async def test_an_openid_need_not_be_sent_along(
     settings: Callable[..., Settings], simulator: Simulator
 ) -> None:
-    strict = settings(wechat_api_base=(simulator.url,), phone_send_openid=True)
-    async with running_service(strict) as api:
-        code = (await simulator.phone("alice", phone=NUMBER))["code"]
-        stolen = await by_phone(api, simulator, "mallory", code=code)
-        assert (stolen.status, stolen.code) == (400, 40003)
-        assert (await by_phone(api, simulator, "bob")).status == 200
+    await simulator.fault("openid_refused")
+    trusting = settings(wechat_api_base=(simulator.url,), phone_send_openid=False)
+    async with running_service(trusting) as api:
+        assert (await by_phone(api, simulator)).status == 200
+    assert await simulator.calls(REDEEM) == 1
+
+
+async def test_where_wechat_refuses_the_openid_codes_go_without_from_then_on(
+    api: Api, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    await simulator.fault("openid_refused")
+    for person, calls in (("alice", 2), ("bob", 3), ("carol", 4)):
+        code = (await simulator.phone(person))["code"]
+        assert (await by_phone(api, simulator, person, code=code)).status == 200
+        assert await simulator.calls(REDEEM) == calls
+    assert len([one for one in caplog.messages if "no openid with phone codes" in one]) == 1
+
+
+async def test_a_code_that_wechat_cannot_read_in_any_case_does_not_end_the_check(
+    api: Api, simulator: Simulator
+) -> None:
+    await simulator.fault("errcode", errcode=47001, endpoint=REDEEM, times=2)
+    assert (await by_phone(api, simulator)).code == 50310
+    code = (await simulator.phone("alice", phone=NUMBER))["code"]
+    stolen = await by_phone(api, simulator, "mallory", code=code)
+    assert (stolen.status, stolen.code) == (400, 40003)
 
 
 async def test_the_same_request_again_gets_the_same_answer(api: Api, simulator: Simulator) -> None:

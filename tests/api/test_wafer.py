@@ -128,8 +128,8 @@ async def test_the_unionid_has_wafers_name(
     # The simulator's app belongs to no open-platform account.
     code2session = old.app.ctx.services.login._wechat.code2session
 
-    async def with_unionid(*args: Any) -> Any:
-        identity = await code2session(*args)
+    async def with_unionid(*args: Any, **given: Any) -> Any:
+        identity = await code2session(*args, **given)
         return type(identity)(identity.openid, identity.session_key, "u" * 28)
 
     monkeypatch.setattr(old.app.ctx.services.login._wechat, "code2session", with_unionid)

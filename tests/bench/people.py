@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 APPID: Final = "wx0be9c4a11ab1e000"
 APP_SECRET: Final = "bench" * 6
-SECRET_KEY: Final = "benchmark" * 5
+SECRET_KEY: Final = "benchmark-3f7a91c0d84e62b5a17f9c20"
 TTL: Final = 7200
 _SESSION_KEY: Final = bytes(range(16))
 _AT_ONCE: Final = 5000

@@ -17,6 +17,7 @@ from service.stores.keyring import Keyring
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
+from service.stores.used_data import RedisUsedData
 from tests.contracts.kinds import CLUSTER, CLUSTER_MARKS, REAL, SERVER
 from tests.support.settings import SECRET_KEY, make_settings
 
@@ -47,6 +48,9 @@ class Stores:
     def phone_codes(self, **overrides: object) -> RedisPhoneCodes:
         keyring = Keyring([SECRET_KEY], purpose="phone")
         return RedisPhoneCodes(self.client, self._markers(**overrides), keyring)
+
+    def used(self, *, max_age: int = 7200) -> RedisUsedData:
+        return RedisUsedData(self.client, self.scripts(), max_age=max_age)
 
     async def raw(self, key: str | bytes) -> bytes:
         """The value of a key that is there."""

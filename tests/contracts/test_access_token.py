@@ -22,6 +22,7 @@ from service.core.errors import (
     WeChatMisconfigured,
     WeChatUnavailable,
 )
+from service.core.fair_share import FairShare
 from service.core.models import AccessToken, WeChatApp
 from service.core.throttled_log import ThrottledLog
 from service.redis.clock import ServerClock
@@ -81,11 +82,9 @@ class Scene:
 
     async def is_good(self, token: AccessToken) -> bool:
         """Whether WeChat honours it: it looks at the token before the code."""
-        client = WeChatHttp(
-            self.http, bases=(self.simulator.url,), timeout=self.timeout, concurrency=1000
-        )
         try:
-            await client.ask(
+            await self._wire().ask(
+                APP,
                 REDEEM,
                 {"access_token": token.value},
                 body={"code": "nobody's"},
@@ -98,9 +97,8 @@ class Scene:
         raise AssertionError
 
     def _wire(self) -> WeChatHttp:
-        return WeChatHttp(
-            self.http, bases=(self.simulator.url,), timeout=self.timeout, concurrency=1000
-        )
+        share = FairShare(1000, ThrottledLog("wechat"))
+        return WeChatHttp(self.http, bases=(self.simulator.url,), timeout=self.timeout, share=share)
 
 
 @asynccontextmanager
@@ -579,7 +577,8 @@ async def test_a_wechat_that_hangs_keeps_nobody_waiting_for_the_others(scene: Sc
 async def test_without_redis_there_is_no_token_and_no_call(simulator: Simulator) -> None:
     redis = open_client(make_settings(redis_timeout_ms=50), ThrottledLog("redis"))
     async with open_http(make_settings()) as session:
-        http = WeChatHttp(session, bases=(simulator.url,), timeout=1, concurrency=10)
+        share = FairShare(10, ThrottledLog("wechat"))
+        http = WeChatHttp(session, bases=(simulator.url,), timeout=1, share=share)
         keyring = Keyring((SECRET_KEY,), purpose="access-token")
         store = RedisAccessTokens(redis, Scripts(redis), keyring)
         worker = AccessTokens(store, http, ThrottledLog("wechat"))

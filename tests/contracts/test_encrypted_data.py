@@ -17,8 +17,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.core import encrypted_data as crypto
+from service.core import payload as payloads
 from service.core.decrypt import Decryptor
 from service.core.encrypted_data import (
     DecryptionError,
@@ -27,11 +30,14 @@ from service.core.encrypted_data import (
     signs,
 )
 from service.core.errors import DecryptFailed
+from service.core.failed_openings import FailedOpenings
 from service.core.models import Encrypted, Session, SessionKeys, WeChatIdentity
+from service.core.throttled_log import ThrottledLog
+from tests.support.limits import MemoryLimits
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 BLOCK: Final = 16
 NOW: Final = 1_700_000_100
@@ -40,6 +46,7 @@ KEY: Final = bytes(range(16))
 OLD_KEY: Final = bytes(range(100, 116))
 IV: Final = bytes(range(16, 32))
 KEYS: Final = SessionKeys(KEY)
+OPENID: Final = "oAlice"
 
 # From open-ability/signature in WeChat's documentation.
 OFFICIAL_APPID: Final = "wx4f4bc4dec97d474b"
@@ -72,9 +79,17 @@ RAW_DATA: Final = (
 STATE_KEY: Final = "o0q0otL8aEzpcZL/FT9WsQ=="
 
 
+WATERMARK: Final = {"timestamp": NOW - 100, "appid": APPID}
+
+
 def payload(**changed: Any) -> dict[str, Any]:
-    watermark = {"timestamp": NOW - 100, "appid": APPID}
-    return {"purePhoneNumber": "13580006666", "watermark": watermark, **changed}
+    return {"openGId": "tGABC", "watermark": WATERMARK, **changed}
+
+
+def phone(**changed: Any) -> dict[str, Any]:
+    """The one form that has no room for anything else."""
+    number = {"phoneNumber": "13580006666", "purePhoneNumber": "13580006666", "countryCode": "86"}
+    return {**number, "watermark": WATERMARK, **changed}
 
 
 def pad(plain: bytes) -> bytes:
@@ -97,9 +112,16 @@ def text(raw: bytes) -> str:
 
 
 def opened(
-    data: str, *, iv: str | None = None, keys: SessionKeys = KEYS, now: float = NOW
+    data: str, *, iv: str | None = None, keys: SessionKeys | None = KEYS, now: float = NOW
 ) -> dict[str, Any]:
-    return open_encrypted(data, iv or text(IV), keys=keys, appid=APPID, now=now, max_age=MAX_AGE)
+    return open_encrypted(
+        Encrypted(data, iv or text(IV)),
+        keys=keys,
+        appid=APPID,
+        openid=OPENID,
+        now=now,
+        max_age=MAX_AGE,
+    )
 
 
 def opens(data: str, **how: Any) -> bool:
@@ -112,10 +134,10 @@ def opens(data: str, **how: Any) -> bool:
 
 def test_wechats_own_example_opens() -> None:
     plain = open_encrypted(
-        OFFICIAL_DATA,
-        OFFICIAL_IV,
+        Encrypted(OFFICIAL_DATA, OFFICIAL_IV),
         keys=SessionKeys(base64.b64decode(OFFICIAL_KEY)),
         appid=OFFICIAL_APPID,
+        openid="oGZUI0egBJY1zhBYw2KhdUfwVJJE",
         now=OFFICIAL_TIME + 5,
         max_age=MAX_AGE,
     )
@@ -137,10 +159,10 @@ def test_a_phone_number_opens() -> None:
         "IPaOJEbqpMrPbB+9rzCO90Xb4t32L8Z9gaA4CnUOCaRFsDKgpto7ng=="
     )
     plain = open_encrypted(
-        data,
-        "EBESExQVFhcYGRobHB0eHw==",
+        Encrypted(data, "EBESExQVFhcYGRobHB0eHw=="),
         keys=SessionKeys(base64.b64decode("AAECAwQFBgcICQoLDA0ODw==")),
         appid="wx0123456789abcdef",
+        openid=OPENID,
         now=1_700_000_000,
         max_age=MAX_AGE,
     )
@@ -213,23 +235,15 @@ def test_padding_is_1_to_16_bytes_that_are_all_equal() -> None:
     assert [name for name, data in badly_padded().items() if opens(data)] == []
 
 
-def lenient(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
+def lenient(data: bytes, vector: bytes, key: bytes) -> tuple[bytes, bool]:
     """As WeChat's sample code does: cut off as many bytes as the last one says."""
     decryptor = Cipher(AES128(key), CBC(vector)).decryptor()
     plain = decryptor.update(data) + decryptor.finalize()
-    plain = plain[: -plain[-1]] if 1 <= plain[-1] <= 32 else plain  # its rule
-    found: dict[str, Any] = json.loads(plain.decode())
-    return found
+    return plain[: -plain[-1]] if 1 <= plain[-1] <= 32 else plain, True  # its rule
 
 
 def test_the_sample_codes_way_lets_bad_padding_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careful(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
-        try:
-            return lenient(data, vector, key)
-        except ValueError:
-            return None
-
-    monkeypatch.setattr(crypto, "_decrypt", careful)
+    monkeypatch.setattr(crypto, "_decrypt", lenient)
     assert sum(opens(data) for data in badly_padded().values()) >= 30
 
 
@@ -265,7 +279,10 @@ def test_only_a_fresh_watermark_of_our_own_app_will_do() -> None:
 def test_without_the_look_at_the_watermark_all_of_them_get_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crypto, "_check_watermark", lambda *_: None)
+    def blind(data: bytes, vector: bytes, key: bytes, _expected: object) -> tuple[Any, None]:
+        return json.loads(crypto._decrypt(data, vector, key)[0]), None
+
+    monkeypatch.setattr(crypto, "_open", blind)
     assert len(let_through()) == len(WATERMARKS) + 1
 
 
@@ -297,7 +314,6 @@ def test_the_key_before_opens_and_the_one_before_that_does_not() -> None:
         ("not base64!", "bad_base64"),
         ("", "bad_length"),
         (text(b"x" * (BLOCK + 1)), "bad_length"),
-        (seal(payload(watermark={"timestamp": NOW, "appid": "another"})), "appid_mismatch"),
         (seal(payload(watermark={"timestamp": NOW - MAX_AGE - 1, "appid": APPID})), "too_old"),
     ],
 )
@@ -305,6 +321,28 @@ def test_what_no_other_key_would_open_asks_for_no_login(data: str, reason: str) 
     with pytest.raises(DecryptionError) as fault:
         opened(data)
     assert (fault.value.reason, fault.value.stale_key) == (reason, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (seal(payload(), b"k" * 16), "wrong_key"),
+        (encrypt(pad(orjson.dumps(payload()))[:-1] + b"\xff"), "wrong_key"),
+        (encrypt(pad(orjson.dumps(payload())[:-1])), "wrong_key"),
+        (seal(phone(more="")), "form"),
+        (seal(payload(watermark={"timestamp": NOW, "appid": "another"})), "appid_mismatch"),
+        (seal(payload(nickName="Bob", openId="oBob")), "form"),
+        (seal({"openId": "oBob", "nickName": "", "watermark": WATERMARK}), "openid_mismatch"),
+    ],
+)
+def test_what_only_the_right_key_could_tell_apart_is_all_said_to_be_a_stale_key(
+    data: str, reason: str
+) -> None:
+    for keys in (KEYS, SessionKeys(b"x" * 16, KEY), None):
+        with pytest.raises(DecryptionError) as fault:
+            opened(data, keys=keys)
+        assert fault.value.reason == (reason if keys else "wrong_key")
+        assert fault.value.stale_key
 
 
 @dataclass(frozen=True)
@@ -413,7 +451,7 @@ def test_of_50000_mutations_each_opens_or_is_unopenable() -> None:
     print(f"seed {seed}")  # noqa: T201 # to repeat a failure
     seen = fuzz(50_000, seed)
     print(seen)  # noqa: T201 # figures to keep
-    reasons = {"bad_base64", "bad_length", "wrong_key", "appid_mismatch", "too_old"}
+    reasons = {"bad_base64", "bad_length", "wrong_key", "form", "appid_mismatch", "too_old"}
     assert set(seen) == reasons | {"opened"}
     # Nothing of it is so rare that the run does not show it.
     assert min(seen.values()) > 500
@@ -423,8 +461,49 @@ def test_the_sample_codes_way_does_not_stand_the_mutations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(crypto, "_decrypt", lenient)
-    with pytest.raises((ValueError, AttributeError)):
+    monkeypatch.setattr(crypto, "_parse", lambda plain: (json.loads(plain.decode()), True))
+    with pytest.raises(ValueError):  # noqa: PT011 # whatever Python's own readers raise
         fuzz(1000, 1)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b'{"openGId":' + b"[" * 3000 + b"]" * 3000 + b"}",
+        b'{"a":' * 1500,
+        b'{"nickName":' + b"[" * 900 + b"]" * 900 + b',"watermark":{}}',
+        b"1" * 6000,
+        orjson.dumps(payload()) + b" ",
+        orjson.dumps(payload()) + b"\0",
+        orjson.dumps(phone()) * 2,
+        b" " + orjson.dumps(phone()),
+        b"",
+    ],
+)
+def test_what_is_deep_long_or_followed_by_more_does_not_open(plain: bytes) -> None:
+    for keys in (KEYS, SessionKeys(OLD_KEY, KEY)):
+        assert not opens(encrypt(pad(plain)), keys=keys)
+
+
+@given(
+    st.text() | st.binary(max_size=64).map(lambda raw: base64.b64encode(raw).decode()),
+    st.text() | st.binary(max_size=20).map(lambda raw: base64.b64encode(raw).decode()),
+)
+def test_whatever_is_sent_it_opens_or_is_unopenable(data: str, iv: str) -> None:
+    assert not opens(data, iv=iv)
+
+
+JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.binary() | st.dictionaries(st.sampled_from(list(phone())), JSON).map(json.dumps))
+def test_whatever_the_key_sealed_it_opens_or_is_unopenable(plain: bytes | str) -> None:
+    plain = plain.encode() if isinstance(plain, str) else plain
+    assert not opens(encrypt(pad(plain)))
 
 
 class OneSession:
@@ -440,7 +519,7 @@ class OneSession:
 SESSION: Final = Session(
     handle="H" * 22,
     appid=APPID,
-    openid="oAlice",
+    openid=OPENID,
     unionid=None,
     device="default",
     user_id="alice",
@@ -453,7 +532,16 @@ SESSION: Final = Session(
 def make_decryptor(sessions: OneSession) -> Decryptor:
     nobody: Any = None
     anything: Any = sessions
-    return Decryptor(apps={}, sessions=anything, wechat=nobody, max_age=MAX_AGE, probe=False)
+    limits = MemoryLimits()
+    return Decryptor(
+        apps={},
+        sessions=anything,
+        wechat=nobody,
+        limits=limits,
+        failures=FailedOpenings(limits, ThrottledLog("decrypt")),
+        max_age=MAX_AGE,
+        probe=False,
+    )
 
 
 @pytest.fixture
@@ -515,67 +603,89 @@ async def test_another_apps_payload_is_refused_in_a_session_and_at_login(
 ) -> None:
     caplog.set_level(logging.INFO, logger="service.core.decrypt")
     decryptor = make_decryptor(OneSession())
-    foreign = payload(watermark={"timestamp": NOW, "appid": "wxother"}, openId="oAlice")
+    foreign = {**profile(OPENID), "watermark": {"timestamp": NOW, "appid": "wxother"}}
     encrypted = Encrypted(seal(foreign), text(IV))
     with pytest.raises(DecryptFailed) as fault:
         await decryptor.open(SESSION, encrypted)
-    assert fault.value.data == {"relogin": False}
+    assert fault.value.data == {"relogin": True}
+    alice = WeChatIdentity(OPENID, KEY)
     with pytest.raises(DecryptFailed):
-        decryptor.open_at_login(WeChatIdentity("oAlice", KEY), APPID, encrypted)
-    somebody = Encrypted(seal(payload(openId="oBob")), text(IV))
+        await decryptor.open_at_login(alice, APPID, "default", encrypted)
+    somebody = Encrypted(seal(profile("oBob")), text(IV))
     with pytest.raises(DecryptFailed):
-        decryptor.open_at_login(WeChatIdentity("oAlice", KEY), APPID, somebody)
+        await decryptor.open_at_login(alice, APPID, "default", somebody)
+    hers = Encrypted(seal(profile(OPENID)), text(IV))
+    assert (await decryptor.open_at_login(alice, APPID, "default", hers))["openId"] == OPENID
     reasons = [line.split()[2] for line in caplog.messages]
     assert reasons == ["appid_mismatch", "appid_mismatch", "openid_mismatch"]
 
 
+def profile(openid: str) -> dict[str, Any]:
+    return {"openId": openid, "nickName": "Alice", "watermark": WATERMARK}
+
+
 def bad_padding() -> str:
-    return encrypt(pad(orjson.dumps(payload()))[:-1] + b"\xff")
+    return encrypt(pad(orjson.dumps(phone()))[:-1] + b"\xff")
 
 
 def bad_json() -> str:
     """Well padded, of the same length, and noise otherwise, as a wrong key would have it."""
-    length = len(orjson.dumps(payload()))
+    length = len(orjson.dumps(phone()))
     return encrypt(pad(random.Random(3).randbytes(length)))
 
 
-def medians(*cases: str, keys: SessionKeys, rounds: int = 4000) -> list[float]:
-    """Microseconds that each case takes to be refused; taken in turns, so noise hits all alike."""
-    samples: list[list[int]] = [[] for _ in cases]
+def refusals() -> dict[str, str]:
+    """Phone numbers that are refused, each for another reason."""
+    return {
+        "bad padding": bad_padding(),
+        "bad JSON": bad_json(),
+        "bad watermark": seal(phone(watermark={"timestamp": NOW - 100, "appid": APPID[::-1]})),
+        "wrong key": seal(phone(), b"k" * 16),
+    }
+
+
+def medians(keys: SessionKeys, rounds: int) -> dict[str, float]:
+    """Microseconds that each refusal takes; taken in turns, so noise hits all alike."""
+    cases = refusals()
+    samples: dict[str, list[int]] = {name: [] for name in cases}
     for _ in range(rounds):
-        for data, mine in zip(cases, samples, strict=True):
+        for name, data in cases.items():
             began = time.perf_counter_ns()
             opens(data, keys=keys)
-            mine.append(time.perf_counter_ns() - began)
-    return [statistics.median(mine) / 1000 for mine in samples]
+            samples[name].append(time.perf_counter_ns() - began)
+    return {name: statistics.median(mine) / 1000 for name, mine in samples.items()}
 
 
-def difference(keys: SessionKeys, decrypt: Callable[..., Any] | None = None) -> float:
-    """How far apart the two refusals' times are, of the shorter one; the least of some tries."""
-    found = []
-    with pytest.MonkeyPatch.context() as patch:
-        if decrypt is not None:
-            patch.setattr(crypto, "_decrypt", decrypt)
-        for _ in range(5):
-            padding, content = medians(bad_padding(), bad_json(), keys=keys)
-            print(f"padding {padding:.2f} us, JSON {content:.2f} us")  # noqa: T201 # figures
-            found.append(abs(padding - content) / min(padding, content))
-    return min(found)
+def apart(keys: SessionKeys, *, below: float, rounds: int = 2000) -> float:
+    """How far the slowest kind is from the quickest; of five tries the first below a bound."""
+    found = 0.0
+    for _ in range(5):
+        taken = medians(keys, rounds)
+        print({name: f"{one:.2f} us" for name, one in taken.items()})  # noqa: T201 # figures
+        found = max(taken.values()) / min(taken.values()) - 1
+        if found < below:
+            break
+    return found
 
 
 @pytest.mark.parametrize("keys", [KEYS, SessionKeys(KEY, OLD_KEY)], ids=["one key", "two keys"])
-def test_wrong_padding_and_wrong_json_take_about_the_same_time(keys: SessionKeys) -> None:
-    """What is left, a microsecond, is the JSON parser's own error; a request takes a thousand."""
-    assert difference(keys) < 0.25
+def test_whatever_is_wrong_it_takes_the_same_time(keys: SessionKeys) -> None:
+    """About 4 % are left, which is three microseconds; a request takes a thousand."""
+    assert apart(keys, below=0.12) < 0.12
 
 
-def test_a_second_key_that_only_wrong_json_meets_would_show() -> None:
-    genuine = crypto._decrypt
+@pytest.mark.parametrize("keys", [KEYS, SessionKeys(KEY, OLD_KEY)], ids=["one key", "two keys"])
+def test_to_stop_at_the_first_fault_would_show(
+    keys: SessionKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hasty(
+        data: bytes, vector: bytes, key: bytes, expected: crypto._Expected
+    ) -> tuple[dict[str, Any], str | None]:
+        plain, padded = crypto._decrypt(data, vector, key)
+        found, complete = crypto._parse(plain) if padded else (None, False)
+        if not isinstance(found, dict) or not complete:
+            return {}, "wrong_key"
+        return found, payloads.fault(found, appid=expected.appid, openid=expected.openid)
 
-    def hasty(data: bytes, vector: bytes, key: bytes) -> dict[str, Any] | None:
-        decryptor = Cipher(AES128(key), CBC(vector)).decryptor()
-        if (decryptor.update(data) + decryptor.finalize())[-1] > BLOCK:
-            return {}  # no payload, and no other key is tried
-        return genuine(data, vector, key)
-
-    assert difference(SessionKeys(KEY, OLD_KEY), hasty) > 0.6
+    monkeypatch.setattr(crypto, "_open", hasty)
+    assert apart(keys, below=0.12) > 0.12

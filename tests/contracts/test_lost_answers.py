@@ -101,7 +101,7 @@ async def test_a_new_picture_tells_of_the_one_before_it(store: SqlUsers) -> None
 
 async def test_a_number_is_bound_once(store: SqlUsers, database: SqlDatabase) -> None:
     user = (await store.find_or_create(APPID, identity())).user
-    bound = await store.bind_phone(user.id, PHONE)
+    bound = await store.bind_phone(user.id, PHONE, proven=True, may_change=True)
     assert bound is not None
     assert bound.phone == PHONE
     assert await count(database, phones) == 1

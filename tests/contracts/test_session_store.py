@@ -379,6 +379,7 @@ async def test_a_shared_login_tells_what_is_left_without_renewal(stores: Stores)
     assert 95 <= shared.expires_in <= 100
 
 
+NEW_KEY: Final = "another-key-5b08fa917c36d2e4901b"
 SLIDING: Final[dict[str, object]] = {
     "session_renewal": "sliding",
     "session_ttl": 7200,
@@ -435,14 +436,14 @@ async def test_renewal_never_touches_a_newer_session(stores: Stores) -> None:
 async def test_a_rotated_key_still_opens_what_it_sealed(stores: Stores) -> None:
     old = stores.sessions()
     opened = await log_in(old)
-    rotated = stores.sessions(secret_keys=f"{'n' * 32},{SECRET_KEY}")
+    rotated = stores.sessions(secret_keys=f"{NEW_KEY},{SECRET_KEY}")
     assert await is_live(rotated, opened.session_id)
     assert (await log_in(rotated)).session_id == opened.session_id
 
 
 async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stores) -> None:
     opened = await log_in(stores.sessions())
-    other = stores.sessions(secret_keys="n" * 32)
+    other = stores.sessions(secret_keys=NEW_KEY)
     assert await is_live(other, opened.session_id)
     again = await log_in(other)
     assert again.session_id != opened.session_id

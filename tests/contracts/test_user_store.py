@@ -6,14 +6,19 @@ import asyncio
 import secrets
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, event, select, text
 
 from service.core.errors import PhoneTaken, UserStoreUnavailable
 from service.core.models import DEFAULT_AVATAR, DeletedUser, Phone, UserIdentity, WeChatIdentity
 from service.core.throttled_log import ThrottledLog
+from service.sql import migrations
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
 from service.sql.schema import identities, metadata, phones, unions, users
@@ -24,7 +29,8 @@ from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from service.core.models import UserMatch
     from service.sql.database import SqlDatabase
@@ -255,7 +261,7 @@ async def test_a_phone_of_another_account_of_the_app_is_taken(
     known = await store.find_or_create(APPID, identity("oKnown"))
     for attempt in (
         store.find_or_create_with_phone(APPID, identity("oKnown"), PHONE),
-        store.bind_phone(known.user.id, PHONE),
+        store.bind_phone(known.user.id, PHONE, proven=True, may_change=True),
     ):
         with pytest.raises(PhoneTaken):
             await attempt
@@ -326,12 +332,12 @@ async def test_strangers_linking_one_phone_at_once_make_one_user(
 
 async def test_a_changed_number_frees_the_old_one(store: SqlUsers) -> None:
     a = (await store.find_or_create_with_phone(APPID, identity("oA"), PHONE)).user
-    changed = await store.bind_phone(a.id, OTHER_PHONE)
+    changed = await store.bind_phone(a.id, OTHER_PHONE, proven=True, may_change=True)
     assert changed is not None
     assert changed.phone == OTHER_PHONE
     b = await store.find_or_create_with_phone(APPID, identity("oB"), PHONE)
     assert b.user.id != a.id
-    assert await store.bind_phone("nobody", Phone("+86 1")) is None
+    assert await store.bind_phone("nobody", Phone("+86 1"), proven=True, may_change=True) is None
 
 
 async def test_a_deleted_user_leaves_nothing_and_comes_back_as_somebody_new(
@@ -367,7 +373,7 @@ async def test_a_number_is_found_and_unique_while_keys_rotate(database: SqlDatab
     assert there.user.id == owner.id
 
     assert await both.reseal() == (0, 0)  # the login resealed it
-    await old.bind_phone(owner.id, OTHER_PHONE)
+    await old.bind_phone(owner.id, OTHER_PHONE, proven=True, may_change=True)
     assert await make_store(database, new_key).reseal() == (0, 1)
     assert [await both.reseal() for _ in range(2)] == [(1, 0), (0, 0)]
     new = make_store(database, new_key)
@@ -436,3 +442,57 @@ async def test_the_migrations_make_the_tables_that_the_code_describes(
     assert differences == []
     await upgrade(database)  # again: nothing to do
     assert await count(database, unions) == 0
+
+
+async def test_a_number_from_before_it_was_kept_how_it_came_counts_as_proven(
+    database: SqlDatabase, store: SqlUsers
+) -> None:
+    """So does one of a worker of the former version, which goes on while the migration runs."""
+    owner = (await store.find_or_create_with_phone(APPID, identity("oOwner"), PHONE)).user
+    await database.write(partial(to_revision, "downgrade", "0002"))
+    await upgrade(database)
+    other = (await store.find_or_create(APPID, identity("oFormer"))).user
+    fingerprint = Keyring((SECRET_KEY,), purpose="phone").fingerprints(OTHER_PHONE.number)[0]
+    former = text("INSERT INTO phones (fingerprint, user_id) VALUES (:fingerprint, :user_id)")
+    row = {"fingerprint": fingerprint, "user_id": other.id}
+    await database.write(lambda db: db.execute(former, row))
+    for phone, user in ((PHONE, owner), (OTHER_PHONE, other)):
+        joined = await store.find_or_create_with_phone(OTHER_APP, identity(f"o{user.id}"), phone)
+        assert joined.user.id == user.id
+
+
+def to_revision(direction: str, revision: str, db: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = db
+    getattr(command, direction)(config, revision)
+
+
+async def test_a_proof_is_kept_while_keys_rotate(database: SqlDatabase) -> None:
+    new_key = "another secret of the operator, long enough"
+    old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
+    people = [
+        (await old.find_or_create(APPID, identity(f"o{proven}"))).user for proven in (True, False)
+    ]
+    for user, phone, proven in zip(people, (PHONE, OTHER_PHONE), (True, False), strict=True):
+        assert await old.bind_phone(user.id, phone, proven=proven, may_change=False)
+        # Brought again by encryptedData, with a new key: the row of that key learns of the proof.
+        assert await both.bind_phone(user.id, phone, proven=False, may_change=False)
+    assert await both.reseal() == (0, 0)
+    new = make_store(database, new_key)
+    for user, phone, proven in zip(people, (PHONE, OTHER_PHONE), (True, False), strict=True):
+        arrival = await new.find_or_create_with_phone(OTHER_APP, identity(f"x{proven}"), phone)
+        assert (arrival.user.id == user.id) == proven
+
+
+async def test_numbers_are_resealed_with_their_proofs(database: SqlDatabase) -> None:
+    new_key = "another secret of the operator, long enough"
+    old, both = make_store(database), make_store(database, new_key, SECRET_KEY)
+    for name, phone, proven in (("oA", PHONE, True), ("oB", OTHER_PHONE, False)):
+        user = (await old.find_or_create(APPID, identity(name))).user
+        await old.bind_phone(user.id, phone, proven=proven, may_change=False)
+    assert await both.reseal() == (2, 0)
+    new = make_store(database, new_key)
+    joined = await new.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
+    stranger = await new.find_or_create_with_phone(OTHER_APP, identity("oElse"), OTHER_PHONE)
+    assert (joined.is_new, stranger.is_new) == (False, True)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
-from service.core.errors import PhoneTaken
+from service.core.errors import LoginTooOld, PhoneTaken
 from service.core.models import DeletedUser, Phone, UserMatch
 from service.sql.migrate import upgrade
 from tests.contracts.test_user_store import OTHER_APP, identity, make_store, opened
@@ -214,3 +214,129 @@ async def test_a_login_and_a_deletion_that_meet_are_both_done(meeting: Meeting, 
         assert isinstance(arrival, UserMatch)
         stands = await store.get(arrival.user.id)
         assert stands is None if arrival.user.id == people[person].id else arrival.is_new
+
+
+def bound(people: list[str], *, proven: bool, to: str = "138", may_change: bool = True) -> Action:
+    """Each person's user is given the number that is theirs, or another one of theirs."""
+
+    def bind(store: SqlUsers, person: int) -> Awaitable[Any]:
+        phone = Phone(f"+86 {to}{person:08}")
+        return store.bind_phone(people[person], phone, proven=proven, may_change=may_change)
+
+    return bind
+
+
+async def made(meeting: Meeting, openid: str, app: str = APPID, people: int = 20) -> list[str]:
+    store = make_store(meeting.watcher)
+    arrivals = [
+        await store.find_or_create(app, identity(f"{openid}{person}")) for person in range(people)
+    ]
+    return [one.user.id for one in arrivals]
+
+
+async def number_of(meeting: Meeting, user_id: str) -> Phone | None:
+    user = await make_store(meeting.watcher).get(user_id)
+    assert user is not None
+    return user.phone
+
+
+@pytest.mark.parametrize("which", ["login stopped", "binding stopped"])
+@pytest.mark.parametrize("app", [APPID, OTHER_APP])
+async def test_who_binds_a_number_while_its_holder_comes_with_a_code_does_not_get_it(
+    meeting: Meeting, app: str, which: str
+) -> None:
+    squatters = await made(meeting, "oMallory")
+    squat, arrive = bound(squatters, proven=False), by_phone(app, "oVictim", union=False)
+    pair = (arrive, squat) if which == "login stopped" else (squat, arrive)
+    every = await meeting.everywhere(*pair)
+    assert len(every) > 3
+    for person, told in enumerate(every, start=1):
+        arrival, squatted = told if pair[0] is arrive else reversed(told)
+        assert isinstance(arrival, UserMatch), told
+        assert arrival.is_new
+        assert arrival.user.id != squatters[person]
+        assert isinstance(squatted, PhoneTaken) or squatted.phone == number(person)  # type: ignore[attr-defined]
+        assert await number_of(meeting, arrival.user.id) == number(person)
+        assert await number_of(meeting, squatters[person]) is None
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_of_two_first_numbers_by_old_logins_one_is_bound(
+    meeting: Meeting,
+    proven: bool,  # noqa: FBT001 # a parameter
+) -> None:
+    """Each login sees no number, so only the transaction can tell that the other's is there."""
+    people = await made(meeting, "oTwice")
+    every = await meeting.everywhere(
+        bound(people, proven=proven, may_change=False),
+        bound(people, proven=proven, may_change=False, to="139"),
+    )
+    assert len(every) > 3
+    for person, told in enumerate(every, start=1):
+        assert sorted(type(one).__name__ for one in told) == ["LoginTooOld", "User"], told
+        [first] = [one for one in told if not isinstance(one, LoginTooOld)]
+        assert await number_of(meeting, people[person]) == first.phone  # type: ignore[attr-defined]
+
+
+async def test_two_who_prove_each_others_number_swap_them(meeting: Meeting) -> None:
+    """They take their locks in one order: else PostgreSQL ends one of them after a second."""
+    a, b = await made(meeting, "oA"), await made(meeting, "oB")
+    store = make_store(meeting.watcher)
+    for person in range(20):
+        for people, to in ((a, "138"), (b, "139")):
+            await bound(people, proven=False, to=to)(store, person)
+    every = await meeting.everywhere(bound(a, proven=True, to="139"), bound(b, proven=True))
+    assert len(every) > 3
+    for person, told in enumerate(every, start=1):
+        assert [type(one).__name__ for one in told] == ["User", "User"], told
+        assert await number_of(meeting, a[person]) == Phone(f"+86 139{person:08}")
+        assert await number_of(meeting, b[person]) == number(person)
+
+
+@pytest.mark.parametrize("which", ["new number stopped", "old number stopped"])
+async def test_a_person_who_comes_with_two_numbers_at_once_has_one_of_them(
+    meeting: Meeting, which: str
+) -> None:
+    """The login by the new number gives up the old one, which the other login has locked."""
+    store = make_store(meeting.watcher)
+    people = [(await HERE(store, person)).user.id for person in range(20)]
+    for person in range(20):
+        await ordinary(OTHER_APP, "oThere")(store, person)
+
+    def renew(store: SqlUsers, person: int) -> Awaitable[UserMatch]:
+        who = identity(f"oHere{person}", f"u{person}")
+        return store.find_or_create_with_phone(APPID, who, Phone(f"+86 139{person:08}"))
+
+    old = by_phone(OTHER_APP, "oThere", union=True)
+    every = await meeting.everywhere(*((renew, old) if which.startswith("new") else (old, renew)))
+    assert len(every) > 3
+    for person, told in enumerate(every, start=1):
+        assert [type(one).__name__ for one in told] == ["UserMatch", "UserMatch"], told
+        assert {one.user.id for one in told} == {people[person]}  # type: ignore[attr-defined]
+        assert await number_of(meeting, people[person]) in (
+            number(person),
+            Phone(f"+86 139{person:08}"),
+        )
+
+
+@pytest.mark.parametrize("which", ["newcomer stopped", "owner stopped"])
+async def test_who_is_known_by_another_unionid_joins_no_account_however_they_meet(
+    meeting: Meeting, which: str
+) -> None:
+    """The number has changed hands; its former holder logs in as its new one comes."""
+    store = make_store(meeting.watcher)
+    for person in range(20):
+        await by_phone(OTHER_APP, "oOwner", union=True)(store, person)
+
+    def newcomer(store: SqlUsers, person: int) -> Awaitable[UserMatch]:
+        who = identity(f"oNewcomer{person}", f"v{person}")
+        return store.find_or_create_with_phone(APPID, who, number(person))
+
+    owner = by_phone(OTHER_APP, "oOwner", union=True)
+    pair = (newcomer, owner) if which == "newcomer stopped" else (owner, newcomer)
+    every = await meeting.everywhere(*pair)
+    assert len(every) > 3
+    for told in every:
+        refused, arrived = told if pair[0] is newcomer else reversed(told)
+        assert isinstance(refused, PhoneTaken), told
+        assert isinstance(arrived, UserMatch), told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,14 @@ from pydantic import SecretStr
 from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
+    RateLimited,
     ServiceError,
     WeChatBusy,
     WeChatMisconfigured,
+    WeChatRateLimited,
     WeChatUnavailable,
 )
+from service.core.fair_share import FairShare
 from service.core.models import WeChatApp
 from service.core.throttled_log import ThrottledLog
 from service.redis.connect import open_client
@@ -25,7 +30,7 @@ from service.redis.scripts import Scripts
 from service.simulator.settings import AppEntry
 from service.stores.access_tokens import RedisAccessTokens
 from service.stores.keyring import Keyring
-from service.wechat import errcodes
+from service.wechat import breaker, errcodes
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -48,7 +53,8 @@ async def client(
 ) -> AsyncIterator[WeChatClient]:
     settings = make_settings(wechat_timeout_ms=int(timeout * 1000), wechat_concurrency=concurrency)
     async with open_http(settings) as session:
-        http = WeChatHttp(session, bases=bases, timeout=timeout, concurrency=concurrency)
+        share = FairShare(concurrency, ThrottledLog("wechat"))
+        http = WeChatHttp(session, bases=bases, timeout=timeout, share=share)
         yield WeChatClient(http, _no_tokens(http))
 
 
@@ -167,16 +173,126 @@ async def test_a_wechat_that_hangs_is_given_up_in_time(simulator: Simulator) -> 
     await simulator.heal()
 
 
-async def test_more_exchanges_than_allowed_are_refused_at_once(simulator: Simulator) -> None:
+async def test_more_exchanges_than_allowed_are_refused_soon(simulator: Simulator) -> None:
     await simulator.fault("hang")
     codes = [await simulator.code() for _ in range(20)]
-    async with client(simulator.url, timeout=0.5, concurrency=5) as wechat:
+    async with client(simulator.url, timeout=2, concurrency=5) as wechat:
         results = await asyncio.gather(
             *(wechat.code2session(APP, code) for code in codes), return_exceptions=True
         )
     assert sum(isinstance(one, WeChatBusy) for one in results) == 15
     assert sum(isinstance(one, WeChatUnavailable) for one in results) == 5
     await simulator.heal()
+
+
+async def ask(
+    wechat: WeChatClient, code: str, *, app: WeChatApp = APP, who: str | None = None
+) -> object:
+    """The openid, or the error."""
+    try:
+        return (await wechat.code2session(app, code, client=who)).openid
+    except ServiceError as error:
+        return error
+
+
+async def test_a_wechat_that_hangs_is_asked_once_in_a_while_until_it_answers(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.6)
+    await simulator.fault("hang")
+    codes = [await simulator.code(f"user-{number}") for number in range(60)]
+    async with client(simulator.url, timeout=0.3) as wechat:
+        hung = await asyncio.gather(*(ask(wechat, codes.pop()) for _ in range(5)))
+        assert all(isinstance(one, WeChatUnavailable) for one in hung)
+        assert await simulator.exchanges() == 5
+        watch = Stopwatch(alone=True)
+        refusal = await ask(wechat, codes[0])
+        assert watch.seconds < 0.1
+        assert isinstance(refusal, WeChatUnavailable)
+        assert (refusal.data, refusal.retry_after) == ({"retry": "same_code"}, 1)
+        await asyncio.sleep(0.65)
+        await asyncio.gather(*(ask(wechat, codes.pop()) for _ in range(20)))
+        assert await simulator.exchanges() == 6
+        await simulator.heal()
+        healed = Stopwatch(alone=True)
+        while isinstance(await ask(wechat, codes[0]), ServiceError):
+            await asyncio.sleep(0.01)
+        assert healed.seconds < 0.8
+        assert await simulator.exchanges() == 7
+        after = await asyncio.gather(*(ask(wechat, code) for code in codes[1:9]))
+        assert all(isinstance(one, str) for one in after)
+
+
+async def test_a_host_that_takes_no_connection_in_time_hangs_as_well(
+    simulator: Simulator,
+) -> None:
+    # A full backlog: the kernel lets no more connections in, and says nothing.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as stack:
+        address = deaf.getsockname()
+        stack.enter_context(socket.create_connection(address))
+        async with client(f"http://127.0.0.1:{address[1]}", timeout=0.5) as wechat:
+            code = await simulator.code()
+            hung = await asyncio.gather(*(ask(wechat, code) for _ in range(5)))
+            watch = Stopwatch(alone=True)
+            refusal = await ask(wechat, code)
+            assert watch.seconds < 0.1
+    assert isinstance(refusal, WeChatUnavailable)
+    assert refusal.retry_after == 5
+    assert all(isinstance(one, WeChatUnavailable) and not one.sent for one in hung)
+
+
+async def test_a_quota_that_is_used_up_stops_the_calls_of_its_app() -> None:
+    other = WeChatApp("wx00000000000000aa", APP_SECRET)
+    entries = tuple(AppEntry(appid=one.appid, secret=SecretStr(APP_SECRET)) for one in (APP, other))
+    async with running_simulator(apps=entries) as simulator, client(simulator.url) as wechat:
+        ours = [await simulator.code(appid=APP.appid) for _ in range(2)]
+        await simulator.fault("errcode", errcode=45009, times=1)
+        outcomes = [await ask(wechat, code) for code in ours]
+        assert [type(one) for one in outcomes] == [WeChatRateLimited] * 2
+        assert [one.data for one in outcomes] == [None, {"retry": "same_code"}]  # type: ignore[attr-defined] # errors
+        assert await simulator.exchanges() == 1
+        theirs = [await simulator.code(appid=other.appid) for _ in range(9)]
+        assert isinstance(await ask(wechat, theirs.pop(), app=other), str)
+        # Whoever is refused in any case does not wait for a place first.
+        await simulator.fault("hang")
+        hanging = [asyncio.create_task(ask(wechat, code, app=other)) for code in theirs]
+        while await simulator.exchanges() < 10:
+            await asyncio.sleep(0.01)
+        watch = Stopwatch(alone=True)
+        assert isinstance(await ask(wechat, ours[1]), WeChatRateLimited)
+        assert watch.seconds < 0.1
+        for one in hanging:
+            one.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_user_who_logs_in_too_often_stops_nobody_else() -> None:
+    async with running_simulator(minute_quota=3) as simulator, client(simulator.url) as wechat:
+        mallory = [await simulator.code("mallory") for _ in range(30)]
+        outcomes = [await ask(wechat, code, who="203.0.113.7") for code in mallory]
+        # The minute may turn on the way.
+        assert sum(isinstance(one, WeChatRateLimited) for one in outcomes) >= 24
+        assert await simulator.exchanges() == 30
+        assert isinstance(await ask(wechat, await simulator.code("alice")), str)
+
+
+async def test_one_client_cannot_take_the_places_of_the_others(simulator: Simulator) -> None:
+    await simulator.fault("latency", median_ms=300, tail_ms=300)
+    honest = [await simulator.code(f"user-{number}") for number in range(4)]
+    async with client(simulator.url, concurrency=8) as wechat:
+        flood = [
+            asyncio.create_task(ask(wechat, f"0wrong{number}", who="203.0.113.7"))
+            for number in range(100)
+        ]
+        await asyncio.sleep(0.1)
+        watch = Stopwatch(alone=True)
+        served = await asyncio.gather(
+            *(ask(wechat, code, who=f"198.51.100.{n}") for n, code in enumerate(honest))
+        )
+        assert watch.seconds < 0.5
+        assert all(isinstance(one, str) for one in served)
+        refused = [type(one) for one in await asyncio.gather(*flood)]
+    assert Counter(refused) == {LoginCodeInvalid: 2, RateLimited: 98}
 
 
 async def test_no_exception_carries_the_secret_or_the_code(simulator: Simulator) -> None:

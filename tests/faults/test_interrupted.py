@@ -6,17 +6,15 @@ import asyncio
 import gc
 import io
 import logging
-import threading
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from PIL import Image
 
-from service.core import profile
 from service.core.errors import UserStoreUnavailable
+from service.core.models import DEFAULT_AVATAR
 from tests.support.process import eventually
 from tests.support.running import running_service
 
@@ -79,32 +77,20 @@ async def is_served(api: Api, path: str) -> bool:
         return reply.status == 200
 
 
-@dataclass
 class Studio:
-    """Decoding that takes as long as the test says."""
+    """A PictureDecoder that takes as long as the test says."""
 
-    opened: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    begun: int = 0
-    working: int = 0
-    most: int = 0
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.opened = asyncio.Event()
 
-    def decode(self, raw: bytes) -> bytes:
-        with self.lock:
-            self.begun += 1
-            self.working += 1
-            self.most = max(self.most, self.working)
-        assert self.opened.wait(10)
-        with self.lock:
-            self.working -= 1
-        return raw
+    async def decode(self, upload: bytes) -> bytes:
+        self.begun.set()
+        await self.opened.wait()
+        return upload
 
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
-    studio = Studio()
-    monkeypatch.setattr(profile, "normalize_avatar", studio.decode)
-    return studio
+    def stop(self) -> None:
+        """Nothing to end."""
 
 
 class Pause:
@@ -130,45 +116,79 @@ class Pause:
 
 
 async def test_of_many_uploads_at_once_one_picture_is_left(
-    api: Api, simulator: Simulator, kept: Callable[[], list[str]]
+    settings: Callable[..., Settings], simulator: Simulator, kept: Callable[[], list[str]]
 ) -> None:
-    session = await log_in(api, simulator)
-    for _ in range(5):
-        colors = ("teal", "red", "teal", "blue", "gold", "red")
-        answers = await asyncio.gather(*(upload(api, session, color) for color in colors))
-        assert {answer.status for answer in answers} == {200}
-        stands = (await api.ask("GET", "/me", headers=session)).data["avatar"]
-        assert await is_served(api, stands)
-        assert kept() == [stands]
+    """Of as many workers, each of which takes one of a user at a time."""
+    async with AsyncExitStack() as stack:
+        shared = settings(wechat_api_base=(simulator.url,))
+        workers = [await stack.enter_async_context(running_service(shared)) for _ in range(4)]
+        session = {"sessionid": (await workers[0].login(await simulator.code())).data["sessionid"]}
+        for _ in range(5):
+            colors = ("teal", "red", "teal", "blue")
+            uploads = map(upload, workers, [session] * len(workers), colors)
+            answers = await asyncio.gather(*uploads)
+            assert {answer.status for answer in answers} == {200}
+            stands = (await workers[0].ask("GET", "/me", headers=session)).data["avatar"]
+            assert await is_served(workers[1], stands)
+            assert kept() == [stands]
 
 
-async def test_uploads_that_are_hung_up_on_are_decoded_no_more_than_two_at_a_time(
-    api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
+async def test_an_upload_that_is_hung_up_on_is_decoded_no_further(
+    api: Api,
+    simulator: Simulator,
+    kept: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session = await log_in(api, simulator)
-    queue = api.app.ctx.services.profiles._decode_slots
-    for number in range(1, 7):
-        request = asyncio.create_task(upload(api, session))
-        await eventually(
-            lambda n=number: studio.begun == n or queue._waiters,  # type: ignore[misc]
-            within=5,
-            what="it is decoded, or waits",
-        )
-        await hang_up(request)
-    studio.opened.set()
-    assert (await upload(api, session)).status == 200
-    assert studio.most == 2
-    await eventually(lambda: len(kept()) == 1, within=5, what="one is left")
-    stands = (await api.ask("GET", "/me", headers=session)).data["avatar"]
-    assert await is_served(api, stands)
+    decoder = api.app.ctx.services.pictures
+    with monkeypatch.context() as patched:
+        patched.setattr(decoder, "_program", "import time; time.sleep(60)")
+        for _ in range(3):
+            request = asyncio.create_task(upload(api, session))
+            await eventually(lambda: decoder._children, within=5, what="it is being decoded")
+            (child,) = decoder._children
+            await hang_up(request)
+            await eventually(
+                lambda one=child: one.returncode,  # type: ignore[misc]
+                within=5,
+                what="its process has ended",
+            )
+    await eventually(lambda: not decoder._slots.locked(), within=5, what="its slot is free")
+    assert kept() == []
+    stands = (await upload(api, session)).data["avatar"]
+    assert kept() == [stands]
+
+
+async def test_a_picture_that_is_decoded_is_put_up_though_its_client_has_gone(
+    api: Api,
+    simulator: Simulator,
+    users: SqlUsers,
+    kept: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = await log_in(api, simulator)
+    pause = Pause(users.set_avatar)
+    monkeypatch.setattr(users, "set_avatar", pause)
+    request = asyncio.create_task(upload(api, session))
+    await pause.reached.wait()
+    await hang_up(request)
+    pause.over.set()
+    async with asyncio.timeout(5):
+        while (await api.ask("GET", "/me", headers=session)).data[
+            "avatar"
+        ] == f"/uploads/{DEFAULT_AVATAR}":
+            await asyncio.sleep(0.01)
+    assert kept() == [(await api.ask("GET", "/me", headers=session)).data["avatar"]]
 
 
 async def test_a_user_who_goes_while_a_picture_comes_leaves_none(
-    api: Api, simulator: Simulator, studio: Studio, kept: Callable[[], list[str]]
+    api: Api, simulator: Simulator, kept: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await log_in(api, simulator)
+    studio = Studio()
+    monkeypatch.setattr(api.app.ctx.services.profiles, "_pictures", studio)
     request = asyncio.create_task(upload(api, session))
-    await eventually(lambda: studio.begun == 1, within=5, what="it is decoded")
+    await studio.begun.wait()
     assert (await api.ask("DELETE", "/me", headers=session)).status == 200
     studio.opened.set()
     assert (await request).code == 40102

@@ -44,7 +44,9 @@ PHONES: Final = {"alice": "13812345601", "bob": "13887654302"}
 CODE_PREFIX: Final = b"minigate:code:"
 NUMBERS: Final = b"minigate:number:"
 TOKEN_KEY: Final = b"minigate:access-token:" + APPID.encode()
+USED_PREFIX: Final = b"minigate:used:"
 FIVE_MINUTES: Final = 300_000
+TWO_DAYS: Final = 2 * 86_400_000
 INTERNAL_TOKEN: Final = "internal-token-canary-0123456789abcdef"
 
 
@@ -101,7 +103,7 @@ class House:
         person.session = {"sessionid": answer.data["sessionid"]}
 
         code = await self.simulator.code(name)
-        profile = await self.simulator.profile(name, nickName=f"nickname of {name}")
+        profile = await self.simulator.profile(name, nickName=f"nickname of {name}", openid=True)
         await self._log_in(person, code=code, **profile)
         for sealed in (
             await self.simulator.phone(name),
@@ -345,7 +347,11 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     for key in under_key:
         assert 0 < await house.redis.pttl(key) <= 70_000
         assert re.fullmatch(rb"[\w-]{22}", left[key]), "a digest of what was asked for"
-    markers = {key: orjson.loads(left[key]) for key in rest - {gone_mark} - under_key}
+    assert {left[key] for key in rest if key.startswith(USED_PREFIX)} == {b"used"}
+    counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}
+    for key in counted:  # digests beside `used` or a count
+        assert 0 < await house.redis.pttl(key) <= TWO_DAYS
+    markers = {key: orjson.loads(left[key]) for key in rest - counted - under_key - {gone_mark}}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)
         assert 0 < await house.redis.pttl(key) <= FIVE_MINUTES

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from service import wiring
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
+from service.wechat import breaker
 from service.wechat.http import open_http
 from tests.support.ports import free_port
 from tests.support.proxy import ChaosProxy
@@ -119,6 +120,7 @@ TOKEN: Final = "/cgi-bin/stable_token"
 PHONE_EXPECTED: Final[dict[str, list[Case]]] = {
     "token_superseded": [({"times": 1}, OK), ({}, MISCONFIGURED)],
     "not_entitled": [({}, MISCONFIGURED)],
+    "openid_refused": [({}, OK)],
     "wrong_secret": [({}, OK), ({"errcode": 40125}, OK)],  # for those who bring a wrong one
     "country_code_number": [({}, OK)],
     "latency": [({"endpoint": PHONE_CODE, "median_ms": 100, "tail_ms": 200}, OK)],
@@ -296,10 +298,12 @@ async def test_every_fault_there_is_has_an_expectation(simulator: Simulator) -> 
 async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     settings: Callable[..., Settings],
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     params: dict[str, Any],
     expected: tuple[int, int],
 ) -> None:
+    monkeypatch.setattr(breaker, "QUOTA_PAUSE_SECONDS", 0)
     async with watched(settings, **patience(expected)) as service:
         former = (await service.login()).data["sessionid"]
         await service.simulator.fault(kind, **params)

@@ -29,6 +29,7 @@ const MUTANTS = [
   ['a new code goes out under the former key', ['        key = randomKey()\n', ''], 'outages', 'after login_code_used'],
   ['a lost answer to a login is not asked for again', ['const passing = !res ||', 'const passing ='], 'outages', 'a lost answer to a login'],
   ['a 503 ends the session', ['(res.statusCode === 401 &&', '(res.statusCode >= 401 && failure(res, "session_expired")) || (res.statusCode === 401 &&'], 'outages', 'if Redis stays away'],
+  ['a 429 with a hint is answered at once', ['res.statusCode >= 429) await', 'res.statusCode >= 500) await'], 'outages', 'same code waits'],
   ['Retry-After is waited for to the millisecond', ['ms * (1 + Math.random() / 2)', 'ms'], 'outages', 'Retry-After: waited'],
   ['a logout that nobody heard is forgotten', ['kept.id || kept.ending', 'kept.id'], 'outages', 'found no network is sent again'],
   ['a refused login forgets which session is to be ended', [', ending: kept.ending })', ' })'], 'outages', 'a login that is refused does not cost'],
@@ -37,6 +38,8 @@ const MUTANTS = [
   ['an upload forgets the header', ['given.header, { sessionid: id }', 'given.header, !given.filePath && { sessionid: id }'], 'carried', 'carry the header'],
   ['a failed phone login is taken for the end of all logins', ["if (path === '/login') quiet", 'quiet'], 'phone', 'a call that waits'],
   ['two phone logins overlap', ['while (loggingIn) await loggingIn.catch(() => {})\n    return begin', 'return begin'], 'phone', 'a button pressed twice'],
+  ['a login that is too old is left to the caller', ['malformed)|login_too_old)', 'malformed))'], 'fresh', 'changing a number takes'],
+  ['a session is thrown away for its age over and over', ["again || error.error !== 'login_too_old'", 'true'], 'fresh', 'told so twice'],
   ['the prepared code is not used', ['(await code)) || freshCode()', 'false) || freshCode()'], 'phone', 'got before the button'],
 ]
 

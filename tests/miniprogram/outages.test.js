@@ -164,6 +164,18 @@ test('Retry-After: waited for with jitter, left to the caller when long', async 
   assert.equal(set.wire.requests.length, 2, 'nobody asked for a repeat')
 })
 
+test('a login that may come again with the same code waits as long as it is asked to', async () => {
+  const phone = phoneOf('crowded')
+  const gate = phone.launch(set.wire.url)
+  set.wire.forget()
+  const body = JSON.stringify({ code: 42900, error: 'rate_limited', data: { limit: 'x', retry: 'same_code' } })
+  set.wire.fault('/login', { answer: { status: 429, headers: { 'Retry-After': '1' }, body } })
+  await gate.login()
+  const [refused, served] = set.wire.to('/login')
+  assert.deepEqual([refused.status, served.status, phone.logins], [429, 200, 1])
+  assert.ok(served.began - refused.began >= 990, `${served.began - refused.began} ms`)
+})
+
 test('a login refused for a minute is not tried again within it', async () => {
   await set.simulator.fault('errcode', { errcode: 45011, times: 1 })
   const phone = phoneOf('minute')
@@ -175,6 +187,31 @@ test('a login refused for a minute is not tried again within it', async () => {
   assert.equal(phone.logins, 1)
   await gate.login() // the user may try
   assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+})
+
+test('a login over a limit is not tried again before it may pass', async () => {
+  const body = '{"code": 42900, "error": "rate_limited", "data": {"limit": "login_per_address"}}'
+  const limited = { answer: { status: 429, headers: { 'Retry-After': '30' }, body } }
+  const phone = phoneOf('limited')
+  const gate = phone.launch(set.wire.url)
+  set.wire.fault('/login', limited, 100)
+  const reason = await gate.request(PRODUCTS).catch((error) => error)
+  assert.deepEqual([reason.error, reason.retryAfterMs, reason.data.limit], ['rate_limited', 30000, 'login_per_address'])
+  assert.deepEqual(await outcomes(times(5, () => gate.request(PRODUCTS))), times(5, () => 'rate_limited'))
+  assert.deepEqual([phone.logins, set.wire.requests.length], [1, 1])
+})
+
+test('a session that died behind a guesser\'s address is renewed without a wait', async () => {
+  const phone = phoneOf('neighbour')
+  const gate = phone.launch(set.wire.url)
+  await gate.login()
+  const body = '{"code": 42900, "error": "rate_limited", "data": {"limit": "dead_sessions_per_address"}}'
+  const told = { 'Retry-After': '60', 'WWW-Authenticate': 'Session realm="minigate", error="session_expired"' }
+  set.wire.fault(PRODUCTS.url, { answer: { status: 429, headers: told, body } }, 1)
+  const started = Date.now()
+  assert.equal((await gate.request(PRODUCTS)).statusCode, 200)
+  assert.ok(Date.now() - started < 2000)
+  assert.equal(phone.logins, 2)
 })
 
 test('a logout that found no network is sent again by the next one', async () => {

@@ -121,6 +121,7 @@ test('no answer whatever makes it go on for ever', { concurrency: true }, async 
     [503, { 'retry-after': '0' }, ''],
     [503, { 'retry-after': '-7' }, ''],
     [503, { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }, ''],
+    [429, Object.assign({ 'retry-after': '60' }, dead), '{"code": 42900, "error": "rate_limited"}'],
     [429, { 'retry-after': '1e400' }, '{"code": 42900, "error": "rate_limited"}'],
     [400, {}, '{"code": 40002, "error": "login_code_used", "data": {"retry": "new_code"}}'],
     [502, {}, '{"code": 50200, "error": "wechat_unavailable", "data": {"retry": "same_code"}}'],
@@ -183,7 +184,7 @@ test('a login with a profile does not get lost in one without', async () => {
   const gate = phone.launch(set.wire.url)
   await gate.request(PRODUCTS)
   await gate.prepareLogin() // before the data is encrypted
-  const { encryptedData, iv } = await set.simulator.profile('profile', '阿丽')
+  const { encryptedData, iv } = await set.simulator.profile('profile', '阿丽', { openid: true })
   await endSession(set, phone.kept.id)
   const silent = gate.request(PRODUCTS)
   const { user } = await gate.login({ encryptedData, iv })

@@ -278,10 +278,20 @@ class Connection:
         self._writer.transport.abort()
 
     async def ask(
-        self, method: str, path: str, *, sessionid: str | None = None, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        *,
+        sessionid: str | None = None,
+        address: str | None = None,
+        body: bytes = b"",
     ) -> Reply:
-        """Send a request and read the answer; a closed connection is an EOFError or OSError."""
+        """Send a request and read the answer; a closed connection is an EOFError or OSError.
+
+        `address`: whom a proxy would say that it comes from.
+        """
         session = f"sessionid: {sessionid}\r\n" if sessionid else ""
+        session += f"X-Forwarded-For: {address}\r\n" if address else ""
         self._writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{session}"
             f"Content-Length: {len(body)}\r\n\r\n".encode()

@@ -63,9 +63,9 @@ class Simulator:
     url: str
     http: aiohttp.ClientSession
 
-    async def code(self, user: str = "alice") -> str:
+    async def code(self, user: str = "alice", **fields: object) -> str:
         """What `wx.login` gives on `user`'s phone."""
-        return str((await self._post("/sim/login", {"user": user}))["code"])
+        return str((await self._post("/sim/login", {"user": user, **fields}))["code"])
 
     async def phone(self, user: str = "alice", **fields: object) -> dict[str, str]:
         """What the phone number button gives: code, encryptedData, iv."""
@@ -204,6 +204,7 @@ def _own_log() -> Iterator[None]:
         yield
     finally:
         root.setLevel(level)
+        logging.captureWarnings(False)
         for handler in root.handlers[:]:
             if any(isinstance(one, Redact) for one in handler.filters):
                 root.removeHandler(handler)

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import logging
+import unicodedata
+import warnings
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from service import logs
 from service.core.models import SessionId
-from service.logs import Redact, describe, redact
+from service.logs import Redact, describe, redact, visible
+from tests.support.settings import make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SESSION = SessionId("H" * 22, "s" * 43)  # no random one: it is part of the names of tests
 
@@ -53,3 +65,94 @@ def test_a_traceback_is_told_without_its_secrets() -> None:
     shown = logging.Formatter().format(record)
     assert "test_logs.py" in shown
     assert SESSION.secret not in shown
+
+
+FORGED = "x\n2026-01-01T00:00:00+0000 INFO service.core.login login handle=forged"
+MOVES = [
+    *map(chr, range(0x20)),
+    *map(chr, range(0x7F, 0xA0)),
+    *"\u2028\u2029\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    *"\ud800\udbff\udc00\udfff\u200b\ufeff\ufff9\U000e0041",
+]
+
+
+@pytest.fixture
+def stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[io.StringIO]:
+    """What the log of a process comes to, as `configure` sets it up."""
+    told = io.StringIO()
+    monkeypatch.setattr("sys.stderr", told)
+    root, former = logging.getLogger(), logging.getLogger().handlers[:]
+    level = root.level
+    logs.configure(make_settings())
+    yield told
+    logging.captureWarnings(False)
+    root.handlers = former
+    root.setLevel(level)
+    assert capsys.readouterr().err == "", "a handler complained"
+
+
+@pytest.mark.parametrize(
+    "name", ["service", "sanic.root", "sanic.error", "sanic.server", "asyncio", "some.library"]
+)
+def test_whatever_is_logged_is_one_line(name: str, stderr: io.StringIO) -> None:
+    log = logging.getLogger(name)
+    log.error("message %s", FORGED)
+    log.error(FORGED)
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        log.exception("failed")
+    lines = stderr.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all(f" ERROR {name} " in line and "handle=forged" in line for line in lines)
+    assert "failed: ValueError: x\\n2026" in lines[2]
+
+
+def test_a_loggers_name_forges_nothing(stderr: io.StringIO) -> None:
+    logging.getLogger(f"library.{FORGED}").error("message")
+    assert len(stderr.getvalue().splitlines()) == 1
+
+
+async def test_what_asyncio_complains_of_is_one_line(stderr: io.StringIO) -> None:
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": FORGED, "exception": ValueError(FORGED), "task": FORGED}
+    )
+    [line] = stderr.getvalue().splitlines()
+    assert " ERROR asyncio " in line
+
+
+def test_a_warning_is_one_line(stderr: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn(FORGED, stacklevel=1)
+    [line] = stderr.getvalue().splitlines()
+    assert " WARNING py.warnings " in line
+
+
+@pytest.mark.parametrize("mark", MOVES, ids=lambda mark: f"U+{ord(mark):04X}")
+def test_what_moves_the_cursor_or_is_not_shown_is_an_escape(mark: str) -> None:
+    shown = visible(f"a{mark}b 小明")
+    assert shown.startswith("a\\")
+    assert shown.endswith("b 小明")
+    assert shown.isprintable()
+
+
+@given(st.text(st.characters()))  # lone surrogates among them
+def test_no_text_is_more_than_one_line(text: str) -> None:
+    shown = visible(text)
+    assert not any(unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for one in shown)
+    assert shown.encode().decode() == shown
+    assert visible(shown) == shown
+
+
+def test_half_a_character_does_not_break_a_handler() -> None:
+    strict = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    handler = logging.StreamHandler(strict)
+    handler.setFormatter(logs.OneLine("%(message)s"))
+    handler.emit(logging.LogRecord("n", logging.INFO, "f", 1, "got %s", ("\ud83d",), None))
+    strict.seek(0)
+    assert strict.read() == "got \\ud83d\n"

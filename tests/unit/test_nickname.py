@@ -14,6 +14,7 @@ from service.core.errors import (
     NicknameError,
     NicknameInvisible,
     NicknameTooLong,
+    NicknameUnusable,
 )
 from service.core.nickname import clean
 
@@ -171,3 +172,46 @@ def test_a_refusal_says_why(name: str, why: type[NicknameError]) -> None:
 
 def test_the_longest_is_taken() -> None:
     assert clean("a" * LONGEST_NICKNAME) == "a" * 32
+
+
+SCRIPTS = [
+    *("กำลัง", "ที่นั่น", "ผู้ใหญ่", "แก้ว"),  # Thai
+    *("Nguyễn Thị Mỹ Linh", "Ọlá", "i\u0307\u0301", "ạ\u0308\u0303"),
+    *("हिंदी", "क़िस्मत", "रक़्क़ासा", "श्रीमान्", "ਫ਼ੁੱਲ", "தமிழ்", "ക്ഷ്മി"),
+    *("བསྒྲུབས", "རྒྱལ་པོ", "ཨོཾ་མ་ཎི་པདྨེ་ཧཱུྃ", "བཀྲ་ཤིས"),  # Tibetan
+    *("مُحَمَّدٌ", "اللّٰه", "שָׁלוֹם", "בְּרֵאשִׁ֖ית", "ܐܳܠܰܗܳܐ"),
+    *("မြို့", "ကျွန်ုပ်", "မျှော်လင့်", "ស្ត្រី", "ខ្ញុំ", "ភ្នំពេញ"),
+    *("1\ufe0f\u20e3", "❤\ufe0f", "👩🏽\u200d💻", FAMILY, "が", "한국"),
+]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_marks_that_a_script_needs_are_taken(name: str) -> None:
+    for form in ("NFC", "NFD"):
+        assert clean(unicodedata.normalize(form, name)) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["\u0300", "\u0334", "\u0489", "\u20dd", "\u1ab0", "\u1dc4", "\ufe26", "\u0e49", "\u064e"],
+)
+@pytest.mark.parametrize("base", ["a", "李", "ท", "1", "👍", "\u3000x"])
+def test_a_pile_of_marks_is_refused_wherever_it_stands(base: str, mark: str) -> None:
+    for name in (base + mark * 5, f"a{base}{mark * 12}b", base + (mark + "\u0301") * 3):
+        with pytest.raises(NicknameUnusable):
+            clean(name)
+
+
+def test_the_tallest_that_is_taken() -> None:
+    assert clean("李\u0316\u0301") == "李\u0316\u0301"
+    assert clean("ท" + "\u0e49" * 4) == "ท" + "\u0e49" * 4
+    for pile in ("李" + "\u0316\u0301\u0301", "ท" + "\u0e49" * 5):
+        with pytest.raises(NicknameUnusable):
+            clean(pile)
+
+
+@pytest.mark.parametrize("name", ["微信用户", " 微信用户 ", "微 信 用 户", "微\u3000信用户"])
+def test_wechats_name_for_everybody_is_nobodys(name: str) -> None:
+    with pytest.raises(NicknameUnusable):
+        clean(name)
+    assert clean(f"{name.strip()}2").endswith("2")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from service.core.models import Phone
-from service.sql.rows import UserRows
+from service.sql.phone_rows import PhoneRows
 from service.stores.keyring import Keyring
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ def claimed(monkeypatch: pytest.MonkeyPatch, ring: list[str], phone: Phone) -> l
     """The fingerprints whose rows are locked, in that order."""
     order: list[str] = []
 
-    def claim(_: UserRows, _table: Any, _key: Any, row: dict[str, str], owner: str) -> str:
-        order.append(row["fingerprint"])
-        return owner
+    def claim(_: PhoneRows, fingerprint: str, owner: str, *, proven: bool) -> Any:
+        order.append(fingerprint)
+        return SimpleNamespace(user_id=owner, proven=proven)
 
-    monkeypatch.setattr(UserRows, "_claim", claim)
+    monkeypatch.setattr(PhoneRows, "_claim", claim)
     keyring = Keyring(ring, purpose="phone")
-    UserRows(None, keyring, None).claim_phone("alice", phone)  # type: ignore[arg-type] # not asked
+    rows = PhoneRows(None, keyring, None)  # type: ignore[arg-type] # not asked
+    rows.claim("alice", phone, proven=False)
     return order
 
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from service.config.settings import ConfigError, Settings, load_settings
+from service.config.settings import (
+    ConfigError,
+    Settings,
+    load_settings,
+    withdraw_from_environment,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +20,7 @@ COMPLETE = {
     "DATABASE_URL": "postgres://u:sql-canary@host/users",
     "WECHAT_APPID": "wx1",
     "WECHAT_SECRET": "secret-canary",
-    "SECRET_KEYS": "key-canary" * 4,
+    "SECRET_KEYS": "key-canary-c4a91e7b03d85f26e1b79d",
 }
 
 
@@ -247,11 +253,12 @@ def test_avatars_may_be_in_a_folder_or_a_bucket(
         ("AVATAR_MAX_BYTES", "1023"),
         ("ENCRYPTED_DATA_MAX_AGE", "0"),
         ("INTERNAL_TOKEN", "x" * 31),
+        ("INTERNAL_TOKEN", "x" * 32),
         ("WECHAT_APPS", '{"appid": "wx1", "secret": "s"}'),
         ("WECHAT_APPS", '["wx1"]'),
         ("WECHAT_APPS", '[{"appid": "wx1"}]'),
         ("WECHAT_APPS", '[{"appid": "wx1", "secret": ""}]'),
-        ("WECHAT_APPS", '[{"appid": "wx1", "secret": "s", "platform": "p"}]'),
+        ("WECHAT_APPS", '[{"appid": "wx1", "secret": "s", "name": "n"}]'),
     ],
 )
 def test_a_value_out_of_shape_is_named(
@@ -268,21 +275,103 @@ def test_what_is_no_json_is_named_like_any_other_fault(monkeypatch: pytest.Monke
 
 
 def test_several_mini_programs_come_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = '[{"appid": "wx2", "secret": "canary2"}, {"appid": "wx3", "secret": "canary3"}]'
+    listed = (
+        '[{"appid": "wx2", "secret": "canary2"},'
+        ' {"appid": "wx3", "secret": "canary3", "platform": " studio "}]'
+    )
     alone = load(monkeypatch, WECHAT_APPS=listed)
     assert {appid: app.secret for appid, app in alone.apps.items()} == {
         "wx2": "canary2",
         "wx3": "canary3",
     }
+    assert [app.platform for app in alone.apps.values()] == ["", "studio"]
     assert not {"WECHAT_APPID", "WECHAT_SECRET"} & set(alone.missing)
+    again = load(monkeypatch, WECHAT_APPID="wx3", WECHAT_SECRET="canary4").apps["wx3"]
+    assert (again.secret, again.platform) == ("canary4", "studio")
     together = load(monkeypatch, WECHAT_APPID="wx1", WECHAT_SECRET="canary1")
     assert set(together.apps) == {"wx1", "wx2", "wx3"}
     assert "canary" not in repr(together) + repr(together.apps)
 
 
 def test_a_key_ring_is_a_list_of_any_long_strings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, SECRET_KEYS=f"{'a' * 32}, {'0' * 40}")
-    assert [key.get_secret_value() for key in settings.secret_keys] == ["a" * 32, "0" * 40]
+    first, second = "a tree 9 birds & a very odd catx", "0" * 40
+    settings = load(monkeypatch, SECRET_KEYS=f"{first}, {second}")
+    assert [key.get_secret_value() for key in settings.secret_keys] == [first, second]
+
+
+@pytest.mark.parametrize("weak", ["a" * 32, "changeme" * 5, "0123456789abcdef" * 2])
+def test_a_key_that_can_be_guessed_is_refused_where_it_would_seal(
+    monkeypatch: pytest.MonkeyPatch, weak: str
+) -> None:
+    for name in ("SECRET_KEYS", "INTERNAL_TOKEN"):
+        with pytest.raises(ConfigError, match=f"^{name}: .*must be random") as refusal:
+            load(monkeypatch, **{name: weak})
+        assert weak[:8] not in str(refusal.value)
+        monkeypatch.delenv(name)
+    ring = load(monkeypatch, SECRET_KEYS=f"{COMPLETE['SECRET_KEYS']},{weak}").secret_keys
+    assert ring[1].get_secret_value() == weak  # else nobody could get away from it
+
+
+@pytest.mark.parametrize("sign", [{"ENVIRONMENT": "production"}, {"DYNO": "web.1"}])
+def test_production_listens_for_all_and_development_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, sign: dict[str, str]
+) -> None:
+    assert load(monkeypatch).address == "127.0.0.1"
+    assert load(monkeypatch, **COMPLETE, **sign).address == "0.0.0.0"
+    assert load(monkeypatch, HOST="10.0.0.1").address == "10.0.0.1"
+
+
+ALL_REAL = ["REDIS_URL", "DATABASE_URL", "WECHAT_APPID"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        ({}, None),
+        ({"HOST": "127.0.0.1"}, None),
+        ({"HOST": "::1", "REDIS_URL": "redis://h"}, None),
+        ({"HOST": "localhost"}, None),
+        ({"HOST": "0.0.0.0"}, ["0.0.0.0"]),
+        ({"HOST": "::", "REDIS_URL": "redis://h"}, ["::", "REDIS_URL"]),
+        ({"HOST": "10.1.2.3", **COMPLETE}, ["10.1.2.3", *ALL_REAL]),
+        (COMPLETE, ["this machine alone", *ALL_REAL]),
+        ({**COMPLETE, "ENVIRONMENT": "production"}, None),
+        ({**COMPLETE, "DYNO": "web.1", "HOST": "0.0.0.0"}, None),
+    ],
+)
+def test_a_forgotten_environment_is_told(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], names: list[str] | None
+) -> None:
+    warnings = load(monkeypatch, **variables).warnings
+    assert len(warnings) == (names is not None)
+    for name in names or ():
+        assert name in warnings[0]
+        assert "ENVIRONMENT=production" in warnings[0]
+    assert "canary" not in "".join(warnings)
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster"])
+def test_a_redis_that_is_not_verified_is_told(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    address = f"{scheme}://:canary@h:6379"
+    assert not load(monkeypatch, REDIS_URL=address).warnings
+    [warning] = load(monkeypatch, REDIS_URL=address, REDIS_TLS_VERIFY="none").warnings
+    assert warning.startswith("REDIS_TLS_VERIFY is none: ")
+    assert "canary" not in warning
+    assert not load(monkeypatch, REDIS_URL="redis://h", REDIS_TLS_VERIFY="none").warnings
+
+
+def test_no_setting_is_handed_on_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "for the avatar store"}
+    for name, value in {
+        **COMPLETE,
+        **kept,
+        "REDIS_TLS_URL": "rediss://h",
+        "secret_keys": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    withdraw_from_environment()
+    assert dict(os.environ).items() >= kept.items()
+    assert not {name.upper() for name in os.environ} & {*COMPLETE, "REDIS_TLS_URL"}
 
 
 def test_a_dotenv_file_serves_and_the_environment_wins(
@@ -308,7 +397,7 @@ def test_a_dotenv_file_that_is_not_utf_8_is_named(tmp_path: Path, encoding: str)
 
 
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, **COMPLETE, INTERNAL_TOKEN="token-canary" * 3)
+    settings = load(monkeypatch, **COMPLETE, INTERNAL_TOKEN="token-canary-7d20b9c4e85a1f36d0c8")
     assert "canary" not in repr(settings)
     with pytest.raises(Exception, match="frozen"):
         settings.port = 1  # type: ignore[misc] # that is the point

@@ -35,6 +35,7 @@ const FAILED = {
   nickname_too_long: ['昵称太长', 'nickname too long'],
   nickname_invisible: ['昵称有看不见的字符', 'nickname hides characters'],
   nickname_rejected: ['微信不允许该昵称', 'nickname refused by WeChat'],
+  nickname_unusable: ['该昵称不可用', 'nickname cannot be used'],
   invalid_request: ['内容不合要求', 'not accepted'],
   login_too_old: ['需要重新登录', 'wants a fresh login'],
   pictures_busy: ['排队的图片太多', 'too many pictures wait'],

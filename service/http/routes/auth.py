@@ -10,6 +10,7 @@ from sanic import Blueprint
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login import LoginRequest
 from service.http.appid import appid_of
+from service.http.client_address import client_address
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
 from service.http.routes.views import session_view, user_view
@@ -107,6 +108,7 @@ async def _logged_in(
             appid=body.appid or appid_of(request),
             device=body.device,
             idempotency_key=_idempotency_key(request),
+            address=client_address(request),
             phone_code=phone_code,
             encrypted=encrypted_in(body.encryptedData, body.iv),
             raw_data=body.rawData,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sanic import Blueprint
 
 from service.core.errors import OperatorTokenRefused, UnknownAppid
+from service.http.client_address import client_address
 from service.http.responses import success
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
     Asking WeChat for one elsewhere would be counted against the same quota.
     """
     context = request.app.ctx
-    _check(request)
+    await _check(request)
     apps = context.settings.apps
     appid = request.args.get("appid") or (next(iter(apps)) if len(apps) == 1 else "")
     if appid not in apps:
@@ -35,15 +36,20 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
     return success(request, {"accessToken": token.value, "expiresIn": token.expires_in})
 
 
-def _check(request: AppRequest) -> None:
-    """Raise OperatorTokenRefused without INTERNAL_TOKEN as a Bearer token, or if none is set."""
-    wanted = request.app.ctx.settings.internal_token
+async def _check(request: AppRequest) -> None:
+    """Raise OperatorTokenRefused without INTERNAL_TOKEN as a Bearer token, or if none is set.
+
+    Wrong ones are counted, and refused with RateLimited from some number on; the
+    right one is always good, so that nobody can shut its holders out.
+    """
+    context = request.app.ctx
+    wanted = context.settings.internal_token
     scheme, _, given = request.headers.getone("authorization", "").partition(" ")
-    if (
-        wanted is None
-        or scheme.lower() != "bearer"
-        or not hmac.compare_digest(
-            given.encode(errors="replace"), wanted.get_secret_value().encode()
+    if wanted is None or scheme.lower() != "bearer":
+        raise OperatorTokenRefused
+    if not hmac.compare_digest(given.encode(errors="replace"), wanted.get_secret_value().encode()):
+        # Those whose address is not known are counted as one.
+        await context.services.limits.count(
+            "operator_token_per_address", client_address(request) or ""
         )
-    ):
         raise OperatorTokenRefused

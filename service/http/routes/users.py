@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
-from sanic.request.form import File
 
-from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from service.core.errors import InvalidRequest, ServiceError
+from service.http.multipart import discard_rest, read_file
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
 from service.http.routes.views import export_view, own_view
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 users = Blueprint("users")
 
-_FORM_OVERHEAD: Final = 4096
-"""Bytes of a multipart body beside the picture."""
 _PATIENCE: Final = 8
-"""A body that is too large is read up to so many times what is allowed."""
+"""Of a body that is refused, so many times what is allowed are read and thrown away."""
 
 
 class NicknameBody(Body):
@@ -92,35 +90,15 @@ async def bind_phone(request: AppRequest) -> HTTPResponse:
 @users.post("/me/avatar", stream=True)
 async def set_avatar(request: AppRequest) -> HTTPResponse:
     """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
-    if "multipart/form-data" not in request.headers.getone("content-type", "").lower():
-        raise UnsupportedMediaType
     largest = request.app.ctx.settings.avatar_max_bytes
-    body = await _read(request, largest + _FORM_OVERHEAD)
-    request.body = body
-    files = [file for listed in (request.files or {}).values() for file in listed]
-    if len(files) != 1 or not isinstance(files[0], File):
-        raise InvalidRequest("avatar", "send one file")
-    if len(files[0].body) > largest:
-        raise BodyTooLarge
-    user = await _profiles(request).set_avatar(request.ctx.session, files[0].body)
+    session, uploads = request.ctx.session, request.app.ctx.services.uploads
+    try:
+        async with uploads.admit(session.user_id) as upload:
+            picture = await read_file(
+                request, field="avatar", largest=largest, grow=upload.grow, pace=uploads.pace
+            )
+            user = await _profiles(request).set_avatar(session, picture)
+    except ServiceError:
+        await discard_rest(request, _PATIENCE * largest, pace=uploads.pace)
+        raise
     return success(request, own_view(user))
-
-
-async def _read(request: AppRequest, most: int) -> bytes:
-    """The body of a stream route; raises BodyTooLarge.
-
-    What is too much is read to its end and thrown away, within reason: a client
-    that is cut off while it sends never sees the answer that says why.
-    """
-    stream: Any = request.stream
-    body, length = bytearray(), 0
-    async for part in stream:
-        length += len(part)
-        if length <= most:
-            body += part
-        elif length > most * _PATIENCE:
-            stream.keep_alive = False  # what is left of the body would be the next request
-            break
-    if length > most:
-        raise BodyTooLarge
-    return bytes(body)

@@ -71,6 +71,8 @@ def _find(call: Call, app: App, body: dict[str, Any]) -> PhoneCode | Refusal:
     text, openid = body.get("code", ""), body.get("openid", "")
     if not isinstance(text, str) or not isinstance(openid, str):
         return refusal(47001)
+    if "openid" in body and call.faults.refuses_openid(app.appid):
+        return refusal(47001)
     code = call.world.find_phone_code(text)
     if code is None:
         return refusal(40029)

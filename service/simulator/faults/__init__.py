@@ -30,6 +30,7 @@ KINDS: Mapping[str, type[Fault]] = {
         decisions.WrongSecret,
         decisions.TokenSuperseded,
         decisions.NotEntitled,
+        decisions.OpenidRefused,
         decisions.ClockSkew,
         replies.DropAfterConsume,
         replies.ResetAfterHeaders,

@@ -11,6 +11,7 @@ from service.simulator.faults.decisions import (
     Errcode,
     IpWhitelist,
     NotEntitled,
+    OpenidRefused,
     TokenSuperseded,
     WrongSecret,
 )
@@ -77,6 +78,10 @@ class CallFaults:
     def entitles(self, appid: str) -> bool:
         """Whether the app has the permission to make the call."""
         return not any(self._firing(NotEntitled, lambda fault: fault.appid in (None, appid)))
+
+    def refuses_openid(self, appid: str) -> bool:
+        """Whether the call must not name the user."""
+        return any(self._firing(OpenidRefused, lambda fault: fault.appid in (None, appid)))
 
     def clock_skew(self) -> int:
         """Return by how many seconds WeChat's clock is ahead."""

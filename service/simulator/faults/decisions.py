@@ -63,6 +63,13 @@ class NotEntitled(Fault):
     appid: Annotated[str | None, Field(description="app it concerns; null: any")] = None
 
 
+class OpenidRefused(Fault):
+    """Refuses an openid beside a phone code, as some have seen, and the code stays good: 47001."""
+
+    kind = "openid_refused"
+    appid: Annotated[str | None, Field(description="app it concerns; null: any")] = None
+
+
 class ClockSkew(Fault):
     """Runs WeChat's clock ahead, or behind if negative, in rids and the Date header."""
 

@@ -28,7 +28,7 @@ def test_the_catalogue_has_every_kind() -> None:
         *("huge_body", "gzip_bomb", "errcode", "blocked_user", "ip_whitelist", "clock_skew"),
         *("drop_after_consume", "reset_after_headers", "empty_body", "truncated_json"),
         *("missing_field", "wrong_type", "content_type", "country_code_number"),
-        *("wrong_secret", "token_superseded", "not_entitled"),
+        *("wrong_secret", "token_superseded", "not_entitled", "openid_refused"),
     }
 
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from service.simulator.app import create_app
+from service.simulator.state.identities import openid_of
 from tests.unit.simulator.harness import (
     APPID,
     NOT_LATEST,
@@ -154,6 +155,20 @@ def test_an_app_may_lack_the_permission(client: Client) -> None:
     code = client.press(appid=SISTER_APPID)["code"]
     assert_wxa_refused(client.look_up("x"), 48001, "api unauthorized")
     assert client.look_up(code, token=client.token(SISTER_APPID)).json()["errcode"] == 0
+
+
+def test_an_app_may_have_to_leave_the_openid_out(client: Client) -> None:
+    client.fault("openid_refused", appid=APPID)
+    pressed = client.press()
+    openid = openid_of(appid=APPID, user="alice")
+    assert_wxa_refused(
+        client.look_up(pressed["code"], openid=openid), 47001, "data format error HINT"
+    )
+    assert client.look_up(pressed["code"]).json()["errcode"] == 0
+    sister = client.press(appid=SISTER_APPID)["code"]
+    named = openid_of(appid=SISTER_APPID, user="alice")
+    answer = client.look_up(sister, token=client.token(SISTER_APPID), openid=named)
+    assert answer.json()["errcode"] == 0
 
 
 def test_an_injected_error_leaves_the_code_good_unless_it_is_told_to_use_it(

@@ -1,0 +1,395 @@
+"""Limits over HTTP: two workers on one Redis let through exactly what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import redis.asyncio
+
+from service.core.models import SessionId
+from service.stores.limits import KEY_PREFIX
+from tests.support.running import running_service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.config.settings import Settings
+    from tests.support.running import Answer, Api, Simulator
+
+LIMITED: Final = (429, 42900)
+REDEEM: Final = "/wxa/business/getuserphonenumber"
+TOKEN: Final = "internal-token-canary-5d1a9c37e2b64f08"
+CLIENT: Final = "203.0.113.7"
+OTHER: Final = "198.51.100.9"
+
+
+Start = Callable[..., AbstractAsyncContextManager["Workers"]]
+
+
+@dataclass
+class Workers:
+    """Services that share a Redis, behind one proxy; requests go to them in turn."""
+
+    apis: list[Api]
+    simulator: Simulator
+    turns: Any = field(default_factory=itertools.count)
+
+    async def ask(
+        self, method: str, path: str, *, address: str = CLIENT, body: Any = None, **headers: str
+    ) -> Answer:
+        api: Api = self.apis[next(self.turns) % len(self.apis)]
+        sent = {"X-Forwarded-For": address, **headers}
+        return await api.ask(method, path, json=body, headers=sent)
+
+    async def log_in(
+        self, user: str = "alice", *, address: str = CLIENT, code: str = "", **headers: str
+    ) -> Answer:
+        code = code or await self.simulator.code(user)
+        return await self.ask("POST", "/login", address=address, body={"code": code}, **headers)
+
+    async def session(self, user: str = "alice") -> str:
+        answer = await self.log_in(user)
+        assert answer.status == 200, answer.body
+        return str(answer.data["sessionid"])
+
+
+@pytest.fixture
+def workers(settings: Callable[..., Settings], simulator: Simulator) -> Start:
+    """Starts two services; keyword arguments are their limits and other settings."""
+
+    @asynccontextmanager
+    async def start(**overrides: object) -> AsyncIterator[Workers]:
+        configured = settings(
+            **{
+                "wechat_api_base": (simulator.url,),
+                "login_coalesce_ms": 0,
+                "proxies_count": 1,
+                "internal_token": TOKEN,
+                "web_concurrency": 2,
+                **overrides,
+            }
+        )
+        async with running_service(configured) as one, running_service(configured) as other:
+            yield Workers([one, other], simulator)
+
+    return start
+
+
+def tally(answers: list[Answer]) -> Counter[tuple[int, int]]:
+    """How many answers of each kind; those of a limit have to say how long to wait."""
+    for answer in answers:
+        if answer.status == 429:
+            assert 1 <= int(answer.headers["Retry-After"]) <= 2 * 86400, answer.headers
+    return Counter((answer.status, answer.code) for answer in answers)
+
+
+@pytest.mark.parametrize("limit", ["login_per_address", "login_per_app", "login"])
+async def test_a_burst_of_logins_passes_exactly_what_is_allowed(workers: Start, limit: str) -> None:
+    async with workers(**{f"limit_{limit}": "20/minute"}) as two:
+        codes = [await two.simulator.code(f"user{number}") for number in range(60)]
+        answers = await asyncio.gather(*(two.log_in(code=code) for code in codes))
+        assert tally(answers) == {(200, 0): 20, LIMITED: 40}
+        assert {answer.data["limit"] for answer in answers if answer.status == 429} == {limit}
+        assert await two.simulator.exchanges() == 20
+        elsewhere = await two.log_in("zoe", address=OTHER)
+        assert elsewhere.status == (200 if limit == "login_per_address" else 429)
+
+
+async def test_a_code_that_was_not_let_through_is_not_spent(workers: Start) -> None:
+    async with workers(limit_login_per_address="1/minute") as two:
+        code = await two.simulator.code()
+        await two.log_in("bob")
+        assert (await two.log_in(code=code)).status == 429
+        assert (await two.log_in(code=code, address=OTHER)).status == 200
+
+
+async def test_what_a_client_wrote_itself_does_not_get_it_past_a_limit(workers: Start) -> None:
+    async with workers(limit_login_per_address="3/minute") as two:
+        forged = [f"{OTHER}, 192.0.2.{number}, {CLIENT}" for number in range(9)]
+        answers = await asyncio.gather(
+            *(two.log_in(f"u{number}", address=one) for number, one in enumerate(forged))
+        )
+        assert tally(answers) == {(200, 0): 3, LIMITED: 6}
+
+
+async def test_a_code_that_is_made_up_counts_as_ten_logins(workers: Start) -> None:
+    async with workers(limit_login_per_address="35/minute") as two:
+        made_up = [await two.log_in(code=f"made-up-{number}") for number in range(5)]
+        assert tally(made_up) == {(400, 40001): 4, LIMITED: 1}
+        assert (await two.log_in()).status == 429
+        assert (await two.log_in(address=OTHER)).status == 200
+        assert await two.simulator.exchanges() == 5
+
+
+async def test_what_is_no_fault_of_the_client_counts_as_one(workers: Start) -> None:
+    async with workers(limit_login_per_address="12/minute") as two:
+        await two.simulator.fault("html_502")
+        assert tally([await two.log_in() for _ in range(6)]) == {(502, 50200): 6}
+        await two.simulator.heal()
+        assert tally([await two.log_in() for _ in range(7)]) == {(200, 0): 6, LIMITED: 1}
+
+
+async def test_a_repeat_with_its_key_counts_as_one(workers: Start) -> None:
+    async with workers(limit_login_per_address="24/minute") as two:
+        key = {"Idempotency-Key": "k1"}
+        repeats = [await two.log_in(code="made-up", **key) for _ in range(4)]
+        assert tally(repeats) == {(400, 40001): 4}
+        assert tally([await two.log_in() for _ in range(12)]) == {(200, 0): 11, LIMITED: 1}
+
+
+async def test_a_phone_code_is_charged_for_only_so_often_a_day(workers: Start) -> None:
+    async with workers(limit_phone_codes_per_user="4/day") as two:
+        session = await two.session()
+        codes = [(await two.simulator.phone())["code"] for _ in range(12)]
+        answers = await asyncio.gather(
+            *(two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session) for code in codes)
+        )
+        kinds = tally(answers)
+        assert kinds[LIMITED] == 8
+        assert await two.simulator.calls(REDEEM) == 4
+        limited = next(answer for answer in answers if answer.status == 429)
+        assert limited.data == {"limit": "phone_codes_per_user", "retry": "same_code"}
+        bob = await two.session("bob")
+        phone = await two.simulator.phone("bob", phone="13900000002")
+        bound = await two.ask("PUT", "/me/phone", body={"code": phone["code"]}, sessionid=bob)
+        assert bound.status == 200
+
+
+async def test_a_number_that_was_paid_for_is_had_again_for_nothing(workers: Start) -> None:
+    async with workers(limit_phone_codes_per_user="1/day") as two:
+        session = await two.session()
+        code = (await two.simulator.phone())["code"]
+        for _ in range(3):
+            bound = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert bound.status == 200
+        another = (await two.simulator.phone())["code"]
+        for _ in range(2):  # the code is not spent, nor kept from a repeat
+            refused = await two.ask("PUT", "/me/phone", body={"code": another}, sessionid=session)
+            assert (refused.status, refused.code) == LIMITED
+
+
+async def test_a_mini_program_has_a_budget_for_phone_codes(workers: Start) -> None:
+    async with workers(limit_phone_codes_per_app="4/day") as two:
+
+        async def by_phone(number: int) -> Answer:
+            user = f"user{number}"
+            phone = await two.simulator.phone(user, phone=f"139000000{number:02}")
+            body = {"code": phone["code"], "loginCode": await two.simulator.code(user)}
+            return await two.ask("POST", "/login/phone", body=body)
+
+        answers = await asyncio.gather(*map(by_phone, range(12)))
+        assert tally(answers) == {(200, 0): 4, LIMITED: 8}
+        assert await two.simulator.calls(REDEEM) == 4
+        limited = next(answer for answer in answers if answer.status == 429)
+        assert limited.data == {"limit": "phone_codes_per_app", "retry": "new_code"}
+
+
+async def test_a_phone_code_that_wechat_was_not_asked_about_is_not_charged(workers: Start) -> None:
+    async with workers(limit_phone_codes_per_user="1/day", wechat_concurrency=1) as two:
+        session, exchanges = await two.session(), await two.simulator.exchanges()
+        await two.simulator.fault("hang", times=2)
+        waiting = [asyncio.create_task(two.log_in("bob")) for _ in two.apis]
+        while await two.simulator.exchanges() < exchanges + 2:
+            await asyncio.sleep(0.01)
+        code = (await two.simulator.phone())["code"]
+        for _ in range(4):
+            busy = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert (busy.status, busy.code) == (503, 50311)
+        assert tally(await asyncio.gather(*waiting)) == {(502, 50200): 2}
+        bound = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+        assert bound.status == 200
+        assert await two.simulator.calls(REDEEM) == 1
+
+
+async def test_nor_is_one_while_the_breaker_is_open(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    async with workers(limit_phone_codes_per_user="20/day") as two, redis_of(settings) as raw:
+        session = await two.session()
+        await two.simulator.fault("errcode", endpoint=REDEEM, errcode=45009)
+        code = (await two.simulator.phone())["code"]
+        for _ in range(8):
+            limited = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert (limited.status, limited.code) == (429, 42901)
+        asked = await two.simulator.calls(REDEEM)
+        assert asked < 8, "the breaker never opened"
+        [key] = await raw.keys(f"{KEY_PREFIX}phone_codes_per_user:*")
+        assert int((await raw.get(key)).split()[1]) == asked
+
+
+async def test_wrong_operator_tokens_are_limited_the_right_one_is_served(
+    workers: Start,
+) -> None:
+    async with workers(limit_operator_token_per_address="4/minute") as two:
+
+        async def present(token: str, address: str = CLIENT) -> Answer:
+            path = "/internal/access-token"
+            return await two.ask("GET", path, address=address, Authorization=f"Bearer {token}")
+
+        guesses = await asyncio.gather(*(present(f"guess {number}") for number in range(12)))
+        assert tally(guesses) == {(403, 40302): 4, LIMITED: 8}
+        assert (await present(TOKEN)).status == 200
+        assert (await present("guess", OTHER)).status == 403
+        # Addresses that are not known are one.
+        unknown = await asyncio.gather(*(present("guess", "unknown") for _ in range(12)))
+        assert tally(unknown) == {(403, 40302): 4, LIMITED: 8}
+        nothing = await two.ask("GET", "/internal/access-token")
+        assert (nothing.status, nothing.code) == (403, 40302), "no guess"
+
+
+def guess() -> str:
+    return SessionId.new("A" * 22).text
+
+
+@pytest.mark.parametrize("path", ["/session", "/verify"])
+async def test_dead_ids_are_limited(workers: Start, path: str) -> None:
+    async with workers(limit_dead_sessions_per_address="20/minute") as two:
+        asking = (two.ask("GET", path, sessionid=guess()) for _ in range(60))
+        answers = await asyncio.gather(*asking)
+        assert tally(answers) == {(401, 40102): 20, LIMITED: 40}
+        limited = next(answer for answer in answers if answer.status == 429)
+        assert limited.data == {"limit": "dead_sessions_per_address"}
+        # A client that logs in upon this need not wait.
+        assert 'error="session_expired"' in limited.headers["WWW-Authenticate"]
+        assert (await two.ask("GET", path, address=OTHER, sessionid=guess())).status == 401
+
+
+async def test_a_limit_of_hundreds_is_kept_within_a_hundredth(workers: Start) -> None:
+    async with workers(limit_dead_sessions_per_address="600/minute") as two:
+        asking = (two.ask("GET", "/verify", sessionid=guess()) for _ in range(1800))
+        kinds = tally(await asyncio.gather(*asking))
+        assert set(kinds) == {(401, 40102), LIMITED}
+        assert 600 <= kinds[401, 40102] <= 606
+
+
+async def test_a_live_session_never_pays_for_a_guesser_behind_the_same_address(
+    workers: Start,
+) -> None:
+    async with workers(limit_dead_sessions_per_address="2/minute") as two:
+        session = await two.session()
+        while (await two.ask("GET", "/verify", sessionid=guess())).status != 429:
+            pass
+        for _ in range(10):
+            assert (await two.ask("GET", "/verify", sessionid=session)).status == 200
+        assert (await two.log_in("bob")).status == 200
+
+
+async def test_what_cannot_be_a_guess_is_not_counted(workers: Start) -> None:
+    async with workers(limit_dead_sessions_per_address="2/minute") as two:
+        replaced = await two.session()
+        await two.session()
+        for headers, code in (
+            ({"sessionid": "x"}, 40104),
+            ({}, 40100),
+            ({"sessionid": replaced}, 40101),
+        ):
+            answers = [await two.ask("GET", "/session", **headers) for _ in range(6)]
+            assert tally(answers) == {(401, code): 6}
+
+
+async def test_an_address_that_is_not_known_is_not_limited(workers: Start) -> None:
+    off = {"proxies_count": 0, "limit_login_per_address": "1/minute"}
+    async with workers(**off, limit_dead_sessions_per_address="1/minute") as two:
+        assert tally([await two.log_in() for _ in range(3)]) == {(200, 0): 3}
+        dead = [await two.ask("GET", "/session", sessionid=guess()) for _ in range(5)]
+        assert tally(dead) == {(401, 40102): 5}
+
+
+async def test_a_limit_that_is_off_counts_nothing(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    limits = {f"limit_{name}": "off" for name in settings().limits}
+    async with workers(**limits) as two:
+        await two.session()
+        async with redis_of(settings) as raw:
+            assert await raw.keys(f"{KEY_PREFIX}*") == []
+
+
+async def test_a_check_of_a_live_session_counts_nothing(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    async with workers() as two, redis_of(settings) as raw:
+        session = await two.session()
+        await raw.config_resetstat()
+        for path in ("/verify", "/session"):
+            for _ in range(5):
+                assert (await two.ask("GET", path, sessionid=session)).status == 200
+        stats = await raw.info("commandstats")
+        assert {name: one["calls"] for name, one in stats.items() if "config" not in name} == {
+            "cmdstat_mget": 10
+        }
+
+
+@pytest.mark.parametrize("kind", ["text", "list", "hash", "stream"])
+async def test_what_else_lies_under_a_counters_key_is_overwritten(
+    workers: Start, settings: Callable[..., Settings], kind: str
+) -> None:
+    small = {"limit_login_per_address": "5/minute", "limit_login": "90/day"}
+    async with workers(**small) as two, redis_of(settings) as raw:
+        await two.session()
+        keys = await raw.keys(f"{KEY_PREFIX}*")
+        assert len(keys) == 2
+        for key in keys:
+            await raw.delete(key)
+            await {
+                "text": lambda key: raw.set(key, b"\xff garbage"),
+                "list": lambda key: raw.rpush(key, "x"),
+                "hash": lambda key: raw.hset(key, "x", "y"),
+                "stream": lambda key: raw.xadd(key, {"x": "y"}),
+            }[kind](key)
+        assert tally([await two.log_in() for _ in range(6)]) == {(200, 0): 5, LIMITED: 1}
+
+
+@asynccontextmanager
+async def redis_of(settings: Callable[..., Settings]) -> AsyncIterator[Any]:
+    """To look behind the services; nothing is emptied by that."""
+    url = settings().redis_url
+    assert url is not None
+    async with redis.asyncio.Redis.from_url(url.get_secret_value()) as raw:
+        yield raw
+
+
+async def test_without_redis_what_is_limited_is_unavailable(workers: Start) -> None:
+    async with workers(redis_url="redis://127.0.0.1:1") as two:
+        wrong = {"Authorization": "Bearer wrong"}
+        for answer in (
+            await two.log_in(),
+            await two.ask("GET", "/internal/access-token", **wrong),
+            await two.ask("GET", "/session", sessionid=guess()),
+        ):
+            assert (answer.status, answer.code) == (503, 50300)
+            assert answer.headers["Retry-After"] == "1"
+        assert await two.simulator.exchanges() == 0
+
+
+async def test_a_limit_is_told_in_every_form(workers: Start) -> None:
+    async with workers(limit_login_per_address="1/minute", wafer_compat=True) as two:
+        await two.session()
+        plain = await two.log_in()
+        problem = await two.log_in(Accept="application/problem+json", **{"Accept-Language": "en"})
+        wafer = await two.ask("GET", "/weapp/login", **{"X-WX-Code": await two.simulator.code()})
+        for answer in (plain, problem, wafer):
+            assert answer.status == 429
+            assert answer.data == {"limit": "login_per_address"}
+            assert 58 <= int(answer.headers["Retry-After"]) <= 61
+        assert (plain.code, plain.body["error"]) == (42900, "rate_limited")
+        assert problem.body["type"] == "urn:minigate:error:rate_limited"
+        assert problem.body["title"] == "Too many requests; try again later"
+        assert wafer.code == -1
+
+
+async def test_clients_that_read_bodies_only_get_a_429_all_the_same(workers: Start) -> None:
+    limits = {"limit_login_per_address": "1/minute", "limit_dead_sessions_per_address": "1/minute"}
+    async with workers(auth_error_status=200, **limits) as two:
+        await two.session()
+        assert (await two.log_in()).status == 429
+        dead = [await two.ask("GET", "/session", sessionid=guess()) for _ in range(4)]
+        assert dead[0].status == 200
+        assert (dead[-1].status, dead[-1].code) == LIMITED
