@@ -75,7 +75,7 @@ class RedisAccessTokens:
         lock = secrets.token_hex(8)
         # Not SET NX: sent again after a lost answer, it would say that somebody else has the lock.
         holder = await self._scripts.run_idempotent(
-            _CLAIM, LOCK_PREFIX + appid, lock, int(seconds * 1000)
+            _CLAIM, LOCK_PREFIX + appid, lock, int(seconds * 1000), "text"
         )
         return lock if holder == lock.encode() else None
 

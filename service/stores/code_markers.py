@@ -112,7 +112,7 @@ class CodeMarkers:
         It is the user's: nobody else has the same one. Raises SessionStoreUnavailable.
         """
         key = _IDEMPOTENCY_PREFIX + digest(appid, openid, claim.client)
-        stands = await self._scripts.run_idempotent(_CLAIM, key, claim.request, life_ms)
+        stands = await self._scripts.run_idempotent(_CLAIM, key, claim.request, life_ms, "text")
         return bool(stands == claim.request.encode())
 
     async def _put(self, claim: CodeClaim) -> dict[str, Any]:

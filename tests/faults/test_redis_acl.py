@@ -101,6 +101,7 @@ async def live(api: Api, simulator: Simulator) -> None:
     for ending in (("POST", "/logout"), ("DELETE", "/me")):
         again = {"sessionid": (await api.login(await simulator.code("carol"))).data["sessionid"]}
         assert (await api.ask(*ending, headers=again)).status == 200
+        assert (await api.session(again["sessionid"])).status == 401
     await api.app.ctx.services.limits.count("failed_decrypt_per_user", "somebody")
 
 

@@ -3,16 +3,19 @@
 -- KEYS[1]  the key
 -- ARGV[1]  the value, which nobody else has
 -- ARGV[2]  its lifetime, milliseconds
--- ARGV[3]  'json' where such a value is an object with an "n"
+-- ARGV[3]  absent: any text stands. 'text': none that would stand longer than ours do, or
+--          it would keep everybody out. 'json': nor one that is no object with an "n"
 --
--- The value that stands: the caller's own one means that the right is theirs, also
--- when a repeat arrives. One that is none of ours, by its form or because it would
--- stand longer than any of ours, gives way, or it would keep everybody out.
+-- The value that stands: the caller's own one means that the right is theirs,
+-- also when a repeat arrives.
 local function stands(value)
+    if not ARGV[3] then
+        return true
+    end
     local left = redis.call('PTTL', KEYS[1])
     if left < 0 or left > tonumber(ARGV[2]) then
         return false
-    elseif ARGV[3] ~= 'json' then
+    elseif ARGV[3] == 'text' then
         return true
     end
     local parsed, found = pcall(cjson.decode, value)
