@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import PicturesBusy, RateLimited
 
@@ -14,19 +16,50 @@ if TYPE_CHECKING:
     from service.core.ports import Limits
 
 
+_PATIENCE_SECONDS: Final = 2.0
+"""What an upload may be behind; beyond that it gives way where there is no room."""
+_LEAST_RATE: Final = 32 * 1024
+"""Bytes a second; what comes slower falls behind."""
+
+
 class Upload:
     """One that is being taken."""
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
         self._bytes = 0
+        self._time = asyncio.timeout(None)
+        self.due = time.monotonic() + _PATIENCE_SECONDS
+        """When it is too far behind, unless more comes; in monotonic seconds."""
+
+    @asynccontextmanager
+    async def coming(self) -> AsyncIterator[None]:
+        """While its client sends it. Raises PicturesBusy if it came too slowly, and gave way."""
+        try:
+            async with self._time:
+                self._uploads.coming.add(self)
+                yield
+                if self._time.when() is not None:  # at the very last
+                    raise TimeoutError
+        except TimeoutError:
+            raise PicturesBusy from None
+        finally:
+            self._uploads.coming.discard(self)
 
     def grow(self, size: int) -> None:
         """Say, before they are kept, that so many more bytes are; raises PicturesBusy."""
-        if size > self._uploads.bytes_left:
-            raise PicturesBusy
+        now = time.monotonic()
+        # What came fast in the beginning does not pay for standing still later.
+        self.due = min(self.due + size / _LEAST_RATE, now + _PATIENCE_SECONDS)
+        self._uploads.make_room(size, now)
         self._bytes += size
         self._uploads.bytes_left -= size
+
+    def give_way(self) -> None:
+        """End it while it comes: its memory is for another one."""
+        self._uploads.coming.discard(self)
+        self._time.reschedule(0)  # long ago, so now
+        self.end()
 
     def end(self) -> None:
         """Nothing of it is kept any more."""
@@ -42,7 +75,16 @@ class Uploads:
         self._limits = limits
         self._users: set[str] = set()
         self._turn = asyncio.Lock()
+        self.coming: set[Upload] = set()
         self.bytes_left = most_bytes
+
+    def make_room(self, size: int, now: float) -> None:
+        """For so many bytes, by ending what is too far behind, worst first; raises PicturesBusy."""
+        while size > self.bytes_left:
+            slowest = min(self.coming, key=attrgetter("due"), default=None)
+            if slowest is None or slowest.due > now:
+                raise PicturesBusy
+            slowest.give_way()
 
     async def pace(self) -> None:
         """Wait for one's turn to read on: one piece of one upload at a time, then all other work.

@@ -153,11 +153,13 @@ class TimedProtocol(HttpProtocol):
         # As Sanic has it; a call of that would be felt on every request.
         self.transport.resume_reading()  # type: ignore[union-attr]
         self._data_received.clear()
-        await self._data_received.wait()
-        if within:
-            if self._late:
-                raise RequestTimeout("Request Timeout")
-            self._wait, self._resumed = None, self._time
+        try:
+            await self._data_received.wait()
+        finally:  # who read on may have been ended
+            if within and not self._late:
+                self._wait, self._resumed = None, self._time
+        if within and self._late:
+            raise RequestTimeout("Request Timeout")
 
     def check_timeouts(self) -> None:
         """Nothing, where Sanic would set its timer."""

@@ -104,21 +104,6 @@ async def read_file(
     return form.file()
 
 
-async def discard_rest(request: AppRequest, most: int, *, pace: Pace) -> None:
-    """Read what is left of the body of a stream route, and throw it away, within reason.
-
-    A client that is cut off while it sends never sees the answer that says why.
-    What is longer than `most` bytes is cut off all the same.
-    """
-    body: Any = request.stream
-    async for chunk in body:
-        await pace()
-        most -= len(chunk)
-        if most < 0:
-            body.keep_alive = False  # what is left of the body would be the next request
-            break
-
-
 def _boundary(request: AppRequest, field: str) -> str:
     kind, options = parse_options_header(request.headers.getone("content-type", ""))
     if kind != "multipart/form-data":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.core.errors import InvalidRequest, ServiceError
-from service.http.multipart import discard_rest, read_file
+from service.core.errors import InvalidRequest
+from service.http.multipart import read_file
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body
 from service.http.routes.views import export_view, own_view
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from service.http.request import AppRequest
 
 users = Blueprint("users")
-
-_PATIENCE: Final = 8
-"""Of a body that is refused, so many times what is allowed are read and thrown away."""
 
 
 class NicknameBody(Body):
@@ -92,13 +89,10 @@ async def set_avatar(request: AppRequest) -> HTTPResponse:
     """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
     largest = request.app.ctx.settings.avatar_max_bytes
     session, uploads = request.ctx.session, request.app.ctx.services.uploads
-    try:
-        async with uploads.admit(session.user_id) as upload:
+    async with uploads.admit(session.user_id) as upload:
+        async with upload.coming():
             picture = await read_file(
                 request, field="avatar", largest=largest, grow=upload.grow, pace=uploads.pace
             )
-            user = await _profiles(request).set_avatar(session, picture)
-    except ServiceError:
-        await discard_rest(request, _PATIENCE * largest, pace=uploads.pace)
-        raise
+        user = await _profiles(request).set_avatar(session, picture)
     return success(request, own_view(user))
