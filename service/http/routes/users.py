@@ -93,7 +93,7 @@ async def set_avatar(request: AppRequest) -> HTTPResponse:
     largest = request.app.ctx.settings.avatar_max_bytes
     session, uploads = request.ctx.session, request.app.ctx.services.uploads
     try:
-        async with uploads.admit(session.user_id) as upload:
+        async with uploads.admit(session.counted_as) as upload:
             picture = await read_file(
                 request, field="avatar", largest=largest, grow=upload.grow, pace=uploads.pace
             )
