@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.core.encrypted_data import DecryptionError, open_encrypted, signs
 from service.core.errors import DecryptFailed, ServiceError
-from service.core.models import Phone, SessionKeys, handle_of
+from service.core.models import Phone, SessionKeys, counted_as, handle_of
 from service.core.payload import is_phone
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class Decryptor:
         handle = handle_of(appid, identity.openid, device)
         keys = SessionKeys(identity.session_key)
         try:
-            # The user is not known yet, but whoever fails here fails there under one handle.
-            async with self._failures.attempt(handle=handle, user=f"{appid}\0{identity.openid}"):
+            user = counted_as(appid, identity.openid)
+            async with self._failures.attempt(handle=handle, user=user):
                 return self._read(keys, appid, identity.openid, encrypted)
         except DecryptionError as fault:
             raise self._failed(fault, handle, relogin=fault.stale_key) from None
@@ -89,10 +89,10 @@ class Decryptor:
     async def _open_in(
         self, session: Session, encrypted: Encrypted, *, phone: bool
     ) -> dict[str, Any]:
-        await self._limits.count("decrypt_per_user", session.user_id)
+        await self._limits.count("decrypt_per_user", session.counted_as)
         keys = self._sessions.keys(session)
         try:
-            async with self._failures.attempt(handle=session.handle, user=session.user_id):
+            async with self._failures.attempt(handle=session.handle, user=session.counted_as):
                 return self._read(keys, session.appid, session.openid, encrypted, phone=phone)
         except DecryptionError as fault:
             relogin = fault.stale_key and not await self._key_lives(session, keys)

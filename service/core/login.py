@@ -89,7 +89,7 @@ class Login:
         and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        await self._limits.count(request, app)
+        await self._limits.count(request)
         try:
             # Even if the client hangs up: the code is spent, and a repeat should get the answer.
             return await self._background.run_to_completion(self._log_in(request, app, device))
@@ -128,17 +128,29 @@ class Login:
         if isinstance(claim, PastLogin):
             return await self._repeat(claim)
         try:
+            return await self._exchange(claim, request, app, device)
+        except ServiceError as error:
+            await self._limits.count_failure(request, error)
+            raise
+
+    async def _exchange(
+        self, claim: CodeClaim, request: LoginRequest, app: WeChatApp, device: str
+    ) -> LoggedIn:
+        try:
+            await self._limits.count_exchange(app)
+        except ServiceError:
+            await self._codes.release(claim)
+            raise
+        try:
             identity = await self._wechat.code2session(app, request.code, client=request.address)
         except ServiceError as error:
             await self._not_exchanged(claim, error)
-            await self._limits.count_failure(request, error)
             raise
         try:
             await self._codes.claim_key(claim, app.appid, identity.openid)
             answer = await self._admit(identity, request, app, device)
         except ServiceError as error:
             await self._not_admitted(claim, error)
-            await self._limits.count_failure(request, error)
             raise
         await self._codes.succeed(claim, answer)
         return answer

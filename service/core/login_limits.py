@@ -27,13 +27,23 @@ class LoginLimits:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    async def count(self, request: LoginRequest, app: WeChatApp) -> None:
-        """Count a login, before its code is spent; raises RateLimited, SessionStoreUnavailable."""
-        address = request.address
-        uses: dict[LimitName, str] = {} if address is None else {"login_per_address": address}
+    async def count(self, request: LoginRequest) -> None:
+        """Count a login of its address; raises RateLimited, SessionStoreUnavailable."""
+        if request.address is not None:
+            await self._count({"login_per_address": request.address})
+
+    async def count_exchange(self, app: WeChatApp) -> None:
+        """Count a code that is about to go to WeChat; raises as `count` does.
+
+        Only these, so that nobody uses up what all share with one code over and over.
+        """
+        await self._count({"login_per_app": app.appid, "login": ""})
+
+    async def _count(self, uses: dict[LimitName, str]) -> None:
         try:
-            await self._limits.count_all({**uses, "login_per_app": app.appid, "login": ""})
-        except RateLimited:
+            await self._limits.count_all(uses)
+        except RateLimited as error:
+            error.data = {**(error.data or {}), "retry": "same_code"}
             # Whoever asks again at once keeps themselves busy, and not the service.
             await asyncio.sleep(_REFUSAL_SECONDS)
             raise

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from service.core import base64url
+from service.core.ids import digest
 
 if TYPE_CHECKING:
     from service.core.errors import LoginCodeInvalid, PhoneCodeInvalid
     from service.core.models import Encrypted, WeChatApp
-
-_DIGEST_LENGTH: Final = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class LoginRequest:
             self.signature,
         )
         # As Python writes it, no two are alike: each text is quoted.
-        return base64url.encode(hashlib.sha256(repr(asked).encode()).digest())[:_DIGEST_LENGTH]
+        return digest(repr(asked))
 
 
 def add_hint(error: LoginCodeInvalid | PhoneCodeInvalid, request: LoginRequest) -> None:

@@ -37,6 +37,11 @@ def handle_of(appid: str, openid: str, device: str) -> str:
     return base64url.encode(digest)[:_HANDLE_LENGTH]
 
 
+def counted_as(appid: str, openid: str) -> str:
+    """What limits count a user by: not the account, which they may delete and make anew."""
+    return f"{appid}\0{openid}"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionId:
     """What the client holds: `<handle>.<secret>`, 66 characters."""
@@ -127,6 +132,11 @@ class Session(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Session(handle={self.handle!r}, user_id={self.user_id!r})"
+
+    @property
+    def counted_as(self) -> str:
+        """What limits count the user by."""
+        return counted_as(self.appid, self.openid)
 
 
 @dataclass(frozen=True, slots=True)

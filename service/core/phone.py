@@ -14,7 +14,7 @@ from service.core.errors import (
     SessionExpired,
     SessionStoreUnavailable,
 )
-from service.core.models import CodeClaim, Phone
+from service.core.models import CodeClaim, Phone, counted_as
 from service.core.payload import country_code
 
 if TYPE_CHECKING:
@@ -160,10 +160,11 @@ class PhoneNumbers:
             raise
         return await self._ask(claim, app, code, openid)
 
-    async def _give_back(self, app: WeChatApp, openid: str) -> None:
+    async def _give_back(self, app: WeChatApp, openid: str, *limits: LimitName) -> None:
+        uses = _uses(app, openid)
         with suppress(SessionStoreUnavailable):
-            for limit, who in _uses(app, openid).items():
-                await self._limits.add(limit, who, cost=-1)
+            for limit in limits:
+                await self._limits.add(limit, uses[limit], cost=-1)
 
     async def _ask(self, claim: CodeClaim, app: WeChatApp, code: str, openid: str) -> Phone:
         try:
@@ -171,11 +172,13 @@ class PhoneNumbers:
                 app, code, openid=openid if self._send_openid else None, client=openid
             )
         except PhoneCodeInvalid:
+            # It costs nothing; whoever makes codes up uses up their own allowance, not everybody's.
+            await self._give_back(app, openid, "phone_codes_per_app")
             await self._codes.fail(claim)
             raise
         except ServiceError as error:
-            if not error.sent:
-                await self._give_back(app, openid)  # WeChat has charged for nothing
+            # An outage of WeChat's must not end in a day without phone numbers.
+            await self._give_back(app, openid, "phone_codes_per_user", "phone_codes_per_app")
             # No number came. Unless WeChat has used the code up all the same, it is still good.
             error.data = {**(error.data or {}), "retry": "same_code"}
             await self._codes.release(claim)
@@ -187,7 +190,7 @@ class PhoneNumbers:
 def _uses(app: WeChatApp, openid: str) -> dict[LimitName, str]:
     """What bringing a phone code to WeChat counts towards."""
     return {
-        "phone_codes_per_user": f"{app.appid}\0{openid}",
+        "phone_codes_per_user": counted_as(app.appid, openid),
         "phone_codes_per_app": app.appid,
     }
 

@@ -334,7 +334,10 @@ LimitName: TypeAlias = Literal[
     "failed_decrypt_per_session",
     "failed_decrypt_per_user",
 ]
-"""What is limited, and by what it is counted; the name that `data.limit` gives to a client."""
+"""What is limited, and by what it is counted; the name that `data.limit` gives to a client.
+
+Besides, FairShare has a limit of its own: it is of a worker, and of calls under way.
+"""
 
 
 class Limits(Protocol):

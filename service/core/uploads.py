@@ -95,19 +95,19 @@ class Uploads:
             await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def admit(self, user_id: str) -> AsyncIterator[Upload]:
-        """Take one upload of a user.
+    async def admit(self, user: str) -> AsyncIterator[Upload]:
+        """Take one upload of a user, as limits count them.
 
         Raises RateLimited while another of the same user is under way here, or
         after too many; and SessionStoreUnavailable.
         """
-        if user_id in self._users:
+        if user in self._users:
             raise RateLimited("uploads_per_user", retry_after=1)
-        self._users.add(user_id)
+        self._users.add(user)
         upload = Upload(self)
         try:
-            await self._limits.count("uploads_per_user", user_id)
+            await self._limits.count("uploads_per_user", user)
             yield upload
         finally:
-            self._users.discard(user_id)
+            self._users.discard(user)
             upload.end()

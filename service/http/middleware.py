@@ -12,13 +12,12 @@ from service.core.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    RateLimited,
     RequestTimeout,
     ServiceError,
     ServiceUnavailable,
     SessionExpired,
 )
-from service.http.client_address import client_address
+from service.http.dead_sessions import count_dead_session
 from service.http.responses import failure, request_id
 from service.http.session_id import session_id_of
 from service.logs import describe
@@ -56,20 +55,9 @@ async def authenticate(request: AppRequest) -> None:
     session_id = session_id_of(request)
     try:
         request.ctx.session = await services.sessions.validate(session_id)
-    except SessionExpired as expired:
-        await _count_dead(request, expired)
+    except SessionExpired:
+        await count_dead_session(request)
         raise
-
-
-async def _count_dead(request: AppRequest, expired: SessionExpired) -> None:
-    """Raise RateLimited where too many ids of no session came from the same address."""
-    address = client_address(request)
-    if address is None:
-        return
-    try:
-        await request.app.ctx.services.limits.count("dead_sessions_per_address", address)
-    except RateLimited as limited:
-        raise limited from expired
 
 
 async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:

@@ -10,16 +10,14 @@ code nor a session id nor a phone number can be read from it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.core import base64url
 from service.core.errors import SessionStoreUnavailable
-from service.core.ids import unique_id
+from service.core.ids import digest, unique_id
 from service.core.models import CodeClaim
 from service.redis.scripts import Script
 
@@ -142,9 +140,3 @@ def _marker(claim: CodeClaim) -> dict[str, Any]:
 
 def _key(kind: str, appid: str, code: str) -> str:
     return f"{KEY_PREFIX}{digest(kind, appid, code)}"
-
-
-def digest(*parts: str) -> str:
-    """22 characters that stand for `parts` and do not tell them: 132 bits of SHA-256."""
-    hashed = hashlib.sha256("\0".join(parts).encode()).digest()
-    return base64url.encode(hashed)[:22]

@@ -8,16 +8,16 @@ second round trip to say how long to wait.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from service.core import base64url
 from service.core.errors import RateLimited, ServiceError, SessionStoreUnavailable
+from service.core.ids import digest
 from service.redis.scripts import Script
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class _Tally:
 
     untold: int = 0
     full_until: float = 0.0
-    """By the event loop's clock."""
+    """Monotonic seconds, as is the next."""
+    failed_at: float = -math.inf
+    """When Redis could not be told. Whoever has waited for that need not try and wait again."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -73,14 +75,16 @@ class RedisLimits:
             if wait_ms:
                 raise RateLimited(limit, retry_after=math.ceil(wait_ms / 1000))
             return
-        tally = self._tally(limit, who)
+        tally, arrived = self._tally(limit, who), time.monotonic()
         async with tally.lock:  # while a batch is told, the rest of a burst waits for the outcome
-            left = tally.full_until - asyncio.get_running_loop().time()
+            if tally.failed_at >= arrived:
+                raise SessionStoreUnavailable
+            left = tally.full_until - time.monotonic()
             if left > 0:
                 raise RateLimited(limit, retry_after=math.ceil(left))
             tally.untold += cost
             if tally.untold >= self._batches[limit]:
-                await self._tell(limit, who, tally)
+                await self._tell(limit, who, tally, cost)
 
     async def count_all(self, uses: Mapping[LimitName, str]) -> None:
         counted: dict[LimitName, str] = {}
@@ -114,23 +118,24 @@ class RedisLimits:
             self._tallies.popitem(last=False)
         return tally
 
-    async def _tell(self, limit: LimitName, who: str, tally: _Tally) -> None:
-        # If the caller hangs up meanwhile it is told again: rather twice than never.
-        wait_ms = await self._run(limit, who, tally.untold, "always")
-        tally.untold = 0
-        tally.full_until = asyncio.get_running_loop().time() + wait_ms / 1000
+    async def _tell(self, limit: LimitName, who: str, tally: _Tally, cost: int) -> None:
+        """Tell all that is untold, `cost` included; that does not happen where this fails."""
+        told = tally.untold
+        try:
+            # If the caller hangs up meanwhile it is told again: rather twice than never.
+            wait_ms = await self._run(limit, who, told, "always")
+        except SessionStoreUnavailable:
+            tally.untold, tally.failed_at = tally.untold - cost, time.monotonic()
+            raise
+        tally.untold -= told  # and not 0: some may have been given back meanwhile
+        tally.full_until = time.monotonic() + wait_ms / 1000
 
     async def _run(self, limit: LimitName, who: str, cost: int, mode: str = "") -> int:
         """Milliseconds to wait, 0 for none. A script whose reply was lost may count twice."""
         item = self._allowed[limit]
-        key = f"{KEY_PREFIX}{limit}:{_digest(who)}"
+        key = f"{KEY_PREFIX}{limit}:{digest(who)}"
         window_ms = item.get_expiry() * 1000
         reply = await self._scripts.run_idempotent(_COUNT, key, cost, item.amount, window_ms, mode)
         if not isinstance(reply, int):
             raise SessionStoreUnavailable  # the reply to something else
         return reply
-
-
-def _digest(who: str) -> str:
-    """Stands for `who` without telling it."""
-    return base64url.encode(hashlib.sha256(who.encode()).digest())[:22]

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import PhoneCodeInvalid, SessionStoreUnavailable
+from service.core.ids import digest
 from service.core.models import CodeClaim, Phone
-from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, digest, is_unknown_code
+from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, is_unknown_code
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient

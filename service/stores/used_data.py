@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from service.core import base64url
 from service.core.encrypted_data import CLOCK_SKEW_SECONDS, ciphertext_of
 from service.core.errors import SessionStoreUnavailable
-from service.core.ids import unique_id
+from service.core.ids import digest, unique_id
 from service.redis.scripts import Script
 
 if TYPE_CHECKING:
@@ -69,5 +67,4 @@ class RedisUsedData:
 
 
 def _key(user_id: str, encrypted: Encrypted) -> str:
-    digest = hashlib.sha256(user_id.encode() + b"\0" + ciphertext_of(encrypted)).digest()
-    return KEY_PREFIX + base64url.encode(digest)[:22]
+    return KEY_PREFIX + digest(user_id, ciphertext_of(encrypted))

@@ -33,6 +33,8 @@ _OVERLAP_SECONDS: Final = 300
 _SHORTEST_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _TIMEOUT_SECONDS: Final = 9.0
+_CLIENT: Final = "access_token"
+"""Apart from all users, so that none of them can keep the token waiting in their line."""
 _RENEWAL_PAUSE_SECONDS: Final = 5.0
 """After a failed one, while the old token is still good."""
 
@@ -136,6 +138,7 @@ class AccessTokens:
                 "secret": app.secret,
             },
             error_map=errcodes.TOKENED,
+            client=_CLIENT,
         )
         value, left = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not value or not isinstance(left, int) or left <= 0:

@@ -65,6 +65,8 @@ class Breaker:
     def call(self) -> Iterator[None]:
         """Around one call; a TimeoutError that leaves it is taken for WeChat's silence.
 
+        A ConnectionError tells nothing of WeChat, anything else is an answer.
+
         Raises as `check` does.
         """
         self.check()
@@ -75,8 +77,8 @@ class Breaker:
         except TimeoutError:
             self._timed_out(probe=probe)
             raise
-        except asyncio.CancelledError:
-            raise  # the client has gone: nothing was learnt
+        except (asyncio.CancelledError, ConnectionError):
+            raise  # the client has gone, or WeChat was not reached: nothing was learnt
         except Exception:
             self._close()
             raise

@@ -41,7 +41,7 @@ _DNS_SECONDS: Final = 60
 _ON_TLS: Final = "SSL_CERT_FILE names the authorities that this machine trusts"
 
 
-class _NotSent(Exception):
+class _NotSent(ConnectionError):
     """The connection was never made, so WeChat cannot have seen the request. Its text says why."""
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 import redis.asyncio
 
+from service.core.ids import digest
 from service.core.models import handle_of
 from service.stores import code_markers, sessions
 from service.stores.access_tokens import KEY_PREFIX as TOKEN_PREFIX
 from service.stores.access_tokens import LOCK_PREFIX
-from service.stores.code_markers import digest
 from service.stores.phone_codes import NUMBER_PREFIX
 from service.stores.sessions import KEY_PREFIX
 from tests.support.running import running_service

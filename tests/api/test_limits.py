@@ -208,20 +208,33 @@ async def test_a_phone_code_that_wechat_was_not_asked_about_is_not_charged(worke
         assert await two.simulator.calls(REDEEM) == 1
 
 
-async def test_nor_is_one_while_the_breaker_is_open(
+async def test_nor_is_one_while_wechat_refuses_or_the_breaker_is_open(
     workers: Start, settings: Callable[..., Settings]
 ) -> None:
-    async with workers(limit_phone_codes_per_user="20/day") as two, redis_of(settings) as raw:
+    exact = {"limit_phone_codes_per_user": "20/day", "limit_phone_codes_per_app": "90/day"}
+    async with workers(**exact) as two, redis_of(settings) as raw:
         session = await two.session()
         await two.simulator.fault("errcode", endpoint=REDEEM, errcode=45009)
         code = (await two.simulator.phone())["code"]
         for _ in range(8):
             limited = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
             assert (limited.status, limited.code) == (429, 42901)
-        asked = await two.simulator.calls(REDEEM)
-        assert asked < 8, "the breaker never opened"
-        [key] = await raw.keys(f"{KEY_PREFIX}phone_codes_per_user:*")
-        assert int((await raw.get(key)).split()[1]) == asked
+        assert 0 < await two.simulator.calls(REDEEM) < 8, "the breaker never opened"
+        for limit in ("phone_codes_per_user", "phone_codes_per_app"):
+            assert await used(raw, limit) == 0
+
+
+async def test_phone_codes_that_are_made_up_count_for_their_user_only(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    async with workers(limit_phone_codes_per_app="90/day") as two, redis_of(settings) as raw:
+        session = await two.session()
+        for number in range(3):
+            code = f"made-up-{number}"
+            refused = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert refused.code == 40003
+        assert await used(raw, "phone_codes_per_user") == 3
+        assert await used(raw, "phone_codes_per_app") == 0
 
 
 async def test_wrong_operator_tokens_are_limited_the_right_one_is_served(
@@ -356,6 +369,44 @@ async def redis_of(settings: Callable[..., Settings]) -> AsyncIterator[Any]:
         yield raw
 
 
+async def used(raw: redis.asyncio.Redis, limit: str) -> int:
+    [key] = await raw.keys(f"{KEY_PREFIX}{limit}:*")
+    kept = await raw.get(key)
+    assert kept is not None
+    return int(kept.split()[1])
+
+
+async def test_one_code_over_and_over_uses_up_nothing_that_all_share(workers: Start) -> None:
+    shared = {"limit_login_per_app": "9/minute", "limit_login": "9/minute"}
+    async with workers(**shared, limit_login_per_address="off") as two:
+        spent = await two.simulator.code("eve")
+        assert (await two.log_in(code=spent)).status == 200
+        again = [await two.log_in(code=code) for _ in range(20) for code in (spent, "made-up")]
+        assert tally(again) == {(400, 40002): 20, (400, 40001): 20}
+        assert (await two.log_in("alice", address=OTHER)).status == 200
+        assert await two.simulator.exchanges() == 3
+
+
+async def test_a_new_account_has_no_new_allowance(workers: Start) -> None:
+    async with workers(limit_decrypt_per_user="4/hour") as two:
+        answers = []
+        for _ in range(3):
+            session = (await two.log_in("eve")).data["sessionid"]
+            for _ in range(2):
+                body = await two.simulator.phone("eve")
+                answers.append(await two.ask("POST", "/decrypt", body=body, sessionid=session))
+            assert (await two.ask("DELETE", "/me", sessionid=session)).status == 200
+        assert tally(answers) == {(200, 0): 4, LIMITED: 2}
+
+
+async def test_ids_are_not_guessed_by_logging_out_either(workers: Start) -> None:
+    async with workers(limit_dead_sessions_per_address="5/minute") as two:
+        answers = [await two.ask("POST", "/logout", sessionid=guess()) for _ in range(8)]
+        assert tally(answers) == {(200, 0): 5, LIMITED: 3}
+        session = await two.session()
+        assert (await two.ask("POST", "/logout", sessionid=session)).data == {"ended": True}
+
+
 async def test_without_redis_what_is_limited_is_unavailable(workers: Start) -> None:
     async with workers(redis_url="redis://127.0.0.1:1") as two:
         wrong = {"Authorization": "Bearer wrong"}
@@ -377,7 +428,7 @@ async def test_a_limit_is_told_in_every_form(workers: Start) -> None:
         wafer = await two.ask("GET", "/weapp/login", **{"X-WX-Code": await two.simulator.code()})
         for answer in (plain, problem, wafer):
             assert answer.status == 429
-            assert answer.data == {"limit": "login_per_address"}
+            assert answer.data == {"limit": "login_per_address", "retry": "same_code"}
             assert 58 <= int(answer.headers["Retry-After"]) <= 61
         assert (plain.code, plain.body["error"]) == (42900, "rate_limited")
         assert problem.body["type"] == "urn:minigate:error:rate_limited"

@@ -13,8 +13,9 @@ from limits.aio.storage.memory import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from service.core.errors import RateLimited, SessionStoreUnavailable
+from service.core.ids import digest
 from service.redis.scripts import Scripts
-from service.stores.limits import KEY_PREFIX, RedisLimits, _digest
+from service.stores.limits import KEY_PREFIX, RedisLimits
 from tests.contracts.conftest import client_at
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 LIMIT: Final[LimitName] = "login_per_address"
 HOUR_MS: Final = 3_600_000
-KEY: Final = f"{KEY_PREFIX}{LIMIT}:{_digest('alice')}"
+KEY: Final = f"{KEY_PREFIX}{LIMIT}:{digest('alice')}"
 
 
 def limits(stores: Stores, **allowed: str) -> RedisLimits:
@@ -163,7 +164,7 @@ async def test_what_is_given_back_of_a_large_limit_is_there_for_others(stores: S
     assert 5 <= again <= 15
 
 
-async def test_a_batch_that_redis_did_not_take_is_told_again(
+async def test_what_was_refused_because_redis_was_away_is_not_counted_afterwards(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
@@ -178,7 +179,47 @@ async def test_a_batch_that_redis_did_not_take_is_told_again(
         )
         assert [type(one) for one in outcomes if one] == [SessionStoreUnavailable] * 11
     await counted.count(LIMIT, "alice")
-    assert await used(stores) == 21
+    assert await used(stores) == 10
+
+
+async def test_who_waits_while_redis_does_not_answer_waits_once(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def hang(*_: object) -> None:
+        asked.append(1)
+        await asyncio.sleep(0.2)
+        raise SessionStoreUnavailable
+
+    monkeypatch.setattr(Scripts, "run_idempotent", hang)
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    outcomes = await asyncio.gather(
+        *(counted.count(LIMIT, "alice") for _ in range(60)), return_exceptions=True
+    )
+    assert [type(one) for one in outcomes if one] == [SessionStoreUnavailable] * 51
+    assert len(asked) == 1
+
+
+async def test_what_is_given_back_while_a_batch_is_told_is_given_back(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = Scripts.run_idempotent
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+
+    async def meanwhile(self: Scripts, *command: Any) -> Any:
+        await counted.add(LIMIT, "alice", cost=-3)
+        return await genuine(self, *command)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Scripts, "run_idempotent", meanwhile)
+        for _ in range(10):
+            await counted.count(LIMIT, "alice")
+    for _ in range(12):
+        await counted.count(LIMIT, "alice")
+    assert await used(stores) == 10
+    await counted.count(LIMIT, "alice")
+    assert await used(stores) == 20
 
 
 async def test_no_more_addresses_are_remembered_than_there_is_room_for(

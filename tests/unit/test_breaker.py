@@ -146,6 +146,17 @@ def test_a_probe_that_is_given_up_makes_way_for_the_next(breaker: Breaker, clock
     assert refused(breaker).retry_after == 5
 
 
+def test_a_host_that_is_not_reached_has_told_nothing(breaker: Breaker, clock: Clock) -> None:
+    breaker.answered(QUOTA, "somebody")
+    clock.now += 61
+    with pytest.raises(ConnectionRefusedError), breaker.call():
+        raise ConnectionRefusedError
+    with breaker.call():
+        refused(breaker)  # there is still one at a time, to find out
+        breaker.answered(0, "somebody")
+    answer(breaker)
+
+
 def test_a_quota_that_is_used_up_opens_it_for_a_minute(breaker: Breaker, clock: Clock) -> None:
     answer(breaker, QUOTA, "a")
     refusal = refused(breaker)

@@ -11,6 +11,7 @@ from service.core.errors import InvalidRequest, SessionError
 from service.core.login_request import LoginRequest
 from service.http.appid import appid_of
 from service.http.client_address import client_address
+from service.http.dead_sessions import count_dead_session
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
 from service.http.routes.views import session_view, user_view
@@ -83,7 +84,10 @@ async def log_out(request: AppRequest) -> HTTPResponse:
         session_id = session_id_of(request)
     except SessionError:
         return success(request, {"ended": False})
-    return success(request, {"ended": await request.app.ctx.services.login.log_out(session_id)})
+    ended = await request.app.ctx.services.login.log_out(session_id)
+    if not ended:
+        await count_dead_session(request)
+    return success(request, {"ended": ended})
 
 
 @auth.get("/session")
