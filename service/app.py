@@ -18,6 +18,7 @@ from service.http import middleware
 from service.http.connections import Connections
 from service.http.context import App, AppContext
 from service.http.request import AppRequest
+from service.http.router import AppRouter
 from service.http.routes.auth import auth
 from service.http.routes.decrypt import decrypt
 from service.http.routes.demo import demo
@@ -45,6 +46,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
         name,
         config=_server_config(),
         ctx=AppContext(settings=settings, ready=False),
+        router=AppRouter(),
         request_class=AppRequest,  # type: ignore[arg-type] # Sanic's hint is for an app without types
         dumps=orjson.dumps,
         loads=orjson.loads,

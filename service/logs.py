@@ -27,6 +27,7 @@ _SECRET = re.compile(
 _LIKE_A_SECRET_PART = re.compile(r"\.[A-Za-z0-9_-]{43}")
 _TELLTALES: Final = ("secret", "code", "session_key", "sessionid", "token", "x-wx-", "://")
 _HIDDEN: Final = "***"
+_UNREAD_BODY: Final = " body not consumed."
 _WITHOUT_ARGUMENTS: Final = " (with arguments that do not fit it)"
 
 
@@ -48,6 +49,14 @@ class Redact(logging.Filter):
             record.exc_text = describe(record.exc_info[1])
             record.exc_info = None
         return True
+
+
+class UnreadBodies(logging.Filter):
+    """Leaves out what Sanic calls an error: that a client sent a body to a route without one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every other record through."""
+        return not (record.name == "sanic.error" and str(record.msg).endswith(_UNREAD_BODY))
 
 
 class OneLine(logging.Formatter):
@@ -111,7 +120,7 @@ def configure(settings: Settings) -> None:
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"redact": {"()": Redact}},
+        "filters": {"redact": {"()": Redact}, "unread": {"()": UnreadBodies}},
         "formatters": {
             "line": {
                 "()": OneLine,
@@ -123,7 +132,7 @@ def configure(settings: Settings) -> None:
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                "filters": ["redact"],
+                "filters": ["unread", "redact"],
             }
         },
         "root": {"level": settings.log_level, "handlers": ["stderr"]},

@@ -28,7 +28,8 @@ def _tags(region: str) -> str:
 _UNSEEN: Final = regex.compile(
     r"[\p{C}\p{Zl}\p{Zp}"  # control, format, unassigned, private; line and paragraph separators
     r"\p{Default_Ignorable_Code_Point}"  # shown as nothing at all, Hangul fillers among them
-    r"\u2800\U0001d159]"  # a Braille cell without dots, a note without a head
+    # a Braille cell without dots, a note without a head, the place of an object, Egyptian blanks
+    r"\u2800\U0001d159\ufffc\U00013441\U00013442]"
 )
 _IN_PLACE: Final = regex.compile(
     "|".join(
@@ -50,7 +51,8 @@ _PILE: Final = regex.compile(
     # vowels have two of them at most.
     r"[[\p{Mn}\p{Me}]&&\p{Script=Inherited}]{3}"
     # Those of scripts: Thai has two in a row, Hebrew, Khmer and Burmese three, Tibetan stacks four.
-    r"|[\p{Mn}\p{Me}]{5}",
+    r"|[\p{Mn}\p{Me}]{5}"
+    r"|^\p{M}",  # it would stand on whatever text is before the name
     regex.VERSION1,
 )
 """More marks that take no room of their own than one letter carries in any living language."""

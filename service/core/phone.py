@@ -174,7 +174,8 @@ class PhoneNumbers:
         except PhoneCodeInvalid:
             # It costs nothing; whoever makes codes up uses up their own allowance, not everybody's.
             await self._give_back(app, openid, "phone_codes_per_app")
-            await self._codes.fail(claim)
+            # And it may be somebody else's, for whom it is still good.
+            await self._codes.release(claim)
             raise
         except ServiceError as error:
             # An outage of WeChat's must not end in a day without phone numbers.

@@ -227,17 +227,12 @@ class PhoneCodes(Protocol):
     async def claim(self, appid: str, code: str, *, openid: str) -> CodeClaim | Phone:
         """Win the code, or get the number that it brought the same user before.
 
-        Raises PhoneCodeInvalid for a code that is another user's or was refused,
-        SessionStoreUnavailable.
+        Raises PhoneCodeInvalid for a code that is another user's, SessionStoreUnavailable.
         """
         ...
 
     async def succeed(self, claim: CodeClaim, phone: Phone) -> None:
         """Remember the number while the code would have lived. Never raises."""
-        ...
-
-    async def fail(self, claim: CodeClaim) -> None:
-        """Remember for half a minute that WeChat knows no such code. Never raises."""
         ...
 
     async def release(self, claim: CodeClaim) -> None:

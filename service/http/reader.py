@@ -6,6 +6,7 @@ whole methods, and call Sanic's own whichever way they are (docs/adr/0022).
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sanic.exceptions import PayloadTooLarge, SanicException
@@ -27,7 +28,7 @@ _SKIPPED: Final = 4 * 1024 * 1024
 class Reader(Http):
     """What reads the requests of one connection, one after the other."""
 
-    __slots__ = ("_chunks", "_phase", "_since", "answered")
+    __slots__ = ("_chunks", "_is_pipelined", "_phase", "_since", "answered")
 
     protocol: TimedProtocol
     request_bytes: int
@@ -39,6 +40,18 @@ class Reader(Http):
         self._phase: Phase | None = None  # in which more of this request was last waited for
         self._since = 0.0
         self._chunks: ChunkedBody | None = None
+        self._is_pipelined = False
+
+    def init_for_request(self) -> None:
+        """Be ready for the next request, which may have come already."""
+        super().init_for_request()  # type: ignore[no-untyped-call]
+        self._is_pipelined = bool(self.recv_buffer)
+
+    async def http1_request_header(self) -> None:
+        """Read a head. Whoever has sent many requests at once has others served in between."""
+        if self._is_pipelined:
+            await asyncio.sleep(0)
+        await super().http1_request_header()  # type: ignore[no-untyped-call]
 
     def respond(self, response: BaseHTTPResponse) -> BaseHTTPResponse:
         """Begin an answer. Whoever still waits for leave to send a body does not get it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from service.core.errors import PhoneCodeInvalid, SessionStoreUnavailable
 from service.core.ids import digest
 from service.core.models import CodeClaim, Phone
-from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX, is_unknown_code
+from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient
@@ -35,7 +35,7 @@ class RedisPhoneCodes:
         claim = await self._markers.claim("phone", appid, code, client=f"{appid}\0{openid}")
         if isinstance(claim, CodeClaim):
             return claim
-        if claim is None or is_unknown_code(claim):
+        if claim is None:
             raise PhoneCodeInvalid
         number = await self._number(digest("phone", appid, code), digest(appid, openid))
         if number is None:
@@ -50,9 +50,6 @@ class RedisPhoneCodes:
                 NUMBER_PREFIX + claim.client, f"{code} {sealed}", "PX", CODE_LIFE_MS
             )
         await self._markers.note(claim, {})
-
-    async def fail(self, claim: CodeClaim) -> None:
-        await self._markers.note_unknown(claim)
 
     async def release(self, claim: CodeClaim) -> None:
         await self._markers.release(claim)

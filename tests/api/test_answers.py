@@ -96,6 +96,21 @@ async def test_what_is_not_there_says_so(
     assert (answer.status, answer.code) == (status, code)
 
 
+@pytest.mark.parametrize("path", ["/livez", "/me", "/login", "/uploads/x.png", "/"])
+async def test_an_address_with_slashes_behind_it_is_not_there_and_costs_nothing(
+    api: Api, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sanic took one off after the other, each in a call of its own, to the end of its stack."""
+    for slashes in ("//", "/" * 3, "/" * 1200, "/" * 7000):
+        answer = await api.ask("GET", path + slashes)
+        assert (answer.status, answer.code) == (404, 40400)
+    assert "RecursionError" not in caplog.text
+
+
+async def test_one_slash_behind_an_address_is_taken(api: Api) -> None:
+    assert (await api.ask("GET", "/livez/")).status == 200
+
+
 async def test_a_refused_method_names_the_ones_that_work(api: Api) -> None:
     assert (await api.ask("GET", "/login")).headers["Allow"] == "POST"
 

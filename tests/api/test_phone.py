@@ -166,6 +166,17 @@ async def test_a_refused_phone_code_says_to_press_the_button_again(
     assert (missing.status, missing.data["field"]) == (400, "loginCode")
 
 
+async def test_who_brings_somebody_elses_code_takes_nothing_from_them(
+    api: Api, simulator: Simulator
+) -> None:
+    code = (await simulator.phone("victor", phone=NUMBER))["code"]
+    for user, status in (("mallory", 400), ("victor", 200)):
+        login = await api.login(await simulator.code(user))
+        session = {"sessionid": login.data["sessionid"]}
+        answer = await api.ask("PUT", "/me/phone", json={"code": code}, headers=session)
+        assert answer.status == status
+
+
 async def test_a_phone_is_bound_by_code_or_by_encrypted_data(
     api: Api, simulator: Simulator
 ) -> None:

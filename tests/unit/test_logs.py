@@ -115,6 +115,14 @@ def test_a_loggers_name_forges_nothing(stderr: io.StringIO) -> None:
     assert len(stderr.getvalue().splitlines()) == 1
 
 
+def test_a_body_that_nobody_wanted_is_no_error_of_ours(stderr: io.StringIO) -> None:
+    log = logging.getLogger("sanic.error")
+    log.error("<AppRequest: GET /me> body not consumed.")
+    log.error("Connection lost before response written")
+    [line] = stderr.getvalue().splitlines()
+    assert "Connection lost" in line
+
+
 async def test_what_asyncio_complains_of_is_one_line(stderr: io.StringIO) -> None:
     asyncio.get_running_loop().call_exception_handler(
         {"message": FORGED, "exception": ValueError(FORGED), "task": FORGED}

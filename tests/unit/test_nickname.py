@@ -38,7 +38,7 @@ IGNORABLE = [
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 ]
-BLANK = "\u2800\U0001d159"
+BLANK = "\u2800\U0001d159\ufffc\U00013441\U00013442"
 UNSEEN = [chr(code) for first, last in IGNORABLE for code in range(first, last + 1)] + [*BLANK]
 LETTERS = st.text("aeiZß09#*. é小明アم가ไ", max_size=10)
 
@@ -200,6 +200,12 @@ def test_a_pile_of_marks_is_refused_wherever_it_stands(base: str, mark: str) -> 
     for name in (base + mark * 5, f"a{base}{mark * 12}b", base + (mark + "\u0301") * 3):
         with pytest.raises(NicknameUnusable):
             clean(name)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u20e3", "\u0e31", "\u093e"])
+def test_a_mark_has_something_to_stand_on(mark: str) -> None:
+    with pytest.raises(NicknameUnusable):
+        clean(mark + "Alice")
 
 
 def test_the_tallest_that_is_taken() -> None:
