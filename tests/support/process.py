@@ -173,9 +173,13 @@ class ServiceProcess:
 
     async def ended(self, *, within: float) -> int:
         """Wait for the main process; returns its exit code, negative for a signal."""
-        await eventually(
-            lambda: self.process.poll() is not None, within=within, what="the service has ended"
-        )
+        try:
+            await eventually(
+                lambda: self.process.poll() is not None, within=within, what="the service has ended"
+            )
+        except AssertionError as late:
+            late.add_note("\n".join(one.command for one in self.remains) + "\n" + self.output)
+            raise
         return self.process.wait()
 
     def worker_of(self, connection: Connection) -> int | None:
