@@ -23,6 +23,8 @@ LONGEST_HEADER: Final = 1024
 """Bytes."""
 _OVERHEAD: Final = 4096
 """Bytes of a body beside its file."""
+_PIECE: Final = 8192
+"""Bytes that are read in one turn of the event loop."""
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 """RFC 2046, 5.1.1."""
 
@@ -95,12 +97,13 @@ async def read_file(
     left = largest + _OVERHEAD
     body: Any = request.stream
     async for chunk in body:
-        await pace()
         left -= len(chunk)
         if left < 0:
             raise BodyTooLarge
         grow(len(chunk))
-        form.feed(chunk)
+        for start in range(0, len(chunk), _PIECE):
+            await pace()
+            form.feed(chunk[start : start + _PIECE])
     return form.file()
 
 
