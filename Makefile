@@ -29,7 +29,7 @@ run: $(STAMP) ## start the service, with stand-ins for what is not configured
 	@$(BIN)/python -m service
 
 test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
-	@$(if $(filter tests,$(T)),echo "The whole suite: four minutes on two cores; five while they are busy.",:)
+	@$(if $(filter tests,$(T)),echo "The whole suite: seven minutes on two cores; ten while they are busy.",:)
 	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
 
 faults: $(STAMP) ## the tests of races and crashes, repeated more often
