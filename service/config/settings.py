@@ -175,10 +175,14 @@ class Settings(BaseSettings):
         PRIVATE_NETWORKS, description="networks that these proxies are in, comma-separated"
     )
     limit_login_per_address: LimitText = Field(
-        "600/minute", description="logins; a code that WeChat refuses counts as ten"
+        "600/minute", description="logins; one that fails by what was sent counts as ten"
     )
-    limit_login_per_app: LimitText = Field("30000/minute", description="logins to a mini-program")
-    limit_login: LimitText = Field("60000/minute", description="logins in all")
+    limit_login_per_app: LimitText = Field(
+        "30000/minute", description="login codes brought to WeChat for a mini-program"
+    )
+    limit_login: LimitText = Field(
+        "60000/minute", description="login codes brought to WeChat in all"
+    )
     limit_dead_sessions_per_address: LimitText = Field(
         "3000/minute", description="ids of no session; live ones are always served"
     )

@@ -352,10 +352,6 @@ class Limits(Protocol):
         """Count one use of each limit, by whom; where one does not allow it, none of any."""
         ...
 
-    async def check(self, limit: LimitName, who: str) -> None:
-        """Raise RateLimited where not one use is left; count none."""
-        ...
-
     async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
         """Count what has happened already, over the limit too; a negative cost gives back."""
         ...

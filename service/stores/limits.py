@@ -98,10 +98,6 @@ class RedisLimits:
                     await self.add(limit, who, cost=-1)
             raise
 
-    async def check(self, limit: LimitName, who: str) -> None:
-        if limit in self._allowed and (wait_ms := await self._run(limit, who, 0)):
-            raise RateLimited(limit, retry_after=math.ceil(wait_ms / 1000))
-
     async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
         if limit not in self._allowed:
             return

@@ -1,7 +1,7 @@
 -- Counts uses within a window of time that slides.
 --
 -- KEYS[1]  the counter: when its window began, uses in it, uses in the one before
--- ARGV[1]  how many to add; 0 to look whether there is room for one, negative to give back
+-- ARGV[1]  how many to add; negative to give back
 -- ARGV[2]  how many are allowed
 -- ARGV[3]  the window, milliseconds
 -- ARGV[4]  'always' to count over the limit, too, and be told of the next one
@@ -40,16 +40,14 @@ local function wait(wanted)
 end
 
 if ARGV[4] ~= 'always' then
-    local refused = wait(math.max(cost, 1))
+    local refused = wait(cost)
     if refused > 0 then
         return refused
     end
 end
-if cost ~= 0 then
-    used = used + cost
-    if used < 0 then -- given back from the former window
-        before, used = math.max(before + used, 0), 0
-    end
-    redis.call('SET', KEYS[1], string.format('%d %d %d', began, used, before), 'PX', left + window)
+used = used + cost
+if used < 0 then -- given back from the former window
+    before, used = math.max(before + used, 0), 0
 end
+redis.call('SET', KEYS[1], string.format('%d %d %d', began, used, before), 'PX', left + window)
 return ARGV[4] == 'always' and wait(1) or 0
