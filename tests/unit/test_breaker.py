@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from service.core.errors import ServiceError, WeChatRateLimited, WeChatUnavailable
 from service.wechat import breaker as module
 from service.wechat.breaker import Breaker
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,18 +19,10 @@ if TYPE_CHECKING:
 QUOTA, TOO_OFTEN, UNKNOWN_CODE = 45009, 45011, 40029
 
 
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(module, "time", clock)
     return clock
 
 

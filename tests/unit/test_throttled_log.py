@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import SimpleNamespace
-
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -12,20 +9,13 @@ from redis.exceptions import ResponseError
 from service.core import throttled_log
 from service.core.throttled_log import ThrottledLog
 from service.redis.errors import describe
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(throttled_log, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(throttled_log, "time", clock)
     return clock
 
 
