@@ -5,7 +5,6 @@ The upload comes by standard input; by standard output goes the avatar, or what 
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from contextlib import suppress
@@ -21,7 +20,6 @@ MEMORY: Final = 72 * 1024**2
 """Bytes that it may write to, beside the upload."""
 ADDRESS_SPACE: Final = 512 * 1024**2
 """Bytes, for kernels that do not count the former as they should."""
-NICENESS: Final = 10
 
 
 def main(parent: int) -> None:
@@ -38,8 +36,7 @@ def main(parent: int) -> None:
 
 
 def be_modest() -> None:
-    """Let others have the core first, and the machine's memory."""
-    os.nice(NICENESS)
+    """Take no more of the core than any picture needs, and leave the memory to others."""
     _limit(resource.RLIMIT_CPU, CPU_SECONDS, hard=CPU_SECONDS + 1)  # SIGXCPU first: it says why
     with suppress(OSError):  # Linux only: whom the kernel kills when there is no memory left
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,10 @@ LONGEST_WAIT_SECONDS: Final = 1.5
 """In the queue. Who has not been served by then is told to come again."""
 DEADLINE_SECONDS: Final = 5.0
 """Of one decoding. It may take less processor time; who needs that long was kept waiting."""
+NICENESS: Final = 10
 
+_NICE: Final = shutil.which("nice", path=os.defpath)
+"""So that even the start of a child, most of what it takes, lets others have the core first."""
 _PROGRAM: Final = "from service.pictures import child; child.main(int(sys.argv[2]))"
 _PREAMBLE: Final = "import sys; sys.path.append(sys.argv[1]); "
 _ROOT: Final = str(Path(__file__).parents[2])
@@ -117,8 +121,10 @@ class ChildDecoder:
     def _start(self, theirs: int) -> subprocess.Popen[bytes]:
         # By the standard library and not by the loop: uvloop copies the worker's page tables,
         # for which it stands still three times as long.
+        modestly = (_NICE, "-n", str(NICENESS)) if _NICE else ()
+        code = _PREAMBLE + self._program
         return subprocess.Popen(  # noqa: S603 # a command of ours
-            [sys.executable, "-I", "-c", _PREAMBLE + self._program, _ROOT, str(os.getpid())],
+            [*modestly, sys.executable, "-I", "-c", code, _ROOT, str(os.getpid())],
             stdin=theirs,
             stdout=theirs,
             stderr=subprocess.DEVNULL,
