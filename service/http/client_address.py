@@ -21,12 +21,12 @@ _LOOPBACK: Final = "127.0.0.1"
 _WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}", re.ASCII)
 _LONGEST: Final = 64
 """Characters of an address with a port."""
-_NETWORK_BITS: Final = 64
-"""What one customer has of IPv6: the rest is theirs to vary."""
+_NETWORK_BITS: Final = 56
+"""What a customer has of IPv6, or more; the rest is theirs to vary (docs/limits.md)."""
 
 
 def client_address(request: AppRequest) -> str | None:
-    """The client's IPv4 address or IPv6 network of 64 bits; None where it cannot be told.
+    """The client's IPv4 address or IPv6 network of 56 bits; None where it cannot be told.
 
     It is what the outermost of PROXIES_COUNT proxies added to X-Forwarded-For.
     Only TRUSTED_PROXIES are believed, so whoever goes around a proxy is known by

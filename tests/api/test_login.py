@@ -187,6 +187,18 @@ async def test_device_classes_have_a_session_each(
         assert (unknown.status, unknown.code, unknown.data["field"]) == (400, 40000, "device")
 
 
+@pytest.mark.parametrize(("parameters", "status"), [(32, 200), (33, 400)])
+async def test_a_query_of_thousands_of_parameters_is_not_read(
+    api: Api, simulator: Simulator, parameters: int, status: int
+) -> None:
+    query = {f"a{number}": "1" for number in range(parameters - 1)}
+    query["code"] = await simulator.code()
+    answer = await api.ask("GET", "/wx/onlogin", params=query)
+    assert answer.status == status
+    if status != 200:
+        assert answer.data["field"] == "query"
+
+
 async def test_the_tutorials_form_of_the_login_works(api: Api, simulator: Simulator) -> None:
     answer = await api.ask("GET", "/wx/onlogin", params={"code": await simulator.code()})
     assert answer.status == 200

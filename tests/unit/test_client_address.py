@@ -37,8 +37,8 @@ def seen(peer: str, *forwarded: str, **settings: object) -> str | None:
     [
         (CLIENT, CLIENT),
         ("::ffff:203.0.113.7", CLIENT),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2ff:3:4:5:6", "2001:db8:1:200::/56"),
+        ("2001:db8:1:2ff::", "2001:db8:1:200::/56"),
         # A proxy's, it seems; everybody behind it would be one.
         *((one, None) for one in ("127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.1.1")),
         *((one, None) for one in ("100.64.0.1", "fd00::1", "fe80::1%eth0", "::ffff:10.1.2.3", "")),
@@ -57,10 +57,10 @@ def test_without_proxies_it_is_the_peers_unless_that_is_a_proxy(
         (CLIENT, CLIENT),
         (f"{CLIENT}:5678", CLIENT),
         (f"[{CLIENT}]:80", CLIENT),
-        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::/64"),
-        ("[2001:db8:1:2::9]", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("2001:DB8:1:2:0:0:0:9%25eth0", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2ff::9]:443", "2001:db8:1:200::/56"),
+        ("[2001:db8:1:2ff::9]", "2001:db8:1:200::/56"),
+        ("2001:db8:1:2ff::9", "2001:db8:1:200::/56"),
+        ("2001:DB8:1:2ff:0:0:0:9%25eth0", "2001:db8:1:200::/56"),
         ("::ffff:203.0.113.7", CLIENT),
         (f"  {CLIENT}\t", CLIENT),
         ("192.168.7.7", "192.168.7.7"),  # in an intranet, whose proxy says so

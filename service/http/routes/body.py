@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Base64 = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+
+_MOST_PARAMETERS: Final = 32
 
 
 class Body(BaseModel):
@@ -44,6 +46,8 @@ def read_body(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
 
 def read_query(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
     """The same from the query string, the first value of each name; raises InvalidRequest."""
+    if request.query_string.count("&") >= _MOST_PARAMETERS:  # a head has room for 4,000
+        raise InvalidRequest("query", f"more than {_MOST_PARAMETERS} parameters")
     try:
         return kind.model_validate({name: request.args.get(name) for name in request.args})
     except ValidationError as invalid:
