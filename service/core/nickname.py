@@ -18,6 +18,8 @@ from service.core.errors import (
 
 ANONYMOUS: Final = "微信用户"
 """What WeChat gives instead of a name since November 2022."""
+_ANONYMOUS: Final = {ANONYMOUS, "微信用戶"}
+"""In NFKC: by radicals instead of characters the last one becomes the traditional one."""
 
 
 def _tags(region: str) -> str:
@@ -29,7 +31,9 @@ _UNSEEN: Final = regex.compile(
     r"[\p{C}\p{Zl}\p{Zp}"  # control, format, unassigned, private; line and paragraph separators
     r"\p{Default_Ignorable_Code_Point}"  # shown as nothing at all, Hangul fillers among them
     # a Braille cell without dots, a note without a head, the place of an object, Egyptian blanks
-    r"\u2800\U0001d159\ufffc\U00013441\U00013442]"
+    r"\u2800\U0001d159\ufffc\U00013441\U00013442"
+    # a filler of Khitan, joiners of Tifinagh and Brahmi, with nothing to join
+    r"\U00016fe4\u2d7f\U0001107f]"
 )
 _IN_PLACE: Final = regex.compile(
     "|".join(
@@ -40,6 +44,7 @@ _IN_PLACE: Final = regex.compile(
             r"(?<=[\p{Extended_Pictographic}\ufe0f\p{Emoji_Modifier}])\u200d(?=\p{Extended_Pictographic})",
             rf"(?<=\U0001f3f4)(?:{_tags('gbeng')}|{_tags('gbsct')}|{_tags('gbwls')})",
             r"(?<=\p{Indic_Syllabic_Category=Virama})\u200d(?=\p{L})",  # two letters in one
+            r"(?<=\p{Script=Tifinagh})\u2d7f(?=\p{Script=Tifinagh})",  # the same
         )
     )
 )
@@ -64,7 +69,7 @@ def clean(text: str) -> str:
     Raises NicknameEmpty, NicknameTooLong and, for control, direction and other
     invisible characters, by which one user could pass for another,
     NicknameInvisible. NicknameUnusable is for piles of marks, which cover the
-    lines above and below, and for ANONYMOUS, spaced or not.
+    lines above and below, and for ANONYMOUS, spaced, in radicals or in traditional characters.
 
     Invisible characters are let through where an emoji is made of them (joiners,
     variation selectors, the tags of England's, Scotland's and Wales' flags), and
@@ -79,7 +84,7 @@ def clean(text: str) -> str:
         raise NicknameEmpty
     if _UNSEEN.search(_IN_PLACE.sub("", name)):
         raise NicknameInvisible
-    if _PILE.search(name) or name.replace(" ", "") == ANONYMOUS:
+    if _PILE.search(name) or unicodedata.normalize("NFKC", name.replace(" ", "")) in _ANONYMOUS:
         raise NicknameUnusable
     if len(name) > LONGEST_NICKNAME:
         raise NicknameTooLong

@@ -30,6 +30,7 @@ MOST_FRAMES: Final = 100
 Image.preinit()
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 85
+_TOO_MANY: Final = "too many pixels"
 
 
 def normalize_avatar(raw: bytes) -> bytes:
@@ -50,13 +51,17 @@ def normalize_avatar(raw: bytes) -> bytes:
             return _jpeg(ImageOps.exif_transpose(_thumbnail(picture)))
     except NotAPicture:
         raise
+    except Image.DecompressionBombError:
+        raise NotAPicture(_TOO_MANY) from None
     except Exception as fault:  # decoders raise all sorts on damaged files
+        if raw[8:12] == b"WEBP":  # whose decoder takes the memory for its pixels before it tells
+            raise NotAPicture("damaged, or too many pixels for a WebP") from fault
         raise NotAPicture("damaged, or not a JPEG, PNG or WebP") from fault
 
 
 def _refuse_over(most: int, picture: Image.Image) -> None:
     if picture.width * picture.height > most:
-        raise NotAPicture("too many pixels")
+        raise NotAPicture(_TOO_MANY)
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from service.core.errors import InvalidRequest, PicturesBusy
 from service.core.throttled_log import ThrottledLog
@@ -19,7 +20,7 @@ from service.pictures import decoder as module
 from service.pictures.child import CPU_SECONDS
 from service.pictures.decoder import DEADLINE_SECONDS, MOST_WAITING, ChildDecoder
 from tests.support.children import spawn
-from tests.support.pictures import LARGEST, cmyk, honest
+from tests.support.pictures import LARGEST, cmyk, encoded, honest
 from tests.support.process import LINUX_ONLY, REPOSITORY, eventually
 from tests.support.stopwatch import Stopwatch
 
@@ -73,6 +74,8 @@ async def test_who_sent_what_cannot_be_decoded_is_told_why() -> None:
     assert await refusal(None, b"junk") == "damaged, or not a JPEG, PNG or WebP"
     assert await refusal(None, cmyk()) == "too many pixels for a progressive JPEG"
     assert await refusal(None, b"\0" * LARGEST) == "damaged, or not a JPEG, PNG or WebP"
+    large = encoded(Image.new("RGB", (3500, 2625)), "WEBP", lossless=True)
+    assert await refusal(None, large) == "damaged, or too many pixels for a WebP"
 
 
 async def test_a_picture_that_takes_too_much_processor_time_is_ended(

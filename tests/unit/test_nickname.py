@@ -74,6 +74,7 @@ SRI = "ශ්\u200dරී"
         "ไทย",
         "한국",
         "⠓⠊",
+        "ⵉ\u2d7fⵜ",
     ],
 )
 def test_emoji_and_letters_that_need_an_invisible_character_keep_it(name: str) -> None:
@@ -85,7 +86,9 @@ def test_an_emoji_is_no_unknown_character_because_python_is_older(name: str) -> 
     assert clean(name) == name
 
 
-@pytest.mark.parametrize("unseen", ["\u200d", "\ufe0f", "\u034f", "\u3164", "\u115f", "\u2800"])
+@pytest.mark.parametrize(
+    "unseen", ["\u200d", "\ufe0f", "\u034f", "\u3164", "\u115f", "\u2800", "\U00016fe4", "\u2d7f"]
+)
 @pytest.mark.parametrize("name", ["{}", "{}alice", "al{}ice", "alice{}", "李{}雷", "1{}", "{}{}"])
 def test_one_that_is_not_seen_is_refused_wherever_it_stands(name: str, unseen: str) -> None:
     with pytest.raises(NicknameInvisible):
@@ -216,7 +219,17 @@ def test_the_tallest_that_is_taken() -> None:
             clean(pile)
 
 
-@pytest.mark.parametrize("name", ["微信用户", " 微信用户 ", "微 信 用 户", "微\u3000信用户"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "微信用户",
+        " 微信用户 ",
+        "微 信 用 户",
+        "微\u3000信用户",
+        "微信⽤户",
+        "微信用⼾",
+    ],
+)
 def test_wechats_name_for_everybody_is_nobodys(name: str) -> None:
     with pytest.raises(NicknameUnusable):
         clean(name)
