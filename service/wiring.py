@@ -13,6 +13,7 @@ from service.core.failed_openings import FailedOpenings
 from service.core.fair_share import FairShare
 from service.core.login import Login
 from service.core.login_limits import LoginLimits
+from service.core.own_record import OwnRecord
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.core.throttled_log import ThrottledLog
@@ -70,6 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ThrottledLog("sql"),
             platforms={app.appid: app.platform for app in settings.apps.values()},
         )
+        record = OwnRecord(users, sessions)
         avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
@@ -102,6 +104,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             wechat=wechat,
             codes=phone_codes,
             users=users,
+            record=record,
             sessions=sessions,
             decryptor=decryptor,
             used=used,
@@ -114,6 +117,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             apps=settings.apps,
             devices=settings.device_classes,
             users=users,
+            record=record,
             avatars=avatars,
             pictures=pictures,
             sessions=sessions,
@@ -146,7 +150,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             avatars=avatars,
             pictures=pictures,
-            uploads=Uploads(limits, most_bytes=_UPLOADS * settings.avatar_max_bytes),
+            uploads=Uploads(limits, sessions, most_bytes=_UPLOADS * settings.avatar_max_bytes),
             access_tokens=tokens,
             limits=limits,
         )

@@ -129,6 +129,8 @@ class Session(NamedTuple):
     """Whole seconds left."""
     sealed: str
     """What only the session store can open."""
+    digest: str
+    """Of its secret: by this it is told from the user's next one."""
 
     def __repr__(self) -> str:
         return f"Session(handle={self.handle!r}, user_id={self.user_id!r})"

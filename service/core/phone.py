@@ -11,7 +11,6 @@ from service.core.errors import (
     LoginTooOld,
     PhoneCodeInvalid,
     ServiceError,
-    SessionExpired,
     SessionStoreUnavailable,
 )
 from service.core.models import CodeClaim, Phone, counted_as
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
     from service.core.models import Encrypted, Session, User, WeChatApp
+    from service.core.own_record import OwnRecord
     from service.core.ports import (
         LimitName,
         Limits,
         PhoneCodes,
         SessionStore,
         UsedData,
-        UserStore,
+        UserRecords,
         WeChat,
     )
 
@@ -49,7 +49,8 @@ class PhoneNumbers:
         apps: Mapping[str, WeChatApp],
         wechat: WeChat,
         codes: PhoneCodes,
-        users: UserStore,
+        users: UserRecords,
+        record: OwnRecord,
         sessions: SessionStore,
         decryptor: Decryptor,
         used: UsedData,
@@ -66,6 +67,7 @@ class PhoneNumbers:
         self._wechat = wechat
         self._codes = codes
         self._users = users
+        self._record = record
         self._sessions = sessions
         self._decryptor = decryptor
         self._encrypted_proves = encrypted_proves
@@ -94,7 +96,8 @@ class PhoneNumbers:
         if not may_change:
             await self._refuse_another(session, than=None)
         phone = await self.redeem(self._apps[session.appid], code, session.openid)
-        return await self._bind(session, phone, proven=True, may_change=may_change)
+        # The number is kept for the user, also where this session has ended meanwhile.
+        return await self._record.bind_phone(session, phone, proven=True, may_change=may_change)
 
     async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
         """The same for a number that came as encryptedData.
@@ -118,7 +121,7 @@ class PhoneNumbers:
     ) -> User:
         async with self._used.use(session.user_id, encrypted) as is_first:
             if is_first:
-                return await self._bind(
+                return await self._record.bind_phone(
                     session, phone, proven=self._encrypted_proves, may_change=may_change
                 )
         user = await self._users.get(session.user_id)
@@ -137,16 +140,6 @@ class PhoneNumbers:
         user = await self._users.get(session.user_id)
         if user is not None and user.phone not in (None, than):
             raise LoginTooOld
-
-    async def _bind(
-        self, session: Session, phone: Phone, *, proven: bool, may_change: bool
-    ) -> User:
-        user = await self._users.bind_phone(
-            session.user_id, phone, proven=proven, may_change=may_change
-        )
-        if user is None:
-            raise SessionExpired
-        return user
 
     async def _redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         claim = await self._codes.claim(app.appid, code, openid=openid)

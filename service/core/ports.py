@@ -60,6 +60,10 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def revalidate(self, session: Session) -> None:
+        """Raise what `validate` would by now: a newer login may have come, say."""
+        ...
+
     async def revoke(self, session_id: SessionId) -> bool:
         """Log out this very session, never a newer one; False when it was not live."""
         ...
@@ -100,7 +104,26 @@ class SessionStore(Protocol):
         ...
 
 
-class UserStore(Protocol):
+class UserRecords(Protocol):
+    """Users as use cases see them that change a record by OwnRecord alone.
+
+    Every method raises UserStoreUnavailable.
+    """
+
+    async def get(self, user_id: str) -> User | None:
+        """The user; None when there is none."""
+        ...
+
+    async def identities(self, user_id: str) -> Sequence[UserIdentity]:
+        """All that WeChat calls this user."""
+        ...
+
+    async def delete(self, user_id: str) -> DeletedUser | None:
+        """Remove the user and all that belongs to them; None when there was none."""
+        ...
+
+
+class UserStore(UserRecords, Protocol):
     """The users and what WeChat calls them. Every method raises UserStoreUnavailable."""
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
@@ -116,10 +139,6 @@ class UserStore(Protocol):
         it. An unknown identity joins the user who has, unless that is known to be
         somebody else: by another openid here, or another unionid of the same platform.
         """
-        ...
-
-    async def get(self, user_id: str) -> User | None:
-        """The user; None when there is none."""
         ...
 
     async def set_nickname(self, user_id: str, nickname: str) -> User | None:
@@ -138,14 +157,6 @@ class UserStore(Protocol):
         `proven`: a code says so, which beats a user who has bound the number without.
         `may_change`: instead of any other; without it, raises LoginTooOld if there is one.
         """
-        ...
-
-    async def identities(self, user_id: str) -> Sequence[UserIdentity]:
-        """All that WeChat calls this user."""
-        ...
-
-    async def delete(self, user_id: str) -> DeletedUser | None:
-        """Remove the user and all that belongs to them; None when there was none."""
         ...
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from service.core.errors import NicknameRejected, SessionExpired, UserStoreUnavailable
+from service.core.errors import (
+    NicknameRejected,
+    ServiceError,
+    SessionExpired,
+    UserStoreUnavailable,
+)
 from service.core.models import DEFAULT_AVATAR, UserExport, handle_of
 from service.core.nickname import clean
 
@@ -14,12 +19,13 @@ if TYPE_CHECKING:
 
     from service.core.background import BackgroundTasks
     from service.core.models import Session, User, UserIdentity, WeChatApp
+    from service.core.own_record import OwnRecord
     from service.core.ports import (
         AvatarStore,
         PhoneCodes,
         PictureDecoder,
         SessionStore,
-        UserStore,
+        UserRecords,
         WeChat,
     )
 
@@ -29,7 +35,8 @@ _NAME_BYTES: Final = 20
 class Profiles:
     """What a user may do with their own record.
 
-    Every method raises SessionExpired when the session's user is gone.
+    Every method raises SessionExpired when the session's user is gone; those that change
+    something raise what OwnRecord does.
     """
 
     def __init__(
@@ -37,7 +44,8 @@ class Profiles:
         *,
         apps: Mapping[str, WeChatApp],
         devices: Sequence[str],
-        users: UserStore,
+        users: UserRecords,
+        record: OwnRecord,
         avatars: AvatarStore,
         pictures: PictureDecoder,
         sessions: SessionStore,
@@ -50,6 +58,7 @@ class Profiles:
         self._apps = apps
         self._devices = devices
         self._users = users
+        self._record = record
         self._avatars = avatars
         self._pictures = pictures
         self._sessions = sessions
@@ -67,7 +76,10 @@ class Profiles:
 
     async def show(self, session: Session) -> User:
         """The caller's record."""
-        return _or_expired(await self._users.get(session.user_id))
+        user = await self._users.get(session.user_id)
+        if user is None:
+            raise SessionExpired
+        return user
 
     async def rename(self, session: Session, nickname: str) -> User:
         """Change the nickname; raises a NicknameError for one that cannot be."""
@@ -76,13 +88,13 @@ class Profiles:
             app = self._apps[session.appid]
             if not await self._wechat.nickname_passes(app, session.openid, name):
                 raise NicknameRejected
-        return _or_expired(await self._users.set_nickname(session.user_id, name))
+        return await self._record.set_nickname(session, name)
 
     async def set_avatar(self, session: Session, upload: bytes) -> User:
         """Make an uploaded picture the avatar; raises what PictureDecoder does."""
         await self.show(session)
         picture = await self._pictures.decode(upload)  # for nobody, once its client has gone
-        return await self._background.run_to_completion(self._set_avatar(session.user_id, picture))
+        return await self._background.run_to_completion(self._set_avatar(session, picture))
 
     async def export(self, session: Session) -> UserExport:
         """All that is kept of the caller, and nothing of anybody else."""
@@ -97,15 +109,18 @@ class Profiles:
         """
         await self._background.run_to_completion(self._delete(session))
 
-    async def _set_avatar(self, user_id: str, picture: bytes) -> User:
+    async def _set_avatar(self, session: Session, picture: bytes) -> User:
         # A new name each time: a picture may be cached for ever, and to remove
         # one that was replaced never removes one that is in use.
         name = secrets.token_hex(_NAME_BYTES) + ".jpg"
         await self._avatars.put(name, picture)
-        changed = await self._users.set_avatar(user_id, name)
-        if changed is None:  # deleted meanwhile
+        try:
+            changed = await self._record.set_avatar(session, name)
+        except UserStoreUnavailable:
+            raise  # the change may have been made, and the picture be in use
+        except ServiceError:
             await self._avatars.delete(name)
-            raise SessionExpired
+            raise
         # The database may have made a change twice, when its first answer was lost.
         if changed.former != changed.user.avatar:
             await self._remove_picture(changed.former)
@@ -138,9 +153,3 @@ class Profiles:
     async def _remove_picture(self, name: str) -> None:
         if name != DEFAULT_AVATAR:  # that is everybody's
             await self._avatars.delete(name)
-
-
-def _or_expired(user: User | None) -> User:
-    if user is None:
-        raise SessionExpired
-    return user

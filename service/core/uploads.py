@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from service.core.errors import PicturesBusy, RateLimited
+from service.core.errors import PicturesBusy, RateLimited, SessionError, UserBanned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from service.core.ports import Limits
+    from service.core.errors import ServiceError
+    from service.core.models import Session
+    from service.core.ports import Limits, SessionStore
 
 
 _PATIENCE_SECONDS: Final = 2.0
@@ -25,8 +27,10 @@ _LEAST_RATE: Final = 32 * 1024
 class Upload:
     """One that is being taken."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, session: Session) -> None:
+        self.session = session
         self._uploads = uploads
+        self._ended_by: ServiceError = PicturesBusy()
         self._bytes = 0
         self._time = asyncio.timeout(None)
         self.due = time.monotonic() + _PATIENCE_SECONDS
@@ -34,7 +38,7 @@ class Upload:
 
     @asynccontextmanager
     async def coming(self) -> AsyncIterator[None]:
-        """While its client sends it. Raises PicturesBusy if it came too slowly, and gave way."""
+        """While its client sends it. Raises what `give_way` was told, if it had to."""
         try:
             async with self._time:
                 self._uploads.coming.add(self)
@@ -42,7 +46,7 @@ class Upload:
                 if self._time.when() is not None:  # at the very last
                     raise TimeoutError
         except TimeoutError:
-            raise PicturesBusy from None
+            raise self._ended_by from None
         finally:
             self._uploads.coming.discard(self)
 
@@ -55,8 +59,9 @@ class Upload:
         self._bytes += size
         self._uploads.bytes_left -= size
 
-    def give_way(self) -> None:
-        """End it while it comes: its memory is for another one."""
+    def give_way(self, error: ServiceError | None = None) -> None:
+        """End it while it comes, with `error`, else PicturesBusy: its place is for another one."""
+        self._ended_by = error or self._ended_by
         self._uploads.coming.discard(self)
         self._time.reschedule(0)  # long ago, so now
         self.end()
@@ -70,10 +75,11 @@ class Upload:
 class Uploads:
     """The uploads of a worker."""
 
-    def __init__(self, limits: Limits, *, most_bytes: int) -> None:
+    def __init__(self, limits: Limits, sessions: SessionStore, *, most_bytes: int) -> None:
         """`most_bytes`: of all of them together, while they come, wait and are decoded."""
         self._limits = limits
-        self._users: set[str] = set()
+        self._sessions = sessions
+        self._users: dict[str, Upload] = {}
         self._turn = asyncio.Lock()
         self.coming: set[Upload] = set()
         self.bytes_left = most_bytes
@@ -95,19 +101,37 @@ class Uploads:
             await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def admit(self, user: str) -> AsyncIterator[Upload]:
-        """Take one upload of a user, as limits count them.
+    async def admit(self, session: Session) -> AsyncIterator[Upload]:
+        """Take one upload of a session's user.
 
-        Raises RateLimited while another of the same user is under way here, or
-        after too many; and SessionStoreUnavailable.
+        Raises RateLimited while another of the same user is under way here, unless its
+        session has ended, or after too many; and SessionStoreUnavailable.
         """
-        if user in self._users:
-            raise RateLimited("uploads_per_user", retry_after=1)
-        self._users.add(user)
-        upload = Upload(self)
+        user = session.counted_as
+        while user in self._users:
+            await self._end_if_dead(self._users[user])
+        upload = self._users[user] = Upload(self, session)
         try:
             await self._limits.count("uploads_per_user", user)
             yield upload
         finally:
-            self._users.discard(user)
+            if self._users.get(user) is upload:
+                del self._users[user]
             upload.end()
+
+    async def _end_if_dead(self, upload: Upload) -> None:
+        """Take an upload's place where its session has ended; else raise RateLimited.
+
+        Whoever has an old id would keep its owner from a new picture, by a slow one. What
+        is being decoded by now ends by itself, and changes nothing.
+        """
+        try:
+            await self._sessions.revalidate(upload.session)
+        except (SessionError, UserBanned) as dead:
+            user = upload.session.counted_as
+            if self._users.get(user) is upload:
+                del self._users[user]
+            if upload in self.coming:
+                upload.give_way(dead)
+        else:
+            raise RateLimited("uploads_per_user", retry_after=1)

@@ -162,6 +162,7 @@ class SessionRecord:
             fields["iat"],
             expires_in,
             fields["k"],
+            fields["d"],
         )
 
 

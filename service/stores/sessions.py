@@ -94,26 +94,10 @@ class RedisSessions:
                 return OpenedSession(shared_id, whole_seconds(left_ms), shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
-        key = KEY_PREFIX + session_id.handle
-        reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
-        if reading.value is None:
-            await self._check_absent(key)
-            raise SessionExpired
-        try:
-            record = SessionRecord.read(reading.value, handle=session_id.handle)
-        except InvalidRecord:
-            record = await self._read_again(key, session_id.handle)
-        digest = session_id.digest
-        if not hmac.compare_digest(digest, record.digest):
-            if record.replaced(digest):
-                raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
-            raise SessionExpired
-        if record.ended:
-            raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
-        if (record.appid, record.device) not in self._served:
-            raise SessionExpired  # of a mini-program or device class from before a restart
-        left_ms = await self._left_ms(session_id, record, reading.ttl_ms)
-        return record.session(expires_in=whole_seconds(left_ms))
+        return await self._live(session_id.handle, session_id.digest)
+
+    async def revalidate(self, session: Session) -> None:
+        await self._live(session.handle, session.digest)
 
     async def revoke(self, session_id: SessionId) -> bool:
         digest = session_id.digest
@@ -164,6 +148,28 @@ class RedisSessions:
         if not health.available:
             raise SessionStoreUnavailable
         return health.complete
+
+    async def _live(self, handle: str, digest: str) -> Session:
+        """The live session of the secret that `digest` stands for; raises as `validate` does."""
+        key = KEY_PREFIX + handle
+        reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
+        if reading.value is None:
+            await self._check_absent(key)
+            raise SessionExpired
+        try:
+            record = SessionRecord.read(reading.value, handle=handle)
+        except InvalidRecord:
+            record = await self._read_again(key, handle)
+        if not hmac.compare_digest(digest, record.digest):
+            if record.replaced(digest):
+                raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
+            raise SessionExpired
+        if record.ended:
+            raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
+        if (record.appid, record.device) not in self._served:
+            raise SessionExpired  # of a mini-program or device class from before a restart
+        left_ms = await self._left_ms(record, reading.ttl_ms)
+        return record.session(expires_in=whole_seconds(left_ms))
 
     async def _write(
         self,
@@ -232,14 +238,12 @@ class RedisSessions:
             mended = isinstance(fault, OtherVersion)
             raise SessionExpired if mended else SessionStoreUnavailable from fault
 
-    async def _left_ms(
-        self, session_id: SessionId, record: SessionRecord, ttl_ms: int | None
-    ) -> int:
+    async def _left_ms(self, record: SessionRecord, ttl_ms: int | None) -> int:
         """The milliseconds that a session has left, after renewing it if that is due.
 
         `ttl_ms`: what Redis gives it, where that was asked for. Raises SessionExpired.
         """
-        key = KEY_PREFIX + session_id.handle
+        key = KEY_PREFIX + record.handle
         longest_ms = record.longest_ms
         now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
         left_ms = record.issued_at + longest_ms - now_ms
@@ -248,7 +252,7 @@ class RedisSessions:
         if left_ms > longest_ms + _AHEAD_MS:
             return await self._left_of_future(key, record)
         if ttl_ms is not None:
-            return await self._renewed(session_id, ttl_ms, until_max_age_ms=left_ms)
+            return await self._renewed(record, ttl_ms, until_max_age_ms=left_ms)
         if record.slides:  # from before the settings said fixed
             return (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
         return left_ms
@@ -277,16 +281,14 @@ class RedisSessions:
         )
         return bool(reply[0] == b"stored")
 
-    async def _renewed(self, session_id: SessionId, left_ms: int, *, until_max_age_ms: int) -> int:
+    async def _renewed(self, record: SessionRecord, left_ms: int, *, until_max_age_ms: int) -> int:
         """The milliseconds left, after renewing the session if that is due."""
         renewed_ms = self._lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
         if renewed_ms is None:
             return left_ms
-        digest = session_id.digest
+        digest = record.digest
         try:
-            reply = await self._run(
-                _RENEW, session_id.handle, digest, renewed_ms, expected_echo=digest
-            )
+            reply = await self._run(_RENEW, record.handle, digest, renewed_ms, expected_echo=digest)
         except SessionStoreUnavailable:
             return left_ms  # it is valid for now; the next request tries again
         return renewed_ms if reply[0] == b"renewed" else left_ms

@@ -527,6 +527,7 @@ SESSION: Final = Session(
     issued_at=0,
     expires_in=1,
     sealed="",
+    digest="",
 )
 
 

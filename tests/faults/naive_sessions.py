@@ -64,6 +64,7 @@ class NaiveSessions:
             device=record["dev"],
             user_id=record["uid"],
             sealed="",
+            digest=session_id.digest,
             issued_at=int(time.time() * 1000),
             expires_in=self._ttl,
         )

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from service.core import uploads as module
 from service.core.errors import PicturesBusy
+from service.core.models import Session
 from service.core.uploads import Uploads
 from tests.support.limits import MemoryLimits
 
 ROOM = 1_000_000
 RATE = module._LEAST_RATE
 PATIENCE = module._PATIENCE_SECONDS
+
+
+def session_of(openid: str) -> Session:
+    return Session("handle", "wx", openid, None, "default", "user", 0, 1, "", "digest")
 
 
 class Clock:
@@ -31,14 +37,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def uploads(clock: Clock) -> Uploads:
     del clock
-    return Uploads(MemoryLimits(), most_bytes=ROOM)
+    nobody: Any = None  # asked only where a user has two of them
+    return Uploads(MemoryLimits(), nobody, most_bytes=ROOM)
 
 
 async def stalled(uploads: Uploads, user: str, size: int) -> asyncio.Task[None]:
     """An upload of which so many bytes came at once, and no more; fails with what it raises."""
 
     async def stall() -> None:
-        async with uploads.admit(user) as upload, upload.coming():
+        async with uploads.admit(session_of(user)) as upload, upload.coming():
             upload.grow(size)
             kept.set()
             await asyncio.Event().wait()
@@ -51,7 +58,7 @@ async def stalled(uploads: Uploads, user: str, size: int) -> asyncio.Task[None]:
 
 async def test_who_stalls_gives_way_whatever_came_before(uploads: Uploads, clock: Clock) -> None:
     slow = await stalled(uploads, "alice", ROOM)
-    async with uploads.admit("bob") as other:
+    async with uploads.admit(session_of("bob")) as other:
         clock.now += PATIENCE * 0.9
         with pytest.raises(PicturesBusy):
             other.grow(1)
@@ -65,8 +72,8 @@ async def test_who_stalls_gives_way_whatever_came_before(uploads: Uploads, clock
 
 async def test_who_comes_slowly_but_steadily_does_not(uploads: Uploads, clock: Clock) -> None:
     async with (
-        uploads.admit("bob") as other,
-        uploads.admit("alice") as slow,
+        uploads.admit(session_of("bob")) as other,
+        uploads.admit(session_of("alice")) as slow,
         slow.coming(),
     ):
         for _ in range(ROOM // RATE):
@@ -80,7 +87,7 @@ async def test_drops_do_not_make_up_for_that(uploads: Uploads, clock: Clock) -> 
     dripped = asyncio.Event()
 
     async def drip() -> None:
-        async with uploads.admit("alice") as upload, upload.coming():
+        async with uploads.admit(session_of("alice")) as upload, upload.coming():
             upload.grow(ROOM // 2)
             for _ in range(30):
                 clock.now += 0.1
@@ -90,7 +97,7 @@ async def test_drops_do_not_make_up_for_that(uploads: Uploads, clock: Clock) -> 
 
     dripping = asyncio.create_task(drip())
     await dripped.wait()
-    async with uploads.admit("bob") as other:
+    async with uploads.admit(session_of("bob")) as other:
         other.grow(ROOM)
         with pytest.raises(PicturesBusy):
             await dripping
@@ -102,7 +109,7 @@ async def test_the_worst_goes_first_and_no_more_than_needed(uploads: Uploads, cl
         slow.append(await stalled(uploads, user, ROOM // 3))
         clock.now += 0.1
     clock.now += PATIENCE
-    async with uploads.admit("dave") as other:
+    async with uploads.admit(session_of("dave")) as other:
         other.grow(ROOM // 2)
         done, pending = await asyncio.wait(slow, timeout=0.05)
         assert (done, pending) == (set(slow[:2]), {slow[2]})
@@ -112,7 +119,10 @@ async def test_the_worst_goes_first_and_no_more_than_needed(uploads: Uploads, cl
 
 
 async def test_who_waits_to_be_decoded_keeps_the_memory(uploads: Uploads, clock: Clock) -> None:
-    async with uploads.admit("alice") as whole, uploads.admit("bob") as other:
+    async with (
+        uploads.admit(session_of("alice")) as whole,
+        uploads.admit(session_of("bob")) as other,
+    ):
         async with whole.coming():
             whole.grow(ROOM)
         clock.now += 100
@@ -121,9 +131,9 @@ async def test_who_waits_to_be_decoded_keeps_the_memory(uploads: Uploads, clock:
 
 
 async def test_who_gave_way_with_the_last_byte_is_not_taken(uploads: Uploads, clock: Clock) -> None:
-    async with uploads.admit("bob") as other:
+    async with uploads.admit(session_of("bob")) as other:
         with pytest.raises(PicturesBusy):  # noqa: PT012 # the block is what fails
-            async with uploads.admit("alice") as upload, upload.coming():
+            async with uploads.admit(session_of("alice")) as upload, upload.coming():
                 upload.grow(ROOM)
                 clock.now += PATIENCE + 1
                 other.grow(ROOM)

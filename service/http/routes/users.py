@@ -89,7 +89,7 @@ async def set_avatar(request: AppRequest) -> HTTPResponse:
     """Take the picture of a multipart upload, as `wx.uploadFile` sends it."""
     largest = request.app.ctx.settings.avatar_max_bytes
     session, uploads = request.ctx.session, request.app.ctx.services.uploads
-    async with uploads.admit(session.counted_as) as upload:
+    async with uploads.admit(session) as upload:
         async with upload.coming():
             picture = await read_file(
                 request, field="avatar", largest=largest, grow=upload.grow, pace=uploads.pace
