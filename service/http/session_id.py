@@ -24,17 +24,22 @@ def session_id_of(request: AppRequest) -> SessionId:
     """The id in `sessionid`, `X-Session-Id` or `Authorization: Bearer`, or in several of them.
 
     Whoever stands in front may read another one than we do: ids that differ are
-    none, nor is a header that comes twice. Beside an id, a Bearer that is none
-    by its form is meant for somebody else. With WAFER_COMPAT also the id in
-    `X-WX-Skey`, where none of these is there. Raises SessionMissing, or
-    SessionMalformed for anything that cannot be an id of ours.
+    none, nor is a header that comes twice. With WAFER_COMPAT the one in `X-WX-Skey`
+    will do alone; beside another one it has to agree in any case. Beside an id, a
+    Bearer or an skey that is none by its form is meant for somebody else. Raises
+    SessionMissing, or SessionMalformed for anything that cannot be an id of ours.
     """
     headers = request.headers
     # Of any script, white space before a value is gone by now: Sanic takes it away.
     if not request.head.isascii() and _NOT_ASCII.search(request.head):
         raise SessionMalformed
     given = headers.getall("sessionid", None)
-    if given is None or "x-session-id" in headers or "authorization" in headers:
+    if (
+        given is None
+        or "x-session-id" in headers
+        or "authorization" in headers
+        or "x-wx-skey" in headers
+    ):
         given = list(_given(request))
     session_id = SessionId.parse(given[0].strip(_PADDING)) if len(given) == 1 else None
     if session_id is None:
@@ -45,13 +50,17 @@ def session_id_of(request: AppRequest) -> SessionId:
 def _given(request: AppRequest) -> set[str]:
     """All that is given for an id; raises SessionMissing."""
     given = set(_values(request, "sessionid", "x-session-id"))
-    bearers = set(_bearers(request))
-    given |= {one for one in bearers if SessionId.parse(one)} if given else bearers
-    if not given and request.app.ctx.settings.wafer_compat:
-        given = set(_values(request, "x-wx-skey"))
+    given = _with(given, _bearers(request))
+    if given or request.app.ctx.settings.wafer_compat:
+        given = _with(given, _values(request, "x-wx-skey"))
     if not given:
         raise SessionMissing
     return given
+
+
+def _with(given: set[str], others: Iterator[str]) -> set[str]:
+    """`given`, if anything is, with those of `others` that have an id's form; else all of them."""
+    return given.union(one for one in others if not given or SessionId.parse(one))
 
 
 def _bearers(request: AppRequest) -> Iterator[str]:

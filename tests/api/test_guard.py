@@ -117,9 +117,13 @@ OTHER = "C" * 22 + "." + "A" * 43
         [("sessionid", DEAD), ("X-Session-Id", OTHER)],
         [("sessionid", DEAD), ("Authorization", f"Bearer {OTHER}")],
         [("X-Session-Id", OTHER), ("Authorization", f"Bearer {DEAD}")],
-        [("X-WX-Skey", DEAD), ("X-WX-Skey", DEAD)],
         [("Authorization", f"Bearer {DEAD}"), ("Authorization", f"Bearer {OTHER}")],
         [("X-Session-Id", DEAD), ("X-Session-Id", OTHER)],
+        [("sessionid", DEAD), ("X-WX-Skey", OTHER)],
+        [("X-Session-Id", DEAD), ("X-WX-Skey", OTHER)],
+        [("Authorization", f"Bearer {DEAD}"), ("X-WX-Skey", OTHER)],
+        [("sessionid", DEAD), ("X-Session-Id", DEAD), ("X-WX-Skey", OTHER)],
+        [("sessionid", DEAD), ("X-WX-Skey", DEAD), ("X-WX-Skey", DEAD)],
         [("sessionid", DEAD), ("X-Session-Id", "x")],
         [("sessionid", ""), ("X-Session-Id", DEAD)],
     ],
@@ -128,11 +132,12 @@ async def test_ids_that_differ_are_none(
     settings: Callable[..., Settings], headers: list[tuple[str, str]]
 ) -> None:
     """Whoever stands in front may have looked at the other one."""
-    configured = settings(redis_url="redis://127.0.0.1:1", wafer_compat=True)
-    async with running_service(configured) as api:
-        for path in ("/session", "/verify", "/me"):
-            answer = await api.ask("GET", path, headers=headers)
-            assert (answer.status, answer.body["error"]) == (401, "session_malformed"), path
+    for wafer_compat in (False, True):
+        configured = settings(redis_url="redis://127.0.0.1:1", wafer_compat=wafer_compat)
+        async with running_service(configured) as api:
+            for path in ("/session", "/verify", "/me"):
+                answer = await api.ask("GET", path, headers=headers)
+                assert (answer.status, answer.body["error"]) == (401, "session_malformed"), path
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,9 @@ async def test_ids_that_differ_are_none(
         lambda sid: {"sessionid": sid, "X-Session-Id": sid, "Authorization": f"Bearer {sid}"},
         lambda sid: {"sessionid": sid, "Authorization": "Bearer another.services.token"},
         lambda sid: {"sessionid": sid, "Authorization": "Basic abc"},
-        lambda sid: {"X-Session-Id": sid, "X-WX-Skey": OTHER},
+        lambda sid: {"X-Session-Id": sid, "X-WX-Skey": "0ld" * 13},
+        lambda sid: {"sessionid": sid, "X-WX-Skey": sid},
+        lambda sid: {"Authorization": f"Bearer {sid}", "X-WX-Skey": ""},
         lambda sid: {"sessionid": f"\t {sid}\t "},
         lambda sid: {"Authorization": f"Bearer  {sid}\t"},
     ],
