@@ -20,7 +20,13 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.lifetime import Lifetime, whole_seconds
-from service.core.models import OpenedSession, SessionId, handle_of
+from service.core.models import (
+    SESSION_KEY_BYTES,
+    OpenedSession,
+    SessionId,
+    WeChatIdentity,
+    handle_of,
+)
 from service.core.throttled_log import ThrottledLog
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
@@ -31,11 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from service.config.settings import Settings
-    from service.core.models import Session, SessionKeys, WeChatIdentity
+    from service.core.models import Session, SessionKeys
     from service.redis.client import RedisClient
 
 KEY_PREFIX: Final = "minigate:session:"
 
+_NOBODY: Final = "-" * 22
+"""The handle of a record that is looked through where there is none."""
 _AHEAD_MS: Final = 1000
 """By which the clocks of two servers may differ, as create.lua has it."""
 _DELETED_USER_PREFIX: Final = "minigate:gone:"
@@ -71,6 +79,16 @@ class RedisSessions:
         self._served = {(app, dev) for app in settings.apps for dev in settings.device_classes}
         ring = [key.get_secret_value() for key in settings.secret_keys]
         self._keyring = Keyring(ring, purpose="session")
+        self._nobodys = session_record.write(
+            SessionId.new(_NOBODY),
+            WeChatIdentity("o" * 28, bytes(SESSION_KEY_BYTES)),
+            appid="wx0123456789abcdef",
+            device="default",
+            user_id="u" * 26,
+            issued_at=0,
+            lifetime=self._lifetime,
+            keyring=self._keyring,
+        )
         self._log = ThrottledLog("sessions")
 
     async def create(
@@ -153,16 +171,19 @@ class RedisSessions:
         """The live session of the secret that `digest` stands for; raises as `validate` does."""
         key = KEY_PREFIX + handle
         reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
-        if reading.value is None:
-            await self._check_absent(key)
-            raise SessionExpired
+        # A handle can be computed from an openid. So whether a session is there must not be told
+        # by the time that a wrong secret takes: each step is taken in both cases.
+        raw, named = reading.value, handle
+        if raw is None:
+            raw, named = self._nobodys, _NOBODY
         try:
-            record = SessionRecord.read(reading.value, handle=handle)
+            record = SessionRecord.read(raw, handle=named)
         except InvalidRecord:
             record = await self._read_again(key, handle)
         if not hmac.compare_digest(digest, record.digest):
             if record.replaced(digest):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
+            await self._check_absent(key)
             raise SessionExpired
         if record.ended:
             raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
@@ -214,7 +235,7 @@ class RedisSessions:
         """Raise SessionStoreUnavailable for a key without a value that holds a list, say.
 
         What is no text is no dead session. Reads do not tell it from nothing; the
-        price of asking is paid for dead ids alone.
+        price of asking is paid for dead ids alone, all of them: see `_live`.
         """
         kind = await self.redis.type_of(key)
         if kind not in {"none", "string"}:  # a login may have come in between

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from tests.support.running import running_service
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.config.settings import Settings
+    from service.dev.embedded_redis import EmbeddedRedis
     from tests.support.running import Api, Simulator
 
 PUBLIC = {
@@ -221,6 +223,32 @@ async def test_old_clients_get_their_200_but_a_gateway_never_does(
         assert "session_expired" in answer.headers["WWW-Authenticate"]
         gateway = await api.ask("GET", "/verify", headers={"sessionid": DEAD})
         assert (gateway.status, gateway.code) == (401, 40102)
+
+
+async def test_a_wrong_secret_is_answered_alike_whether_a_session_is_there(
+    settings: Callable[..., Settings], simulator: Simulator, redis_server: EmbeddedRedis
+) -> None:
+    """Answer, count and commands, at every door that takes an id."""
+    told_at_once = settings(
+        wechat_api_base=(simulator.url,), limit_dead_sessions_per_address="100/minute"
+    )
+    async with running_service(told_at_once) as api:
+        live = (await api.login(await simulator.code())).data["sessionid"].partition(".")[0]
+        with redis.Redis.from_url(redis_server.url) as behind:
+
+            async def seen(handle: str, method: str, path: str) -> object:
+                behind.config_resetstat()
+                wrong = {"sessionid": f"{handle}.{'A' * 43}"}
+                answer = await api.ask(method, path, headers=wrong)
+                body = {**answer.body, "requestId": None}
+                stats = behind.info("commandstats")
+                commands = {name: told["calls"] for name, told in stats.items()}
+                return answer.status, body, set(answer.headers), commands
+
+            for method, path in (("GET", "/verify"), ("GET", "/me"), ("POST", "/logout")):
+                await seen(live, method, path)  # what is done once is done
+                there, absent = [await seen(one, method, path) for one in (live, "N" * 22)]
+                assert there == absent
 
 
 async def test_a_redis_that_is_away_is_no_dead_session(settings: Callable[..., Settings]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import sys
+from collections import Counter
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -25,11 +28,14 @@ from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import SessionRecord
 from service.stores.sessions import KEY_PREFIX
-from tests.contracts.kinds import ALSO_FAKEREDIS
+from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
 from tests.support.scripts import script
 from tests.support.settings import APPID, SECRET_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from types import FrameType
+
     from service.core.models import OpenedSession, SessionKeys
     from service.stores.sessions import RedisSessions
     from tests.contracts.conftest import Stores
@@ -95,6 +101,47 @@ async def test_another_secret_under_a_live_handle_learns_nothing(stores: Stores)
     with pytest.raises(SessionExpired) as refusal:
         await sessions.validate(SessionId.new(opened.session_id.handle))
     assert refusal.value.data is None
+
+
+@contextmanager
+def noting_calls() -> Iterator[set[FrameType]]:
+    """The calls of the service's functions, each once, however often it waits."""
+    noted: set[FrameType] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/service/" in frame.f_code.co_filename:
+            noted.add(frame)
+
+    sys.setprofile(note)
+    try:
+        yield noted
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize("renewal", ["fixed", "sliding"])
+@pytest.mark.parametrize("logins", [1, 2, 6])
+@ONE_KIND
+async def test_a_wrong_secret_takes_the_same_work_whether_a_session_is_there(
+    stores: Stores, renewal: str, logins: int
+) -> None:
+    """A look was shorter by a round trip where there was one: by it an openid told who is in."""
+    sessions = stores.sessions(login_coalesce_ms=0, session_renewal=renewal)
+    for _ in range(logins):
+        handle = (await log_in(sessions)).session_id.handle
+
+    async def work(handle: str, look: Callable[[SessionId], Awaitable[object]]) -> object:
+        wrong = SessionId.new(handle)
+        await stores.redis.config_resetstat()
+        with noting_calls() as calls, suppress(SessionExpired):
+            assert await look(wrong) is False
+        commands = await stores.redis.info("commandstats")
+        names = Counter(call.f_code.co_qualname for call in calls)
+        return names, {name: told["calls"] for name, told in commands.items()}
+
+    for look in (sessions.validate, sessions.revoke):
+        await work(handle, look)  # what is done once is done
+        assert await work(handle, look) == await work("N" * 22, look)
 
 
 @ALSO_FAKEREDIS
