@@ -100,7 +100,8 @@ class Login:
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
         ended = await self._sessions.revoke(session_id)
-        log.info("logout handle=%s ended=%s", session_id.handle, ended)
+        if ended:  # a made-up id would be a line each, of a handle of choice
+            log.info("logout handle=%s", session_id.handle)
         return ended
 
     def _app(self, appid: str | None) -> WeChatApp:

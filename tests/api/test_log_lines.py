@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.running import Api, running_service
+from tests.api.test_guard import DEAD
+from tests.support.running import Api, Ask, running_service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -82,3 +83,46 @@ async def test_neither_a_body_nor_a_header_nor_a_path_does(
     headers = [("X-WX-Code", "\x1b[2J"), ("X-Request-ID", "a\tb"), ("Referer", "\udcff\x80")]
     await api.ask("GET", path, headers=[one for one in headers if "\x1b" not in one[1]])
     assert_lines(stderr.getvalue())
+
+
+STRANGERS: tuple[tuple[str, str, Ask], ...] = (
+    ("POST", "/logout", {"headers": {"sessionid": DEAD}}),
+    ("POST", "/logout", {"headers": {"sessionid": "x"}}),
+    ("GET", "/verify", {"headers": {"sessionid": DEAD}}),
+    ("GET", "/weapp/user", {"headers": {"X-WX-Skey": DEAD}}),
+    ("POST", "/me/avatar", {"headers": {"sessionid": DEAD}, "data": b"x"}),
+    ("GET", "/internal/access-token", {"headers": {"Authorization": "Bearer x"}}),
+    ("POST", "/login", {"data": b"{"}),
+    ("POST", "/login", {"json": {"code": "x", "appid": "wxunknown"}}),
+    ("GET", "/wx/onlogin", {"params": {"code": ""}}),
+    ("GET", "/livez", {"data": b"x"}),
+    ("GET", "/uploads/nothing.jpg", {}),
+    ("GET", "/nothing", {}),
+    ("TRACE", "/login", {}),
+)
+
+
+@pytest.fixture
+async def usual(
+    stderr: io.StringIO, settings: Callable[..., Settings], simulator: Simulator
+) -> AsyncIterator[Api]:
+    """The service with what it logs by default."""
+    assert stderr.getvalue() == ""
+    own = settings(wechat_api_base=(simulator.url,), wafer_compat=True, log_level="INFO")
+    async with running_service(own) as running:
+        yield running
+
+
+async def test_strangers_write_no_line_for_each_request(
+    usual: Api, simulator: Simulator, stderr: io.StringIO
+) -> None:
+    sessionid = (await usual.login(await simulator.code())).data["sessionid"]
+    assert " login handle=" in stderr.getvalue()
+    for method, path, ask in STRANGERS:
+        before = len(stderr.getvalue())
+        for _ in range(5):
+            await usual.ask(method, path, **ask)
+        written = stderr.getvalue()[before:]
+        assert written.count("\n") < 2, written
+    await usual.logout(sessionid)
+    assert " logout handle=" in stderr.getvalue()
