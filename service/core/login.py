@@ -16,7 +16,7 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.login_request import add_hint
-from service.core.models import LoggedIn, PastLogin, UserIdentity
+from service.core.models import LoggedIn, PastLogin, UserIdentity, counted_as
 from service.core.nickname import clean
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ class Login:
         """Find the user and open their session, now that WeChat has said who it is."""
         profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
-        user = await self._with_profile(match.user, profile, request.encrypted)
+        whose = counted_as(app.appid, identity.openid)
+        user = await self._with_profile(match.user, whose, profile, request.encrypted)
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
@@ -204,11 +205,12 @@ class Login:
         return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
 
     async def _with_profile(
-        self, user: User, profile: dict[str, Any], encrypted: Encrypted | None
+        self, user: User, whose: str, profile: dict[str, Any], encrypted: Encrypted | None
     ) -> User:
         """The user, renamed to the profile's nickname if that can be one.
 
         Not by a profile that does not say whose it is, and by each one once.
+        `whose`: the user as limits count them.
         """
         if encrypted is None or "openId" not in profile:
             return user
@@ -218,7 +220,7 @@ class Login:
             return user
         if nickname == user.nickname:
             return user
-        async with self._used.use(user.id, encrypted) as is_first:
+        async with self._used.use(whose, encrypted) as is_first:
             if is_first:
                 return await self._users.set_nickname(user.id, nickname) or user
         return user

@@ -119,7 +119,7 @@ class PhoneNumbers:
     async def _bind_once(
         self, session: Session, phone: Phone, encrypted: Encrypted, *, may_change: bool
     ) -> User:
-        async with self._used.use(session.user_id, encrypted) as is_first:
+        async with self._used.use(session.counted_as, encrypted) as is_first:
             if is_first:
                 return await self._record.bind_phone(
                     session, phone, proven=self._encrypted_proves, may_change=may_change

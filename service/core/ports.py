@@ -258,9 +258,10 @@ class PhoneCodes(Protocol):
 class UsedData(Protocol):
     """Lets a user change something with each encryptedData once, whatever its iv."""
 
-    def use(self, user_id: str, encrypted: Encrypted) -> AbstractAsyncContextManager[bool]:
+    def use(self, user: str, encrypted: Encrypted) -> AbstractAsyncContextManager[bool]:
         """Whether this is the first use, which is made in the block; if that raises, none was.
 
+        `user` as limits count them: who deletes their account has used it all the same.
         Waits a moment for a use that is under way. Raises SessionStoreUnavailable
         before the block.
         """

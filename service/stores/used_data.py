@@ -39,8 +39,8 @@ class RedisUsedData:
         self._life_ms = (max_age + CLOCK_SKEW_SECONDS) * 1000
 
     @asynccontextmanager
-    async def use(self, user_id: str, encrypted: Encrypted) -> AsyncIterator[bool]:
-        key, nonce = _key(user_id, encrypted), unique_id()
+    async def use(self, user: str, encrypted: Encrypted) -> AsyncIterator[bool]:
+        key, nonce = _key(user, encrypted), unique_id()
         if not await self._claim(key, nonce):
             yield False
             return
@@ -66,5 +66,5 @@ class RedisUsedData:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def _key(user_id: str, encrypted: Encrypted) -> str:
-    return KEY_PREFIX + digest(user_id, ciphertext_of(encrypted))
+def _key(user: str, encrypted: Encrypted) -> str:
+    return KEY_PREFIX + digest(user, ciphertext_of(encrypted))

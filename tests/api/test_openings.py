@@ -178,6 +178,25 @@ async def test_a_lost_answer_is_given_again_and_a_former_number_does_not_come_ba
     assert me.data["phone"] == "+86 13800000002"
 
 
+async def test_who_deletes_their_account_has_used_it_all_the_same(
+    settings: Callable[..., Settings],
+) -> None:
+    async with one_key(settings) as (api, simulator):
+        await log_in(api, simulator)
+        profile = pair(await simulator.profile(nickName="小明", openid=True))
+        login = await api.login(await simulator.code(), **profile)
+        assert login.data["user"]["nickname"] == "小明"
+        session, number = {"sessionid": login.data["sessionid"]}, await simulator.phone()
+        assert (await bind(api, session, pair(number))).status == 200
+        await api.ask("DELETE", "/me", headers=session)
+        again = await api.login(await simulator.code(), **profile)
+        assert again.data["isNewUser"]
+        assert again.data["user"]["nickname"].startswith("用户")
+        session = {"sessionid": again.data["sessionid"]}
+        refused = await bind(api, session, pair(number))
+        assert (refused.status, refused.code, refused.data) == (400, 40005, {"relogin": False})
+
+
 async def test_what_was_not_bound_is_not_used(api: Api, simulator: Simulator) -> None:
     bob = await log_in(api, simulator, "bob")
     await bind(api, bob, pair(await simulator.phone("bob", phone=NUMBER)))
