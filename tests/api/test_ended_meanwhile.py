@@ -256,6 +256,30 @@ async def test_an_upload_of_an_old_session_keeps_the_owner_from_none(
     assert api.app.ctx.services.uploads._users == {}
 
 
+async def test_nor_does_one_that_is_being_decoded(
+    api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    decoder, begun, let_go = doer(api, "decode"), asyncio.Event(), asyncio.Event()
+    decode = decoder.decode
+
+    async def decode_slowly(upload: bytes) -> bytes:
+        monkeypatch.undo()
+        begun.set()
+        await let_go.wait()
+        done: bytes = await decode(upload)
+        return done
+
+    monkeypatch.setattr(decoder, "decode", decode_slowly)
+    old = asyncio.create_task(change(api, "avatar", await log_in(api, simulator), simulator))
+    await begun.wait()
+    owner = await log_in(api, simulator)
+    changed = await change(api, "avatar", owner, simulator)
+    assert changed.status == 200
+    let_go.set()
+    assert (await old).code == 40101
+    assert [one.name for one in pictures(tmp_path)] == [changed.data["avatar"].rpartition("/")[2]]
+
+
 async def test_an_upload_of_a_live_session_is_still_the_only_one(
     api: Api, simulator: Simulator
 ) -> None:
