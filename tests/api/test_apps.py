@@ -322,6 +322,26 @@ async def test_without_a_known_app_the_code_is_not_spent(
     assert good.status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("X-WX-Appid", [A, B]),
+        ("X-WX-Appid", ["", A]),
+        ("Referer", [f"https://servicewechat.com/{appid}/1/page-frame.html" for appid in (A, B)]),
+    ],
+)
+async def test_two_apps_that_differ_are_none(twins: Studio, name: str, values: list[str]) -> None:
+    for order in (values, values[::-1]):
+        code = twins.world.log_in(user="alice", appid=A)
+        headers = [(name, value) for value in order]
+        refused = await twins.api.ask("POST", "/login", json={"code": code}, headers=headers)
+        assert (refused.status, refused.code, refused.data["field"]) == (400, 40000, name)
+    assert await twins.simulator.exchanges() == 0
+    same = [(name, next(filter(None, values)))] * 2
+    good = await twins.api.ask("POST", "/login", json={"code": code}, headers=same)
+    assert good.status == 200
+
+
 async def test_each_app_has_an_access_token_of_its_own(twins: Studio) -> None:
     here, there = await twins.token(A), await twins.token(B)
     assert here.status == there.status == 200
@@ -372,6 +392,21 @@ async def test_without_the_internal_token_nothing_is_told(
         )
         assert (answer.status, answer.code, answer.data) == (403, 40302, None)
     assert await twins.simulator.calls("/cgi-bin/stable_token") == 0
+
+
+@pytest.mark.parametrize("other", ["Bearer wrong", "Basic x", ""])
+async def test_two_tokens_that_differ_are_none(twins: Studio, other: str) -> None:
+    right = f"Bearer {TOKEN}"
+    for values, status in (
+        ((right, other), 403),
+        ((other, right), 403),
+        ((right, right), 200),
+    ):
+        headers = [("Authorization", value) for value in values]
+        answer = await twins.api.ask(
+            "GET", "/internal/access-token", params={"appid": A}, headers=headers
+        )
+        assert answer.status == status, values
 
 
 @pytest.mark.parametrize("appid", [None, "wxunknown", "", f"{A} "])

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from service.core.errors import InvalidRequest, UnsupportedMediaType
 from service.core.models import Encrypted
+from service.http.single_header import single_header
 
 if TYPE_CHECKING:
     from service.http.request import AppRequest
@@ -57,7 +58,7 @@ def read_query(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
 def read_headers(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
     """The same from the headers that `kind` names by its aliases; an empty one counts as absent."""
     names = [field.alias or name for name, field in kind.model_fields.items()]
-    given = {name: request.headers.getone(name, "") for name in names}
+    given = {name: single_header(request, name) for name in names}
     try:
         return kind.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as invalid:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.core.errors import OperatorTokenRefused, UnknownAppid
+from service.core.errors import InvalidRequest, OperatorTokenRefused, UnknownAppid
 from service.http.client_address import client_address
 from service.http.responses import success
+from service.http.single_header import single_header
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -40,11 +41,15 @@ async def _check(request: AppRequest) -> None:
     """Raise OperatorTokenRefused without INTERNAL_TOKEN as a Bearer token, or if none is set.
 
     Wrong ones are counted, and refused with RateLimited from some number on; the
-    right one is always good, so that nobody can shut its holders out.
+    right one is always good, so that nobody can shut its holders out. Two that differ
+    are none: nothing is learnt by them, so they are not counted.
     """
     context = request.app.ctx
     wanted = context.settings.internal_token
-    scheme, _, given = request.headers.getone("authorization", "").partition(" ")
+    try:
+        scheme, _, given = single_header(request, "Authorization").partition(" ")
+    except InvalidRequest:
+        raise OperatorTokenRefused from None
     if wanted is None or scheme.lower() != "bearer":
         raise OperatorTokenRefused
     if not hmac.compare_digest(given.encode(errors="replace"), wanted.get_secret_value().encode()):
