@@ -123,6 +123,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=sessions,
             wechat=wechat,
             phone_codes=phone_codes,
+            limits=limits,
             check_nicknames=settings.check_nicknames,
             background=background,
         )

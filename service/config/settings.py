@@ -196,6 +196,7 @@ class Settings(BaseSettings):
         "10000/day", description="the same for all users of a mini-program: WeChat charges for each"
     )
     limit_uploads_per_user: LimitText = Field("30/hour", description="pictures")
+    limit_nicknames_per_user: LimitText = Field("30/hour", description="changes of the nickname")
     limit_decrypt_per_user: LimitText = Field("600/hour", description="encryptedData")
     limit_failed_decrypt_per_session: LimitText = Field(
         "30/hour", description="encryptedData that does not open"

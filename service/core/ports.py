@@ -337,6 +337,7 @@ LimitName: TypeAlias = Literal[
     "phone_codes_per_user",
     "phone_codes_per_app",
     "uploads_per_user",
+    "nicknames_per_user",
     "decrypt_per_user",
     "failed_decrypt_per_session",
     "failed_decrypt_per_user",

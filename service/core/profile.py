@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from service.core.own_record import OwnRecord
     from service.core.ports import (
         AvatarStore,
+        Limits,
         PhoneCodes,
         PictureDecoder,
         SessionStore,
@@ -51,6 +52,7 @@ class Profiles:
         sessions: SessionStore,
         wechat: WeChat,
         phone_codes: PhoneCodes,
+        limits: Limits,
         check_nicknames: bool,
         background: BackgroundTasks,
     ) -> None:
@@ -64,6 +66,7 @@ class Profiles:
         self._sessions = sessions
         self._wechat = wechat
         self._phone_codes = phone_codes
+        self._limits = limits
         self._check_nicknames = check_nicknames
         self._background = background
 
@@ -82,8 +85,12 @@ class Profiles:
         return user
 
     async def rename(self, session: Session, nickname: str) -> User:
-        """Change the nickname; raises a NicknameError for one that cannot be."""
+        """Change the nickname; raises a NicknameError for one that cannot be, RateLimited."""
         name = clean(nickname)
+        user = await self.show(session)
+        if name == user.nickname:
+            return user
+        await self._limits.count("nicknames_per_user", session.counted_as)
         if self._check_nicknames:
             app = self._apps[session.appid]
             if not await self._wechat.nickname_passes(app, session.openid, name):

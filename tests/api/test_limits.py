@@ -237,6 +237,25 @@ async def test_phone_codes_that_are_made_up_count_for_their_user_only(
         assert await used(raw, "phone_codes_per_app") == 0
 
 
+@pytest.mark.parametrize("checked", [False, True])
+async def test_nicknames_are_limited(workers: Start, *, checked: bool) -> None:
+    async with workers(limit_nicknames_per_user="4/hour", check_nicknames=checked) as two:
+        session = await two.session()
+
+        async def rename(nickname: str, who: str = session) -> Answer:
+            return await two.ask("PUT", "/me", body={"nickname": nickname}, sessionid=who)
+
+        changes = await asyncio.gather(*(rename(f"name {number}") for number in range(12)))
+        assert tally(changes) == {(200, 0): 4, LIMITED: 8}
+        assert {one.data["limit"] for one in changes if one.status == 429} == {"nicknames_per_user"}
+        assert await two.simulator.calls("/wxa/msg_sec_check") == (4 if checked else 0)
+        # What changes nothing counts nothing, and is answered.
+        present = (await two.ask("GET", "/me", sessionid=session)).data["nickname"]
+        assert tally([await rename(f" {present} ") for _ in range(3)]) == {(200, 0): 3}
+        assert (await rename("")).code == 40006
+        assert (await rename("somebody", await two.session("bob"))).status == 200
+
+
 async def test_wrong_operator_tokens_are_limited_the_right_one_is_served(
     workers: Start,
 ) -> None:
