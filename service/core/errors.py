@@ -55,6 +55,8 @@ class ServiceError(Exception):
     en: ClassVar[str]
     sent: bool = True
     """False where WeChat cannot have seen what it was to be asked."""
+    answered: bool = False
+    """True where WeChat has looked at what it was asked, and refused it."""
 
     def __init__(
         self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None
@@ -115,7 +117,7 @@ class LoginCodeUsed(_NewCodeNeeded):
 
 
 class PhoneCodeInvalid(ServiceError):
-    """WeChat does not know the phone code: wrong, old, used, or a login code (40029)."""
+    """WeChat does not know the phone code: wrong, old, used, a login code, or another app's."""
 
     code, error, status = 40003, "phone_code_invalid", 400
     zh, en = (

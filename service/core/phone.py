@@ -164,21 +164,26 @@ class PhoneNumbers:
             phone = await self._wechat.phone_number(
                 app, code, openid=openid if self._send_openid else None, client=openid
             )
-        except PhoneCodeInvalid:
-            # It costs nothing; whoever makes codes up uses up their own allowance, not everybody's.
-            await self._give_back(app, openid, "phone_codes_per_app")
-            # And it may be somebody else's, for whom it is still good.
-            await self._codes.release(claim)
-            raise
         except ServiceError as error:
-            # An outage of WeChat's must not end in a day without phone numbers.
-            await self._give_back(app, openid, "phone_codes_per_user", "phone_codes_per_app")
-            # No number came. Unless WeChat has used the code up all the same, it is still good.
-            error.data = {**(error.data or {}), "retry": "same_code"}
-            await self._codes.release(claim)
+            await self._not_redeemed(claim, app, openid, error)
             raise
         await self._codes.succeed(claim, phone)
         return phone
+
+    async def _not_redeemed(
+        self, claim: CodeClaim, app: WeChatApp, openid: str, error: ServiceError
+    ) -> None:
+        # It costs nothing; whoever makes codes up uses up their own allowance, not everybody's.
+        await self._give_back(app, openid, "phone_codes_per_app")
+        is_invalid = isinstance(error, PhoneCodeInvalid)
+        if not is_invalid and not error.answered:
+            # An outage of WeChat's must not end in a day without phone numbers.
+            await self._give_back(app, openid, "phone_codes_per_user")
+        if not is_invalid:
+            # No number came. Unless WeChat has used the code up all the same, it is still good.
+            error.data = {**(error.data or {}), "retry": "same_code"}
+        # And one that is invalid may be somebody else's, for whom it is still good.
+        await self._codes.release(claim)
 
 
 def _uses(app: WeChatApp, openid: str) -> dict[LimitName, str]:

@@ -21,13 +21,16 @@ class ThrottledLog:
 
     def failed(self, what: str, why: str) -> None:
         """Log, unless it did so in the last five seconds. `why` must hold no secret."""
-        if self._is_due():
-            log.error("%s: %s failed: %s", self._subject, what, why)
+        self.say(logging.ERROR, f"{what} failed: {why}")
 
     def warn(self, what: str, why: str) -> None:
         """The same for what is no failure of ours."""
+        self.say(logging.WARNING, f"{what}: {why}")
+
+    def say(self, level: int, text: str) -> None:
+        """The same in other words, at any level."""
         if self._is_due():
-            log.warning("%s: %s: %s", self._subject, what, why)
+            log.log(level, "%s: %s", self._subject, text)
 
     def _is_due(self) -> bool:
         now = time.monotonic()

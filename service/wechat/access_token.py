@@ -65,7 +65,9 @@ class AccessTokens:
             try:
                 return await asyncio.shield(self._once(self._fetches, app, self._wait_for_fetch))
             except ServiceError as error:
-                raise error.for_another() from error
+                failure = error.for_another()
+                failure.answered = False  # that was of the token, not of what it is wanted for
+                raise failure from error
         if not token.fresh and time.monotonic() > self._renew_after.get(app.appid, 0):
             self._once(self._renewals, app, self._renew)
         return token

@@ -84,10 +84,16 @@ TOKENED: Final[Mapping[int, type[ServiceError]]] = {
 }
 """For access_token itself and all calls that carry one."""
 
-PHONE_NUMBER: Final[Mapping[int, type[ServiceError]]] = {**TOKENED, 40029: PhoneCodeInvalid}
+PHONE_NUMBER: Final[Mapping[int, type[ServiceError]]] = {
+    **TOKENED,
+    40013: PhoneCodeInvalid,  # another app's: ours is told by the token
+    40029: PhoneCodeInvalid,
+}
 
 FIELD_REFUSED: Final = frozenset({47001})  # the body is not in the form that it wants
 TOKEN_REFUSED: Final = frozenset({40001, 40014, 42001})
+NOT_LOOKED_AT: Final = frozenset({SYSTEM_BUSY, APP_QUOTA}) | TOKEN_REFUSED
+"""With these WeChat says nothing about what it was asked."""
 SESSION_KEY_DEAD: Final = frozenset({87007, 87009})
 RISKY_TEXT: Final = frozenset({87014})
 USER_NOT_SEEN: Final = frozenset({61010})

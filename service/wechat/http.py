@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ import orjson
 
 from service.core.errors import WeChatMisconfigured, WeChatUnavailable
 from service.core.fault_cause import name_fault
+from service.core.throttled_log import ThrottledLog
 from service.wechat import errcodes
 from service.wechat.breaker import Breakers
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from service.core.fair_share import FairShare
     from service.core.models import WeChatApp
     from service.wechat.breaker import Breaker
-
-log = logging.getLogger(__name__)
 
 _LARGEST_BODY: Final = 64 * 1024
 _CONNECT_SHARE: Final = 0.4
@@ -98,6 +98,8 @@ class WeChatHttp:
         self._timeout = timeout
         self._share = share
         self._breakers = Breakers()
+        self._logs: defaultdict[str, ThrottledLog] = defaultdict(lambda: ThrottledLog("wechat"))
+        """One for each thing that can be said: a code that is made up must hide no wrong secret."""
 
     async def ask(
         self,
@@ -127,7 +129,7 @@ class WeChatHttp:
                 return answer
             if isinstance(errcode, int) and errcode in expected:
                 raise ErrcodeReturned(errcode)
-            refusal = _refusal(path, errcode, answer.get("errmsg"), error_map)
+            refusal = self._refusal(app, path, answer, error_map)
             if refusal.status == HTTPStatus.BAD_REQUEST:  # the client's own fault
                 self._share.penalise(client)
             raise refusal
@@ -147,7 +149,8 @@ class WeChatHttp:
         except _NotSent:
             raise WeChatUnavailable(sent=False) from None
         except TimeoutError:
-            log.warning("wechat: %s timed out", path)
+            text = f"{path} timed out"
+            self._logs[text].say(logging.WARNING, text)
             raise WeChatUnavailable from None
 
     async def _send_again_if_busy(
@@ -171,7 +174,7 @@ class WeChatHttp:
             try:
                 return await self._send_to(base + path, query, body)
             except _NotSent as fault:
-                log.warning("wechat: no connection to %s: %s", base, fault)
+                self._logs[base].warn(f"no connection to {base}", str(fault))
                 why = fault
         raise why
 
@@ -206,8 +209,28 @@ class WeChatHttp:
             raise
         except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
             fault = name_fault(error)
-        log.warning("wechat: unusable answer: %s", fault)
+        self._logs["answers"].warn("unusable answer", fault)
         raise WeChatUnavailable
+
+    def _refusal(
+        self,
+        app: WeChatApp,
+        path: str,
+        answer: Mapping[str, Any],
+        error_map: Mapping[int, type[ServiceError]],
+    ) -> ServiceError:
+        """The error of an errcode, logged at the level that its reader needs."""
+        errcode = answer.get("errcode")
+        kind = error_map.get(errcode) if isinstance(errcode, int) else None
+        level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
+        shown = errcode if isinstance(errcode, int) else "not a number"
+        about = f"{path} errcode={shown} appid={app.appid}"
+        # Unknown ones share their lines: there may be any number of them.
+        key = about if kind else f"{path} {app.appid}"
+        self._logs[key].say(level, f"{about} {errcodes.loggable(answer.get('errmsg'))}")
+        refusal = (kind or WeChatUnavailable)()
+        refusal.answered = errcode not in errcodes.NOT_LOOKED_AT
+        return refusal
 
 
 async def _read(reply: aiohttp.ClientResponse) -> bytes:
@@ -216,14 +239,3 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
     while len(body) <= _LARGEST_BODY and not reply.content.at_eof():
         body += await reply.content.read(_LARGEST_BODY + 1 - len(body))
     return body
-
-
-def _refusal(
-    path: str, errcode: object, errmsg: object, error_map: Mapping[int, type[ServiceError]]
-) -> ServiceError:
-    """The error of an errcode, logged at the level that its reader needs."""
-    kind = error_map.get(errcode) if isinstance(errcode, int) else None
-    level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
-    shown = errcode if isinstance(errcode, int) else "not a number"
-    log.log(level, "wechat: %s errcode=%s %s", path, shown, errcodes.loggable(errmsg))
-    return (kind or WeChatUnavailable)()

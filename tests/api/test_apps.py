@@ -342,6 +342,24 @@ async def test_two_apps_that_differ_are_none(twins: Studio, name: str, values: l
     assert good.status == 200
 
 
+async def test_a_phone_code_of_another_app_is_no_code_and_counts(
+    settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with studio(settings, limit_phone_codes_per_user="4/day") as twins:
+        session = await twins.session(B)
+        foreign = [(await twins.simulator.phone("alice", appid=A))["code"] for _ in range(2)]
+        answers = [
+            await twins.api.ask("PUT", "/me/phone", json={"code": code}, headers=session)
+            for code in foreign * 3
+        ]
+        assert [answer.code for answer in answers] == [40003] * 4 + [42900] * 2
+        assert await twins.simulator.calls(getuserphonenumber.PATH) == 4
+        assert not [one for one in caplog.records if one.levelname == "ERROR"]
+        here = await twins.session(A)  # whose limit is another
+        bound = await twins.api.ask("PUT", "/me/phone", json={"code": foreign[0]}, headers=here)
+        assert bound.status == 200
+
+
 async def test_each_app_has_an_access_token_of_its_own(twins: Studio) -> None:
     here, there = await twins.token(A), await twins.token(B)
     assert here.status == there.status == 200

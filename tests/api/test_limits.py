@@ -224,6 +224,36 @@ async def test_nor_is_one_while_wechat_refuses_or_the_breaker_is_open(
             assert await used(raw, limit) == 0
 
 
+STABLE_TOKEN: Final = "/cgi-bin/stable_token"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "errcode", "counted"),
+    [
+        *((REDEEM, errcode, 3) for errcode in (40003, 40013, 40029, 48001, 45011, 47001, 12345)),
+        *((REDEEM, errcode, 0) for errcode in (-1, 45009, 40001)),
+        *((STABLE_TOKEN, errcode, 0) for errcode in (-1, 40164, 40125)),
+    ],
+)
+async def test_a_phone_code_that_wechat_has_looked_at_counts_whatever_it_says(
+    workers: Start,
+    settings: Callable[..., Settings],
+    endpoint: str,
+    errcode: int,
+    counted: int,
+) -> None:
+    exact = {"limit_phone_codes_per_user": "20/day", "limit_phone_codes_per_app": "90/day"}
+    async with workers(**exact) as two, redis_of(settings) as raw:
+        session = await two.session()
+        await two.simulator.fault("errcode", endpoint=endpoint, errcode=errcode)
+        for _ in range(3):
+            code = (await two.simulator.phone())["code"]
+            refused = await two.ask("PUT", "/me/phone", body={"code": code}, sessionid=session)
+            assert refused.status >= 400
+        assert await used(raw, "phone_codes_per_user") == counted
+        assert await used(raw, "phone_codes_per_app") == 0
+
+
 async def test_phone_codes_that_are_made_up_count_for_their_user_only(
     workers: Start, settings: Callable[..., Settings]
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
+from service.core import throttled_log
 from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
@@ -34,6 +35,7 @@ from service.wechat import breaker, errcodes
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
+from tests.support.clock import Clock
 from tests.support.running import running_simulator
 from tests.support.settings import APP_SECRET, APPID, make_settings
 from tests.support.stopwatch import Stopwatch
@@ -106,6 +108,53 @@ async def test_a_wrong_secret_is_the_operators_alarm_and_no_users_fault(
         for app in (WeChatApp(APPID, "wrong"), WeChatApp("wxwrong", APP_SECRET)):
             with pytest.raises(WeChatMisconfigured):
                 await wechat.code2session(app, await simulator.code())
+
+
+async def test_what_is_said_of_refusals_is_said_now_and_then_and_hides_nothing(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttled_log, "time", Clock())
+    caplog.set_level("INFO")
+    other = WeChatApp("wxother", APP_SECRET)
+    async with client(simulator.url, concurrency=100) as wechat:
+        for number in range(20):
+            code = f"0wrong{number}"
+            for app, kind in (
+                (APP, LoginCodeInvalid),
+                (WeChatApp(APPID, "wrong"), WeChatMisconfigured),
+                (other, WeChatMisconfigured),
+            ):
+                with pytest.raises(kind):
+                    await wechat.code2session(app, code)
+        for errcode in range(90000, 90010):
+            await simulator.fault("errcode", errcode=errcode, times=1)
+            with pytest.raises(WeChatUnavailable):
+                await wechat.code2session(APP, await simulator.code())
+    lines = [(one.levelname, one.message.partition(" rid=")[0]) for one in caplog.records]
+    begins = "wechat: /sns/jscode2session errcode="
+    assert [line for line in lines if line[1].startswith(begins)] == [
+        ("INFO", f"{begins}40029 appid={APPID}"),
+        ("ERROR", f"{begins}40125 appid={APPID}"),
+        ("ERROR", f"{begins}40013 appid=wxother"),
+        ("ERROR", f"{begins}90000 appid={APPID}"),
+    ]
+
+
+async def test_what_fails_on_the_way_is_said_now_and_then(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttled_log, "time", Clock())
+    async with client(simulator.url) as wechat:
+        await simulator.fault("html_502")
+        for _ in range(5):
+            with pytest.raises(WeChatUnavailable):
+                await wechat.code2session(APP, await simulator.code())
+    async with client("http://127.0.0.1:1") as wechat:
+        for number in range(5):
+            with pytest.raises(WeChatUnavailable):
+                await wechat.code2session(APP, f"0code{number}")
+    told = [one.message for one in caplog.records if one.message.startswith("wechat: ")]
+    assert [line.partition(": ")[2][:14] for line in told] == ["unusable answe", "no connection "]
 
 
 @pytest.mark.parametrize("errcode", errcodes.CODE2SESSION)

@@ -140,7 +140,8 @@ PHONE_EXPECTED: Final[dict[str, list[Case]]] = {
     ],
     "errcode": [
         ({"endpoint": PHONE_CODE, "errcode": 40029}, PHONE_CODE_INVALID),
-        ({"endpoint": PHONE_CODE, "errcode": 40013}, MISCONFIGURED),
+        ({"endpoint": PHONE_CODE, "errcode": 40013}, PHONE_CODE_INVALID),
+        ({"endpoint": PHONE_CODE, "errcode": 48001}, MISCONFIGURED),
         ({"endpoint": PHONE_CODE, "errcode": -1, "times": 1}, OK),
         ({"endpoint": TOKEN, "errcode": 40164}, MISCONFIGURED),
         ({"endpoint": TOKEN, "errcode": -1}, UNAVAILABLE),
