@@ -138,12 +138,10 @@ class Login:
         self, claim: CodeClaim, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         try:
-            await self._limits.count_exchange(app)
-        except ServiceError:
-            await self._codes.release(claim)
-            raise
-        try:
-            identity = await self._wechat.code2session(app, request.code, client=request.address)
+            async with self._limits.exchange(request, app):
+                identity = await self._wechat.code2session(
+                    app, request.code, client=request.address
+                )
         except ServiceError as error:
             await self._not_exchanged(claim, error)
             raise

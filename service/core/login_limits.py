@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import RateLimited, ServiceError, SessionStoreUnavailable
+from service.core.guessers import Guessers
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
     from service.core.login_request import LoginRequest
     from service.core.models import WeChatApp
     from service.core.ports import LimitName, Limits
@@ -26,32 +29,78 @@ class LoginLimits:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._guessers = Guessers()
 
     async def count(self, request: LoginRequest) -> None:
         """Count a login of its address; raises RateLimited, SessionStoreUnavailable."""
         if request.address is not None:
             await self._count({"login_per_address": request.address})
 
-    async def count_exchange(self, app: WeChatApp) -> None:
-        """Count a code that is about to go to WeChat; raises as `count` does.
+    @asynccontextmanager
+    async def exchange(self, request: LoginRequest, app: WeChatApp) -> AsyncIterator[None]:
+        """Around a code's way to WeChat, count it; raises as `count` does, before that.
 
         Only these, so that nobody uses up what all share with one code over and over.
+        Nor with many that are made up: whoever may do that has half of it at most.
         """
-        await self._count({"login_per_app": app.appid, "login": ""})
+        uses: dict[LimitName, str] = {"login_per_app": app.appid, "login": ""}
+        address = request.address
+        if address is None:  # it may be everybody's
+            async with self._counted(uses, doubtful=False):
+                yield
+            return
+        doubtful = self._guessers.may_guess(address)
+        with self._guessers.asking(address):
+            try:
+                async with self._counted(uses, doubtful=doubtful):
+                    yield
+            except ServiceError as error:
+                if error.sent and error.status == _MADE_UP_STATUS:
+                    self._guessers.note(address)
+                    await self._add(uses, doubtful=0 if doubtful else 1)
+                elif error.sent:
+                    await self._add(uses, doubtful=-int(doubtful))
+                raise
+            await self._add(uses, doubtful=-int(doubtful))
 
-    async def _count(self, uses: dict[LimitName, str]) -> None:
+    @asynccontextmanager
+    async def _counted(
+        self, uses: Mapping[LimitName, str], *, doubtful: bool
+    ) -> AsyncIterator[None]:
+        """Around a call that WeChat is asked for; what never reached it is given back."""
         try:
-            await self._limits.count_all(uses)
+            await self._count(uses, doubtful=doubtful)
+        except ServiceError as error:
+            error.sent = False
+            raise
+        try:
+            yield
+        except ServiceError as error:
+            if not error.sent:
+                await self._add(uses, cost=-1, doubtful=-int(doubtful))
+            raise
+
+    async def _count(self, uses: Mapping[LimitName, str], *, doubtful: bool = False) -> None:
+        try:
+            await self._limits.count_all(uses, doubtful=doubtful)
         except RateLimited as error:
             error.data = {**(error.data or {}), "retry": "same_code"}
             # Whoever asks again at once keeps themselves busy, and not the service.
             await asyncio.sleep(_REFUSAL_SECONDS)
             raise
 
+    async def _add(
+        self, uses: Mapping[LimitName, str], *, cost: int = 0, doubtful: int = 0
+    ) -> None:
+        if not cost and not doubtful:
+            return
+        with suppress(SessionStoreUnavailable):  # what became of the login stands
+            for limit, who in uses.items():
+                await self._limits.add(limit, who, cost=cost, doubtful=doubtful)
+
     async def count_failure(self, request: LoginRequest, error: ServiceError) -> None:
         """Add the weight of a code or of data that somebody made up. Never raises."""
         if request.address is None or error.status != _MADE_UP_STATUS:
             return
-        with suppress(SessionStoreUnavailable):  # the client is to hear what is wrong with it
-            weight = _FAILURE_WEIGHT - 1  # it has counted as a login already
-            await self._limits.add("login_per_address", request.address, cost=weight)
+        weight = _FAILURE_WEIGHT - 1  # it has counted as a login already
+        await self._add({"login_per_address": request.address}, cost=weight)

@@ -357,16 +357,24 @@ class Limits(Protocol):
     Every method raises SessionStoreUnavailable.
     """
 
-    async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
-        """Count a use, or raise RateLimited where the limit does not allow it; then none is."""
+    async def count(
+        self, limit: LimitName, who: str, *, cost: int = 1, doubtful: bool = False
+    ) -> None:
+        """Count a use, or raise RateLimited where the limit does not allow it; then none is.
+
+        Doubtful uses have half of what the limit allows, between them.
+        """
         ...
 
-    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+    async def count_all(self, uses: Mapping[LimitName, str], *, doubtful: bool = False) -> None:
         """Count one use of each limit, by whom; where one does not allow it, none of any."""
         ...
 
-    async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
-        """Count what has happened already, over the limit too; a negative cost gives back."""
+    async def add(self, limit: LimitName, who: str, *, cost: int = 0, doubtful: int = 0) -> None:
+        """Count what has happened already, over the limit too; what is negative is given back.
+
+        `doubtful`: how many uses, of these or of former ones, turn out to be so.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.core.errors import RateLimited, ServiceError, SessionStoreUnavailable
 from service.core.ids import digest
@@ -36,16 +36,33 @@ _TOLERANCE: Final = 100
 _MOST_TALLIES: Final = 4096
 
 
+class _Waits(NamedTuple):
+    """Seconds until one more is allowed, and until a doubtful one is; 0 where it is now."""
+
+    for_all: float
+    for_doubtful: float
+
+
 @dataclass(slots=True)
 class _Tally:
     """What one worker has counted of one limit and one `who`."""
 
     untold: int = 0
+    untold_doubtful: int = 0
     full_until: float = 0.0
-    """Monotonic seconds, as is the next."""
+    """Monotonic seconds, as are the next ones."""
+    half_full_until: float = 0.0
+    """The same for those that are doubtful."""
+    at_once_until: float = 0.0
+    """Until then each use is told at once: it may turn out to weigh as much as many."""
     failed_at: float = -math.inf
     """When Redis could not be told. Whoever has waited for that need not try and wait again."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def wait(self, *, doubtful: bool) -> float:
+        """Seconds until one more is allowed, as far as this worker knows."""
+        until = max(self.full_until, self.half_full_until) if doubtful else self.full_until
+        return until - time.monotonic()
 
 
 class RedisLimits:
@@ -67,45 +84,58 @@ class RedisLimits:
         }
         self._tallies: OrderedDict[tuple[LimitName, str], _Tally] = OrderedDict()
 
-    async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
+    async def count(
+        self, limit: LimitName, who: str, *, cost: int = 1, doubtful: bool = False
+    ) -> None:
         if limit not in self._allowed:
             return
         if cost >= self._batches[limit]:
-            wait_ms = await self._run(limit, who, cost)
-            if wait_ms:
-                raise RateLimited(limit, retry_after=math.ceil(wait_ms / 1000))
+            _allow(limit, max(await self._run(limit, who, cost, cost * doubtful)))
             return
         tally, arrived = self._tally(limit, who), time.monotonic()
+        if tally.at_once_until > arrived:
+            _allow(limit, tally.wait(doubtful=doubtful))
+            _keep(tally, await self._run(limit, who, cost, cost * doubtful))
+            _allow(limit, tally.wait(doubtful=doubtful))
+            return
         async with tally.lock:  # while a batch is told, the rest of a burst waits for the outcome
             if tally.failed_at >= arrived:
                 raise SessionStoreUnavailable
-            left = tally.full_until - time.monotonic()
-            if left > 0:
-                raise RateLimited(limit, retry_after=math.ceil(left))
+            _allow(limit, tally.wait(doubtful=doubtful))
             tally.untold += cost
-            if tally.untold >= self._batches[limit]:
-                await self._tell(limit, who, tally, cost)
+            tally.untold_doubtful += cost * doubtful
+            if self._is_batch(limit, tally):
+                await self._tell(limit, who, tally, cost, cost * doubtful)
 
-    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+    async def count_all(self, uses: Mapping[LimitName, str], *, doubtful: bool = False) -> None:
         counted: dict[LimitName, str] = {}
         try:
             for limit, who in uses.items():
-                await self.count(limit, who)
+                await self.count(limit, who, doubtful=doubtful)
                 counted[limit] = who
         except ServiceError:
             with suppress(SessionStoreUnavailable):
                 for limit, who in counted.items():
-                    await self.add(limit, who, cost=-1)
+                    await self.add(limit, who, cost=-1, doubtful=-int(doubtful))
             raise
 
-    async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
+    async def add(self, limit: LimitName, who: str, *, cost: int = 0, doubtful: int = 0) -> None:
         if limit not in self._allowed:
             return
-        if -self._batches[limit] < cost < 0:
-            tally = self._tally(limit, who)
-            tally.untold, tally.full_until = tally.untold + cost, 0.0
-        else:
-            await self._run(limit, who, cost, "always")
+        batch = self._batches[limit]
+        if not batch:
+            await self._run(limit, who, cost, doubtful, "always")
+            return
+        tally, now = self._tally(limit, who), time.monotonic()
+        if cost >= batch:
+            tally.at_once_until = now + self._allowed[limit].get_expiry()
+        tally.untold += cost
+        tally.untold_doubtful += doubtful
+        # How much room there is where one that is full gets some back, only Redis can say.
+        is_full = tally.wait(doubtful=doubtful < 0) > 0
+        if is_full or abs(cost) >= batch or self._is_batch(limit, tally):
+            async with tally.lock:
+                await self._tell(limit, who, tally, cost, doubtful)
 
     def _tally(self, limit: LimitName, who: str) -> _Tally:
         tally = self._tallies.setdefault((limit, who), _Tally())
@@ -114,24 +144,49 @@ class RedisLimits:
             self._tallies.popitem(last=False)
         return tally
 
-    async def _tell(self, limit: LimitName, who: str, tally: _Tally, cost: int) -> None:
-        """Tell all that is untold, `cost` included; that does not happen where this fails."""
-        told = tally.untold
+    def _is_batch(self, limit: LimitName, tally: _Tally) -> bool:
+        """Whether so much is untold that Redis has to hear of it."""
+        batch = self._batches[limit]
+        return tally.untold >= batch or tally.untold_doubtful >= max(batch // 2, 1)
+
+    async def _tell(
+        self, limit: LimitName, who: str, tally: _Tally, cost: int, doubtful: int
+    ) -> None:
+        """Tell all that is untold, `cost` and `doubtful` included; if this fails, these are not."""
+        told, told_doubtful = tally.untold, tally.untold_doubtful
         try:
             # If the caller hangs up meanwhile it is told again: rather twice than never.
-            wait_ms = await self._run(limit, who, told, "always")
+            waits = await self._run(limit, who, told, told_doubtful, "always")
         except SessionStoreUnavailable:
             tally.untold, tally.failed_at = tally.untold - cost, time.monotonic()
+            tally.untold_doubtful -= doubtful
             raise
-        tally.untold -= told  # and not 0: some may have been given back meanwhile
-        tally.full_until = time.monotonic() + wait_ms / 1000
+        # And not to 0: some may have been given back meanwhile.
+        tally.untold -= told
+        tally.untold_doubtful -= told_doubtful
+        _keep(tally, waits)
 
-    async def _run(self, limit: LimitName, who: str, cost: int, mode: str = "") -> int:
-        """Milliseconds to wait, 0 for none. A script whose reply was lost may count twice."""
+    async def _run(
+        self, limit: LimitName, who: str, cost: int, doubtful: int, mode: str = ""
+    ) -> _Waits:
+        """A script whose reply was lost may count twice."""
         item = self._allowed[limit]
         key = f"{KEY_PREFIX}{limit}:{digest(who)}"
         window_ms = item.get_expiry() * 1000
-        reply = await self._scripts.run_idempotent(_COUNT, key, cost, item.amount, window_ms, mode)
-        if not isinstance(reply, int):
-            raise SessionStoreUnavailable  # the reply to something else
-        return reply
+        reply = await self._scripts.run_idempotent(
+            _COUNT, key, cost, item.amount, window_ms, mode, doubtful
+        )
+        match reply:
+            case [int(for_all), int(for_doubtful)]:
+                return _Waits(for_all / 1000, for_doubtful / 1000)
+        raise SessionStoreUnavailable  # the reply to something else
+
+
+def _keep(tally: _Tally, waits: _Waits) -> None:
+    now = time.monotonic()
+    tally.full_until, tally.half_full_until = now + waits.for_all, now + waits.for_doubtful
+
+
+def _allow(limit: LimitName, wait: float) -> None:
+    if wait > 0:
+        raise RateLimited(limit, retry_after=math.ceil(wait))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import redis.asyncio
 
+from service.core import login_limits
 from service.core.models import SessionId
 from service.stores.limits import KEY_PREFIX
 from tests.support.running import running_service
@@ -94,12 +95,25 @@ def tally(answers: list[Answer]) -> Counter[tuple[int, int]]:
 async def test_a_burst_of_logins_passes_exactly_what_is_allowed(workers: Start, limit: str) -> None:
     async with workers(**{f"limit_{limit}": "20/minute"}) as two:
         codes = [await two.simulator.code(f"user{number}") for number in range(60)]
-        answers = await asyncio.gather(*(two.log_in(code=code) for code in codes))
+        # Of one address, many at once have half of what all share.
+        each = "192.0.2.{}" if limit != "login_per_address" else CLIENT
+        answers = await asyncio.gather(
+            *(two.log_in(code=code, address=each.format(n)) for n, code in enumerate(codes))
+        )
         assert tally(answers) == {(200, 0): 20, LIMITED: 40}
         assert {answer.data["limit"] for answer in answers if answer.status == 429} == {limit}
         assert await two.simulator.exchanges() == 20
         elsewhere = await two.log_in("zoe", address=OTHER)
         assert elsewhere.status == (200 if limit == "login_per_address" else 429)
+
+
+async def test_of_an_address_sixty_made_up_codes_pass_one_after_the_other(
+    workers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login_limits, "_REFUSAL_SECONDS", 0)
+    async with workers(limit_login_per_address="600/minute") as two:
+        answers = [await two.log_in(code=f"made-up-{number}") for number in range(70)]
+        assert tally(answers) == {(400, 40001): 60, LIMITED: 10}
 
 
 async def test_a_code_that_was_not_let_through_is_not_spent(workers: Start) -> None:
@@ -126,6 +140,82 @@ async def test_a_code_that_is_made_up_counts_as_ten_logins(workers: Start) -> No
         assert (await two.log_in()).status == 429
         assert (await two.log_in(address=OTHER)).status == 200
         assert await two.simulator.exchanges() == 5
+
+
+def codes_of_strangers(addresses: int, each: int) -> list[list[tuple[str, str]]]:
+    """Made-up codes, with the address that each comes from; a list for each address."""
+    return [
+        [(f"192.0.2.{number}", f"made-up-{number}-{turn}") for turn in range(each)]
+        for number in range(addresses)
+    ]
+
+
+@pytest.mark.parametrize("limit", ["login_per_app", "login"])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_made_up_codes_leave_half_of_what_all_share_to_the_others(
+    workers: Start, monkeypatch: pytest.MonkeyPatch, limit: str, *, at_once: bool
+) -> None:
+    """As 520 addresses with 60 codes a minute each would use up 30,000."""
+    monkeypatch.setattr(login_limits, "_REFUSAL_SECONDS", 0)
+
+    async def one_after_the_other(sent: list[tuple[str, str]]) -> list[Answer]:
+        return [await two.log_in(code=code, address=address) for address, code in sent]
+
+    async with workers(**{f"limit_{limit}": "100/minute"}) as two:
+        groups = codes_of_strangers(4, 60)
+        if at_once:
+            groups = [[one] for group in groups for one in group]
+        answered = await asyncio.gather(*map(one_after_the_other, groups))
+        answers = list(itertools.chain.from_iterable(answered))
+        passed = tally(answers)[400, 40001]
+        # Of each address, and by each worker, one may pass before anything is known.
+        assert 50 <= passed <= 50 + 4 * 2
+        assert tally(answers) == {(400, 40001): passed, LIMITED: 240 - passed}
+        assert all(
+            one.data == {"limit": limit, "retry": "same_code"}
+            for one in answers
+            if one.status == 429
+        )
+        honest = [await two.log_in(f"user{n}", address=f"198.51.100.{n}") for n in range(40)]
+        assert tally(honest) == {(200, 0): 40}
+        # And all of it is not more than it was.
+        rest = [await two.log_in(f"more{n}", address=f"203.0.113.{n}") for n in range(20)]
+        assert tally(rest) == {(200, 0): 60 - passed, LIMITED: passed - 40}
+        assert await two.simulator.exchanges() == 100
+
+
+async def test_who_had_a_bad_code_and_has_good_ones_uses_up_no_half(workers: Start) -> None:
+    async with workers(limit_login_per_app="12/minute", limit_login="12/minute") as two:
+        assert tally([await two.log_in(code=f"made-up-{n}") for n in range(4)]) == {(400, 40001): 4}
+        good = [await two.log_in() for _ in range(9)]
+        assert tally(good) == {(200, 0): 8, LIMITED: 1}
+
+
+async def test_a_code_that_never_reached_wechat_uses_up_nothing_that_all_share(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    exact = {"limit_login_per_app": "90/day", "limit_login": "90/day"}
+    async with workers(**exact, wechat_concurrency=1) as two, redis_of(settings) as raw:
+        await two.simulator.fault("hang", times=2)
+        hanging = [asyncio.create_task(two.log_in("bob", address=OTHER)) for _ in two.apis]
+        while await two.simulator.exchanges() < 2:
+            await asyncio.sleep(0.01)
+        busy = await asyncio.gather(*(two.log_in(f"user{n}") for n in range(8)))
+        assert tally(busy) == {(503, 50311): 8}
+        assert tally(await asyncio.gather(*hanging)) == {(502, 50200): 2}
+        for limit, count in (("login_per_app", 2), ("login", 2)):
+            assert await used(raw, limit) == count
+
+
+async def test_where_addresses_are_not_known_nobody_has_half(
+    workers: Start, settings: Callable[..., Settings]
+) -> None:
+    off = {"proxies_count": 0, "limit_login_per_app": "20/minute"}
+    async with workers(**off) as two, redis_of(settings) as raw:
+        made_up = [await two.log_in(code=f"made-up-{n}") for n in range(15)]
+        assert tally(made_up) == {(400, 40001): 15}
+        [key] = await raw.keys(f"{KEY_PREFIX}login_per_app:*")
+        assert len((await raw.get(key)).split()) == 3
 
 
 async def test_what_is_no_fault_of_the_client_counts_as_one(workers: Start) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,6 +121,81 @@ async def test_all_or_none_of_several_limits_are_counted(stores: Stores) -> None
     assert await passed(*(counted.count("login", "") for _ in range(20))) == 8
 
 
+@ALSO_FAKEREDIS
+async def test_doubtful_uses_have_half_and_the_others_what_is_left(stores: Stores) -> None:
+    one, other = limits(stores), limits(stores)
+    doubtful = (each.count(LIMIT, "alice", doubtful=True) for each in (one, other) * 10)
+    assert await passed(*doubtful) == 5
+    assert await passed(*(each.count(LIMIT, "alice") for each in (one, other) * 10)) == 5
+    await refusal(one.count(LIMIT, "alice", doubtful=True))
+
+
+async def test_where_others_have_it_all_nothing_is_left_for_doubtful_ones(stores: Stores) -> None:
+    counted = limits(stores)
+    assert await passed(*(counted.count(LIMIT, "alice") for _ in range(8))) == 8
+    uses = (counted.count(LIMIT, "alice", doubtful=True) for _ in range(8))
+    assert await passed(*uses) == 2
+
+
+async def test_a_use_turns_out_to_be_doubtful_or_not_to_be(stores: Stores) -> None:
+    counted = limits(stores)
+
+    async def doubtful(times: int) -> int:
+        uses = (counted.count(LIMIT, "alice", doubtful=True) for _ in range(times))
+        return await passed(*uses)
+
+    await counted.count(LIMIT, "alice")
+    await counted.add(LIMIT, "alice", doubtful=1)
+    assert await doubtful(9) == 4
+    await counted.add(LIMIT, "alice", doubtful=-1)
+    assert await doubtful(9) == 1
+    assert await passed(*(counted.count(LIMIT, "alice") for _ in range(9))) == 4
+    await counted.add(LIMIT, "alice", cost=-1, doubtful=-1)
+    assert await doubtful(9) == 1
+
+
+async def test_all_or_none_of_several_limits_have_a_doubtful_use(stores: Stores) -> None:
+    counted = limits(stores, login_per_app="10/hour", login="4/hour")
+    uses: dict[LimitName, str] = {"login_per_app": "wx", "login": ""}
+    assert await passed(*(counted.count_all(uses, doubtful=True) for _ in range(9))) == 2
+    alone = (counted.count("login_per_app", "wx", doubtful=True) for _ in range(9))
+    assert await passed(*alone) == 3
+
+
+@ONE_KIND
+async def test_at_no_time_have_doubtful_uses_more_than_half(stores: Stores) -> None:
+    """However old the window: there is always half for the others."""
+    counted, chance = limits(stores), random.Random(20261127)
+    for _ in range(100):
+        # As doubtful uses alone may have left it: half in each window, less what slides.
+        before = chance.randint(0, 5)
+        age_ms = chance.randrange(1, HOUR_MS - 60_000, 7919)
+        began = await now_ms(stores) - age_ms
+        await stores.redis.set(KEY, f"{began} 0 {before} 0 {before}", px=3 * HOUR_MS)
+        await passed(*(counted.count(LIMIT, "alice", doubtful=True) for _ in range(9)))
+        others = await passed(*(counted.count(LIMIT, "alice") for _ in range(12)))
+        assert others >= 5, (before, age_ms)
+
+
+async def test_doubtful_uses_of_a_large_limit_are_told_in_batches_too(stores: Stores) -> None:
+    workers = [
+        RedisLimits(stores.scripts(), {LIMIT: parse("4000/hour")}, workers=2) for _ in range(2)
+    ]
+    for _ in range(9):
+        await workers[0].count(LIMIT, "bob", doubtful=True)
+    assert await stores.everything() == {}
+    uses = [one.count(LIMIT, "alice", doubtful=True) for _ in range(1500) for one in workers]
+    doubtful = await passed(*uses)
+    assert 2000 <= doubtful <= 2020
+    for _ in range(50):  # one that turns out well lets no whole batch through
+        await workers[0].add(LIMIT, "alice", doubtful=-1)
+        uses = [workers[0].count(LIMIT, "alice", doubtful=True) for _ in range(30)]
+        doubtful += await passed(*uses)
+    assert 2050 <= doubtful <= 2070
+    others = await passed(*(one.count(LIMIT, "alice") for _ in range(1500) for one in workers))
+    assert 4000 <= doubtful + others <= 4040
+
+
 async def test_large_limits_are_told_of_in_batches_and_kept_within_a_hundredth(
     stores: Stores,
 ) -> None:
@@ -157,6 +233,54 @@ async def test_what_is_given_back_of_a_large_limit_is_there_for_others(stores: S
         await counted.add(LIMIT, "alice", cost=-1)
     again = await passed(*(counted.count(LIMIT, "alice") for _ in range(100)))
     assert 5 <= again <= 15
+
+
+async def test_what_is_given_back_of_one_that_is_full_lets_no_batch_through(
+    stores: Stores,
+) -> None:
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    total = await passed(*(counted.count(LIMIT, "alice") for _ in range(1200)))
+    for _ in range(50):
+        await counted.add(LIMIT, "alice", cost=-1)
+        total += await passed(*(counted.count(LIMIT, "alice") for _ in range(20)))
+    assert 1050 <= total <= 1060
+
+
+async def test_what_turns_out_to_weigh_more_is_kept_exactly_from_then_on(stores: Stores) -> None:
+    workers = [
+        RedisLimits(stores.scripts(), {LIMIT: parse("600/hour")}, workers=2) for _ in range(2)
+    ]
+    for number in range(60):
+        await workers[number % 2].count(LIMIT, "alice")
+        await workers[number % 2].add(LIMIT, "alice", cost=9)
+    for worker in workers:
+        await refusal(worker.count(LIMIT, "alice"))
+    await workers[0].add(LIMIT, "alice", cost=-9)
+    assert await passed(*(one.count(LIMIT, "alice") for one in workers for _ in range(9))) == 9
+
+
+@ONE_KIND
+async def test_one_that_is_full_of_what_weighs_more_is_refused_without_a_question(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("600/hour")})
+    await counted.add(LIMIT, "alice", cost=599)
+    await counted.count(LIMIT, "alice")
+    assert (await refusal(counted.count(LIMIT, "alice"))).retry_after in {3600, 3601}
+    monkeypatch.setattr(Scripts, "run_idempotent", None)
+    assert (await refusal(counted.count(LIMIT, "alice"))).retry_after in {3600, 3601}
+
+
+async def test_what_has_happened_is_told_in_batches_too(stores: Stores) -> None:
+    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    for _ in range(9):
+        await counted.add(LIMIT, "alice", cost=1)
+    assert await stores.everything() == {}
+    await counted.add(LIMIT, "alice", cost=1)
+    assert await used(stores) == 10
+    for _ in range(1000):
+        await counted.add(LIMIT, "alice", cost=1)
+    assert (await refusal(counted.count(LIMIT, "alice"))).retry_after is not None
 
 
 async def test_what_was_refused_because_redis_was_away_is_not_counted_afterwards(
@@ -250,6 +374,9 @@ async def test_every_counter_ends_by_itself(stores: Stores) -> None:
         lambda redis: redis.set(KEY, b"\xff" * 100_000),
         lambda redis: redis.set(KEY, "99999999999999 99 99"),
         lambda redis: redis.set(KEY, "1 99 99"),
+        lambda redis: redis.set(KEY, "1 99 99 99 99"),
+        lambda redis: redis.set(KEY, f"{int(time.time() * 1000)} 9 9 9 9 9"),
+        lambda redis: redis.set(KEY, f"{int(time.time() * 1000)} 9 9 x 9"),
         lambda redis: redis.set(KEY, '{"n": 1}'),
         lambda redis: redis.set(KEY, f"{'9' * 400} 1 1"),
         lambda redis: redis.rpush(KEY, "x"),

@@ -1,4 +1,4 @@
-"""Limits in memory, exact, without a window."""
+"""Limits in memory, exact, without a window; it doubts nobody."""
 
 from __future__ import annotations
 
@@ -21,13 +21,25 @@ class MemoryLimits:
         self.allowed = allowed
         self.used: Counter[tuple[str, str]] = Counter()
 
-    async def count(self, limit: LimitName, who: str, *, cost: int = 1) -> None:
+    async def count(
+        self,
+        limit: LimitName,
+        who: str,
+        *,
+        cost: int = 1,
+        doubtful: bool = False,  # noqa: ARG002 # the port's
+    ) -> None:
         await asyncio.sleep(0)  # as a store would, so that callers overtake each other
         if self.used[limit, who] + max(cost, 1) > self.allowed.get(limit, 10**9):
             raise RateLimited(limit, retry_after=3600)
         self.used[limit, who] += cost
 
-    async def count_all(self, uses: Mapping[LimitName, str]) -> None:
+    async def count_all(
+        self,
+        uses: Mapping[LimitName, str],
+        *,
+        doubtful: bool = False,  # noqa: ARG002 # the port's
+    ) -> None:
         counted: list[tuple[LimitName, str]] = []
         try:
             for limit, who in uses.items():
@@ -41,6 +53,13 @@ class MemoryLimits:
     async def check(self, limit: LimitName, who: str) -> None:
         await self.count(limit, who, cost=0)
 
-    async def add(self, limit: LimitName, who: str, *, cost: int) -> None:
+    async def add(
+        self,
+        limit: LimitName,
+        who: str,
+        *,
+        cost: int = 0,
+        doubtful: int = 0,  # noqa: ARG002 # the port's
+    ) -> None:
         await asyncio.sleep(0)
         self.used[limit, who] += cost
