@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REFUSAL_SECONDS: Final = 0.5
 """After so long a login over a limit is refused."""
+_MOST_HELD: Final = 16
+"""Refusals that wait for that in a worker; the others come at once."""
 _MADE_UP_STATUS: Final = 400
 """Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
 _FAILURE_WEIGHT: Final = 10
@@ -30,6 +32,7 @@ class LoginLimits:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._guessers = Guessers()
+        self._held = 0
 
     async def count(self, request: LoginRequest) -> None:
         """Count a login of its address; raises RateLimited, SessionStoreUnavailable."""
@@ -85,9 +88,20 @@ class LoginLimits:
             await self._limits.count_all(uses, doubtful=doubtful)
         except RateLimited as error:
             error.data = {**(error.data or {}), "retry": "same_code"}
-            # Whoever asks again at once keeps themselves busy, and not the service.
-            await asyncio.sleep(_REFUSAL_SECONDS)
+            await self._hold()
             raise
+
+    async def _hold(self) -> None:
+        """Let who asks again at once keep themselves busy, and not the service.
+
+        Not more than a few, though: their connections are nobody else's meanwhile.
+        """
+        if self._held < _MOST_HELD:
+            self._held += 1
+            try:
+                await asyncio.sleep(_REFUSAL_SECONDS)
+            finally:
+                self._held -= 1
 
     async def _add(
         self, uses: Mapping[LimitName, str], *, cost: int = 0, doubtful: int = 0
