@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sanic.exceptions import RequestCancelled
@@ -23,7 +24,7 @@ _PIECE: Final = 16 * 1024
 """Bytes that are written at a time; as many may wait for the kernel to take them."""
 _LITTLE: Final = 8 * 1024
 """Bytes that may be left to the kernel when a connection is closed, where nobody counts them."""
-_RESET: Final = struct.pack("ii", 1, 0)
+_RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER that throws away what was not sent, and says so to the peer."""
 
 
@@ -156,7 +157,8 @@ class SendingProtocol(HttpProtocol):
         if transport is not None:
             peer = transport.get_extra_info("socket")
             if peer is not None and not transport.is_closing():
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                with suppress(OSError):  # it is reset already, says macOS
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()  # not Sanic's abort: it forgets the transport, and asks it later
 
     def _count_untaken(self) -> int:
