@@ -100,7 +100,8 @@ def describe(error: BaseException) -> str:
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-8:]
     ]
-    return redact(f"{type(error).__name__}: {_text(error)}") + " at " + " < ".join(reversed(places))
+    what = redact(f"{type(error).__name__}: {_text(error)}")
+    return f"{what} at {' < '.join(reversed(places))}" if places else what
 
 
 def _text(thing: object) -> str:

@@ -6,23 +6,34 @@ import asyncio
 import heapq
 import os
 import time
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from service.core.throttled_log import ThrottledLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _INTERVAL_SECONDS: Final = 0.5
 _AT_ONCE: Final = 64
 """Where there is no room a 64th of all goes: to look for them takes time in a crowd."""
+_MOST_UNSENT: Final = 32 * 1024 * 1024
+"""Bytes of answers that clients have not taken, of all of them together."""
+_LESS: Final = _MOST_UNSENT * 7 // 8
+"""How many are left when there were more: as above."""
 
 
 class Connection(Protocol):
     """What there is to know of one."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that are kept for its client."""
+
     def waiting_since(self) -> float | None:
         """When its client's turn began, in monotonic seconds, if that it is."""
 
-    def look(self, now: float) -> None:
-        """See whether its time is over."""
+    def look(self, now: float) -> bool:
+        """See whether its time is over; returns whether its client took no answer in time."""
 
     def cut(self) -> None:
         """End it here and now."""
@@ -37,6 +48,9 @@ class Connections:
         self.open: set[Connection] = set()
         self._full = ThrottledLog("connections")
         self._refused = ThrottledLog("connections")
+        self._late = ThrottledLog("connections")
+        self._heavy = ThrottledLog("connections")
+        self._unsent = 0  # at most, since they were last weighed
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -52,8 +66,9 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Count it; if there are too many, cut those whose clients have kept it waiting longest.
 
-        With a request half sent, or before the next one. A connection that is being
-        answered is never cut: if all are, the new one goes.
+        With a request half sent, before the next one, or with an answer that they do
+        not take. A connection whose answer is being made is never cut: if all are
+        such, the new one goes.
         """
         self.open.add(connection)
         excess = len(self.open) - self.most
@@ -68,11 +83,36 @@ class Connections:
         """It is closed."""
         self.open.discard(connection)
 
+    def make_room(self, size: int) -> None:
+        """For so many bytes of an answer, by cutting those that have waited longest for theirs."""
+        self._unsent += size
+        if self._unsent > _MOST_UNSENT:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        kept = {one: size for one in self.open if (size := one.unsent)}
+        self._unsent = sum(kept.values())
+        if self._unsent <= _MOST_UNSENT:
+            return
+        cut = 0
+        for one in _longest(len(kept), kept):
+            if self._unsent <= _LESS:
+                break
+            self._unsent -= kept[one]
+            one.cut()
+            cut += 1
+        if not cut:
+            return
+        what = f"more than {_MOST_UNSENT // 2**20} MB of answers that are not taken"
+        self._heavy.warn(what, f"cut {cut} that waited longest")
+
     def _sweep(self) -> None:
         self.start()
         now = time.monotonic()
-        for connection in tuple(self.open):
-            connection.look(now)
+        late = sum(connection.look(now) for connection in tuple(self.open))
+        if late:
+            self._late.warn("answers that were not taken in time", f"cut {late}")
+        self._weigh()
         self._look_at_descriptors()
 
     def _look_at_descriptors(self) -> None:
@@ -84,12 +124,13 @@ class Connections:
             self._refused.failed("accept", f"{fault.strerror}; cut {cut} that waited longest")
 
     def _cut(self, count: int, *, sparing: Connection | None = None) -> int:
-        waiting = (
-            (since, id(one), one)
-            for one in self.open
-            if one is not sparing and (since := one.waiting_since()) is not None
-        )
-        longest = heapq.nsmallest(count, waiting)
-        for _, _, one in longest:
+        longest = _longest(count, (one for one in self.open if one is not sparing))
+        for one in longest:
             one.cut()
         return len(longest)
+
+
+def _longest(count: int, among: Iterable[Connection]) -> list[Connection]:
+    """Those whose turn it is, and has been for longest."""
+    waiting = ((since, id(one), one) for one in among if (since := one.waiting_since()) is not None)
+    return [one for _, _, one in heapq.nsmallest(count, waiting)]

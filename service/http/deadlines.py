@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from sanic.exceptions import RequestTimeout, ServiceUnavailable
 from sanic.http import Stage
-from sanic.server.protocols.http_protocol import HttpProtocol
+
+from service.http.sending import SendingProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,11 @@ class Deadlines:
     body: float = 10.0
     """To the end of a body, from the end of its head; and more for what has come, by `rate`."""
     rate: float = 32 * 1024
-    """Bytes of a body that are worth one more second: a picture of 2 MB may take 74."""
+    """Bytes that are worth one more second, of a body (a picture of 2 MB may take 74) or answer."""
     rest: float = 1.0
     """To the end of a body that nobody wants, from the answer."""
     unsent: float = 20.0
-    """To take an answer from us."""
+    """To take an answer from us; and more for what is taken, by `rate`."""
     close: float = 5.0
     """To be gone when told to go."""
 
@@ -38,6 +39,7 @@ class Phase(enum.Enum):
     HEAD = enum.auto()
     BODY = enum.auto()
     ANSWER = enum.auto()
+    TAKING = enum.auto()
     REST = enum.auto()
     CLOSING = enum.auto()
 
@@ -55,7 +57,7 @@ _IDLE: Final = Stage.IDLE
 _SERVERS_TURN: Final = frozenset({Phase.ANSWER, Phase.CLOSING})
 
 
-class TimedProtocol(HttpProtocol):
+class TimedProtocol(SendingProtocol):
     """Sanic's connection, each of whose phases has an end.
 
     Sanic's own time-outs begin anew with every byte, and have a timer for each
@@ -65,7 +67,7 @@ class TimedProtocol(HttpProtocol):
 
     deadlines: ClassVar[Deadlines] = Deadlines()
 
-    __slots__ = ("_late", "_resumed", "_unsent", "_wait")
+    __slots__ = ("_late", "_resumed", "_wait")
 
     _http: Any
     keep_alive_timeout: float
@@ -77,62 +79,71 @@ class TimedProtocol(HttpProtocol):
         self._wait: Wait | None = None  # for a client in the midst of a request, or to be gone
         self._resumed = 0.0  # when the last such wait was over
         self._late = False
-        self._unsent = 0.0  # since when an answer lies here, as far as seen
 
     @property
     def wait(self) -> Wait:
         """What it is at."""
+        if self.is_leaving:
+            return self._taking
         if self._wait is not None:
             return self._wait
         http = self._http
         if http is None:
             return Wait(Phase.CLOSING, self._time, self.deadlines.close)
         if http.stage is not _IDLE:
-            return Wait(Phase.ANSWER, self._answering_since(), self.response_timeout)
+            return self._taking if self.is_sending else self._answering
         if http.answered:
             return Wait(Phase.IDLE, self._time, self.keep_alive_timeout)
         return Wait(Phase.NEW, self._time, self.deadlines.head)
+
+    @property
+    def _taking(self) -> Wait:
+        return Wait(Phase.TAKING, self.lying_since or self._time, self.deadlines.unsent)
 
     @property
     def last_moved(self) -> float:
         """When bytes last came or went, in monotonic seconds."""
         return self._time
 
-    def _answering_since(self) -> float:
+    @property
+    def _answering(self) -> Wait:
         began: float | None = self._http.perft0  # by another clock
         if began is None:
-            return self._time
-        return max(time.monotonic() - (time.perf_counter() - began), self._resumed)
+            since = self._time
+        else:
+            since = max(time.monotonic() - (time.perf_counter() - began), self._resumed)
+        return Wait(Phase.ANSWER, since, self.response_timeout)
 
     def waiting_since(self) -> float | None:
-        """When its client's turn began, if that it is."""
-        wait = self.wait
-        return None if wait.phase in _SERVERS_TURN else wait.since
+        """When its client's turn began, if that it is; to ask, or to take an answer."""
+        phase, since, _ = self.wait
+        if phase in _SERVERS_TURN:
+            return None
+        return min(since, self.lying_since) if self.lying_since else since
 
-    def look(self, now: float) -> None:
-        """See whether its time is over."""
+    def look(self, now: float) -> bool:
+        """See whether its time is over; returns whether its client took no answer in time."""
+        self.look_at_answers(now, self.deadlines.rate)
+        lying = self.lying_since
+        if lying and now >= lying + self.deadlines.unsent:
+            self.cut()
+            return True
         phase, since, seconds = self.wait
         if now >= since + seconds:
             self._end(phase, now)
-        elif self.transport is None or not self.transport.get_write_buffer_size():
-            self._unsent = 0.0
-        elif not self._unsent:
-            self._unsent = now
-        elif now >= self._unsent + self.deadlines.unsent:
-            self.cut()
+        return False
 
     def cut(self) -> None:
         """End it here and now."""
         self._go(time.monotonic())
-        if self.transport is not None:
-            self.transport.abort()  # not Sanic's abort: it forgets the transport, and asks it later
+        self.reset()
 
     def _go(self, now: float) -> None:
         self._wait = Wait(Phase.CLOSING, now, self.deadlines.close)
 
     def _end(self, phase: Phase, now: float) -> None:
         self._go(now)
-        if phase is Phase.CLOSING:
+        if phase in {Phase.CLOSING, Phase.TAKING}:
             self.cut()
         elif phase in {Phase.NEW, Phase.IDLE}:
             self.close()  # without a word, which would be read as the answer to a request to come

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import (
     BodyTooLarge,
@@ -40,6 +40,8 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     503: ServiceUnavailable,  # Sanic's RESPONSE_TIMEOUT
 }
 _FIRST_SERVER_ERROR = 500
+_LONGEST_METHOD: Final = 20
+"""Characters of a method that the access log shows: none that is registered has more."""
 
 
 async def authenticate(request: AppRequest) -> None:
@@ -94,7 +96,7 @@ async def log_access(request: AppRequest, response: BaseHTTPResponse) -> None:
     log.info(
         "%s %s %s %d %.1fms",
         request_id(request),
-        request.method,
+        request.method[:_LONGEST_METHOD],
         f"/{request.route.path}" if request.route else "-",
         response.status,
         (time.monotonic() - started) * 1000 if started else 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from service.http.deadlines import TimedProtocol
 from service.http.reader import Reader
@@ -23,22 +23,20 @@ class AppProtocol(TimedProtocol):
 
     HTTP_CLASS = Reader
 
-    __slots__ = ("_connections",)
+    __slots__ = ()
 
-    def __init__(self, **sanics: Any) -> None:
-        super().__init__(**sanics)
-        self._connections: Connections = self.app.ctx.connections
+    _room: Connections
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Be ready for the first request."""
         self._time = time.monotonic()
-        super().connection_made(transport)  # type: ignore[no-untyped-call]
+        super().connection_made(transport)
         _watch_peer(transport)
-        self._connections.add(self)
+        self._room.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop whatever is being done for it."""
-        self._connections.discard(self)
+        self._room.discard(self)
         super().connection_lost(exc)  # type: ignore[no-untyped-call]
 
 

@@ -48,9 +48,14 @@ class Reader(Http):
         self._is_pipelined = bool(self.recv_buffer)
 
     async def http1_request_header(self) -> None:
-        """Read a head. Whoever has sent many requests at once has others served in between."""
+        """Read a head. Whoever has sent many requests at once has others served in between.
+
+        And takes the answers: until then the next request is not looked at.
+        """
         if self._is_pipelined:
             await asyncio.sleep(0)
+        if self.protocol.is_sending:
+            await self.protocol.until_taken()
         await super().http1_request_header()  # type: ignore[no-untyped-call]
 
     def respond(self, response: BaseHTTPResponse) -> BaseHTTPResponse:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from sanic.compat import Header
 
 _HEAD: Final = re.compile(
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ [\x21-\x7e]++ HTTP/1\.[01]"
+    # Nothing but a path and a query: of an address that names a host, or has a fragment, Sanic
+    # knows no path, or another one than a proxy would.
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ /[\x21\x22\x24-\x7e]*+ HTTP/1\.[01]"
     rb"(?:\r\n"
     # Sanic takes white space and digits of any script for those of a length.
     rb"(?!(?i:content-length|transfer-encoding):(?! *+(?:[0-9]++|chunked)(?:\r\n|\Z)))"

@@ -72,6 +72,21 @@ _REQUEST_LINES: Final = {
     "target with LF": b"GET /livez\nX HTTP/1.1",
     "target with CR": b"GET /livez\rX HTTP/1.1",
     "target that is no address": b"GET http://[half HTTP/1.1",
+    "target without a path": b"GET http://here HTTP/1.1",
+    "target without a path, with a port": b"GET http://here:80 HTTP/1.1",
+    "target without a path, with a query": b"GET http://here?b HTTP/1.1",
+    "target without a path, with a user": b"GET http://user:word@here HTTP/1.1",
+    "target of another scheme": b"POST foo://here HTTP/1.1",
+    "target with a host": b"GET http://here/livez HTTP/1.1",
+    "target with another host": b"GET https://there/livez HTTP/1.1",
+    "target that is a host": b"GET here HTTP/1.1",
+    "target that is a host and a port": b"CONNECT here:443 HTTP/1.1",
+    "target for the whole server": b"OPTIONS * HTTP/1.1",
+    "target with a fragment": b"GET /livez#there HTTP/1.1",
+    "target with an empty fragment": b"GET /livez# HTTP/1.1",
+    "target with a fragment in its query": b"GET /livez?a#b HTTP/1.1",
+    "target without a slash": b"GET livez HTTP/1.1",
+    "target that is a query": b"GET ?a=b HTTP/1.1",
 }
 
 _HEADERS: Final = {

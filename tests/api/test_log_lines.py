@@ -73,6 +73,15 @@ async def test_a_part_of_an_upload_forges_nothing(
     assert_lines(stderr.getvalue())
 
 
+async def test_what_a_stranger_sends_makes_no_line_long(api: Api, stderr: io.StringIO) -> None:
+    await api.ask("A" * 7900, "/livez")
+    await api.ask("GET", "/livez", headers={"X-Request-ID": "B" * 7900})
+    await api.ask("GET", "/" + "C" * 7900)
+    lines = [line for line in stderr.getvalue().splitlines() if "middleware" in line]
+    assert len(lines) == 3
+    assert max(len(line) for line in lines) < 160, lines
+
+
 @pytest.mark.parametrize("path", ["/login", "/me", "/verify", "/%0a%1b[2J%e2%80%ae"])
 async def test_neither_a_body_nor_a_header_nor_a_path_does(
     api: Api, stderr: io.StringIO, path: str

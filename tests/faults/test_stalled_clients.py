@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -58,7 +59,12 @@ class Stalled(asyncio.Protocol):
 
 
 async def stall(
-    service: ServiceProcess, count: int, begin: bytes, *, let_in: bool = True
+    service: ServiceProcess,
+    count: int,
+    begin: bytes,
+    *,
+    let_in: bool = True,
+    client: type[Stalled] = Stalled,
 ) -> list[Stalled]:
     """`count` clients that begin so; no faster than they are let in, if that is what happens."""
     loop = asyncio.get_running_loop()
@@ -66,8 +72,8 @@ async def stall(
     for number in range(count):
         if let_in and number % 20 == 0:
             assert await status(service) == 200  # whoever came before is in by now
-        _, client = await loop.create_connection(lambda: Stalled(begin), "127.0.0.1", service.port)
-        clients.append(client)
+        _, one = await loop.create_connection(lambda: client(begin), "127.0.0.1", service.port)
+        clients.append(one)
     return clients
 
 
@@ -165,6 +171,59 @@ async def test_seven_hundred_stalled_bodies_do_not_use_up_256_descriptors(
         assert longest(bodies) < Deadlines().body + SLACK + waited
         assert "connections: keeping more than 64 failed" in service.output
         assert service.output.count("connections:") < 10
+
+
+class Unread(Stalled):
+    """A client that asks, and takes no answer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        cast("asyncio.Transport", transport).pause_reading()
+        super().connection_made(transport)
+
+
+def with_a_picture(home: Path) -> bytes:
+    """A request for it, thirty times: what keeps most."""
+    uploads = home / "var/uploads"
+    uploads.mkdir(parents=True)
+    name = "0" * 40 + ".jpg"
+    (uploads / name).write_bytes(bytes(187_000))
+    return b"GET /uploads/%b HTTP/1.1\r\nHost: here\r\n\r\n" % name.encode() * 30
+
+
+async def test_who_takes_no_answer_does_not_use_up_256_descriptors(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    ask = with_a_picture(tmp_path)
+    async with serving(redis_server, tmp_path, descriptors=256) as service:
+        async with others_are_served(service):
+            unread = await stall(service, 300, ask, client=Unread)
+            await asyncio.sleep(2)
+        assert "connections: keeping more than 64 failed" in service.output
+        for client in unread:
+            client.transport.abort()
+
+
+async def test_who_takes_no_answer_makes_a_worker_keep_little(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    ask = with_a_picture(tmp_path)
+    async with serving(redis_server, tmp_path) as service:
+        (worker,) = service.workers
+        before = resident(worker)
+        async with others_are_served(service):
+            unread = await stall(service, 400, ask, client=Unread)
+            await asyncio.sleep(2)
+        assert resident(worker) - before < 110 * 2**20
+        assert "ERROR" not in service.output
+        for client in unread:
+            client.transport.abort()
+
+
+def resident(pid: int) -> int:
+    """Bytes that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def test_who_goes_on_asking_stays(redis_server: EmbeddedRedis, tmp_path: Path) -> None:

@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 class Fake:
     """A connection, since `since` at what it is at."""
 
-    def __init__(self, since: float, *, waits: bool = True) -> None:
+    def __init__(self, since: float, *, waits: bool = True, unsent: int = 0) -> None:
         self.since = since
         self.waits = waits
+        self.unsent = unsent
+        self.is_late = False
         self.looks = 0
         self.is_cut = False
 
     def waiting_since(self) -> float | None:
         return self.since if self.waits else None
 
-    def look(self, now: float) -> None:
+    def look(self, now: float) -> bool:
         assert now > 0
         self.looks += 1
+        return self.is_late
 
     def cut(self) -> None:
         self.is_cut = True
         self.waits = False
+        self.unsent = 0
 
 
 def full(*fakes: Fake) -> Connections:
@@ -78,6 +82,25 @@ def test_there_is_room_again_when_one_is_closed() -> None:
     assert not first.is_cut
 
 
+def test_where_answers_lie_who_waits_longest_for_theirs_goes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "_MOST_UNSENT", 100)
+    monkeypatch.setattr(connections, "_LESS", 80)
+    idle, busy = Fake(0), Fake(0, waits=False, unsent=30)
+    lying = [Fake(3, unsent=20), Fake(1, unsent=20), Fake(2, unsent=20)]
+    new = Fake(4)
+    room = full(idle, busy, *lying, new)
+    room.make_room(100)
+    assert not any(one.is_cut for one in (*lying, idle, busy, new))
+    new.unsent = 20
+    room.make_room(20)
+    assert [one.is_cut for one in (*lying, idle, busy, new)] == [False, True, True] + [False] * 3
+    assert caplog.messages == [
+        "connections: more than 0 MB of answers that are not taken: cut 2 that waited longest"
+    ]
+
+
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connections]:
     """Looked at a hundred times a second."""
@@ -99,6 +122,22 @@ async def test_all_are_looked_at_again_and_again_until_it_stops(often: Connectio
     before = [one.looks for one in fakes]
     await asyncio.sleep(0.05)
     assert [one.looks for one in fakes] == before
+
+
+async def test_answers_that_were_not_taken_are_told_of_once_and_as_no_failure(
+    often: Connections, caplog: pytest.LogCaptureFixture
+) -> None:
+    fakes = [Fake(1), Fake(2)]
+    for one in fakes:
+        one.is_late = True
+        often.add(one)
+    often.start()
+    async with asyncio.timeout(5):
+        while min(one.looks for one in fakes) < 3:
+            await asyncio.sleep(0.005)
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("WARNING", "connections: answers that were not taken in time: cut 2")
+    ]
 
 
 async def test_without_a_descriptor_those_that_wait_go_and_it_is_said_once(

@@ -67,6 +67,10 @@ def test_a_traceback_is_told_without_its_secrets() -> None:
     assert SESSION.secret not in shown
 
 
+def test_an_error_that_was_never_raised_has_no_place() -> None:
+    assert describe(ValueError("odd")) == "ValueError: odd"
+
+
 FORGED = "x\n2026-01-01T00:00:00+0000 INFO service.core.login login handle=forged"
 MOVES = [
     *map(chr, range(0x20)),
