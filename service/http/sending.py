@@ -120,13 +120,15 @@ class SendingProtocol(HttpProtocol):
 
     def look_at_answers(self, now: float, rate: float) -> None:
         """See what was taken since the last look; `rate`: bytes a second that are fast enough."""
-        if self._written == self._looked and not self._untaken:
-            return
+        if not self._untaken and self._written - self._looked <= _LITTLE:
+            return  # as in any crowd of checks: to ask the kernel for each would take its time
         untaken = self._count_untaken()
         taken = self._written - untaken
         if not untaken:
             self.lying_since = 0.0
-        elif not self.lying_since or taken >= self._looked:  # what lay here then is taken
+        elif not self.lying_since:
+            self.lying_since = min(now, self._time)  # when the last of it was written
+        elif taken >= self._looked:  # what lay here then is taken
             self.lying_since = now
         else:
             # What came fast in the beginning does not pay for standing still later.

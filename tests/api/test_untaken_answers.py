@@ -186,7 +186,7 @@ def _is_cut(peer: socket.socket) -> bool:
 
 async def test_only_what_lies_still_counts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has always one answer on the way, far off, is not taken for one who takes none."""
-    untaken = 1000
+    untaken = 100_000
     monkeypatch.setattr(SendingProtocol, "_count_untaken", lambda _: untaken)
     with client(api):
         async with asyncio.timeout(5):
@@ -194,17 +194,20 @@ async def test_only_what_lies_still_counts(api: Api, monkeypatch: pytest.MonkeyP
                 await asyncio.sleep(0.01)
         room.stop()
         (connection,) = room.open
-        connection._written = 1000
+        connection._written, connection._time = 100_000, 9.9
 
         def lying_since(now: float) -> float:
-            connection.look_at_answers(now, 1000)
+            connection.look_at_answers(now, 100_000)
             return float(connection.lying_since)
 
-        assert lying_since(10.0) == 10.0
-        assert lying_since(10.5) == 10.0
-        untaken = 800
-        assert lying_since(11.0) == pytest.approx(10.2)
-        connection._written, untaken = 3000, 2000  # what lay there is taken, and other things lie
+        assert lying_since(10.0) == 9.9
+        assert lying_since(10.5) == 9.9
+        untaken = 80_000
+        assert lying_since(11.0) == pytest.approx(10.1)
+        connection._written, untaken = (
+            300_000,
+            200_000,
+        )  # what lay there is taken, and other things lie
         assert lying_since(11.5) == 11.5
         untaken = 0
         assert lying_since(12.0) == 0.0
