@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ASK = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"
 MANY = 3000
+FEW = 100
+"""Of these; without turns it is a thousand, until the client has to take some."""
 
 
 async def answered_meanwhile(api: Api) -> int:
@@ -33,11 +35,11 @@ async def answered_meanwhile(api: Api) -> int:
 
 
 async def test_requests_of_one_connection_take_turns_with_others(api: Api) -> None:
-    assert await answered_meanwhile(api) < MANY / 2
+    assert await answered_meanwhile(api) < FEW
 
 
 async def test_without_a_turn_for_others_they_would_not(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Reader, "http1_request_header", Reader.__mro__[1].http1_request_header)  # type: ignore[attr-defined] # Sanic's
-    assert await answered_meanwhile(api) > MANY / 2
+    assert await answered_meanwhile(api) > FEW
