@@ -102,15 +102,14 @@ def _server_config() -> Config:
 
 async def _open(app: App) -> None:
     settings = app.ctx.settings
-    app.ctx.stack = AsyncExitStack()
-    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(settings))
-    app.ctx.connections = Connections(
-        room_for_clients(
-            pools=settings.redis_max_connections
-            + settings.database_connections
-            + settings.wechat_concurrency
-        )
+    room = room_for_clients(
+        pools=settings.redis_max_connections
+        + settings.database_connections
+        + settings.wechat_concurrency
     )
+    app.ctx.stack = AsyncExitStack()
+    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(settings, room=room))
+    app.ctx.connections = Connections(room)
     app.ctx.connections.start()
     app.ctx.stack.callback(app.ctx.connections.stop)
 

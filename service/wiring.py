@@ -48,8 +48,10 @@ _UPLOADS: Final = 6
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterator[Services]:
     """Open what `settings` ask for, on the running event loop.
+
+    `room`: how many connections of clients there may be.
 
     Redis, SQL and WeChat need not answer yet: requests get 5xx and readiness is
     red until they do.
@@ -137,7 +139,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             phones=phones,
             decryptor=decryptor,
             used=used,
-            limits=LoginLimits(limits),
+            limits=LoginLimits(limits, most_held=room // 4),
             background=background,
         )
 

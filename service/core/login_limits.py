@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _REFUSAL_SECONDS: Final = 0.5
 """After so long a login over a limit is refused."""
-_MOST_HELD: Final = 16
-"""Refusals that wait for that in a worker; the others come at once."""
 _MADE_UP_STATUS: Final = 400
 """Whoever is banned or has somebody else's number gets another one: they are known to WeChat."""
 _FAILURE_WEIGHT: Final = 10
@@ -29,8 +27,10 @@ _FAILURE_WEIGHT: Final = 10
 class LoginLimits:
     """Counts logins; one whose client's address is not known counts towards none of an address."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, most_held: int) -> None:
+        """`most_held`: refusals that are held back at a time; the others come at once."""
         self._limits = limits
+        self._most_held = most_held
         self._guessers = Guessers()
         self._held = 0
 
@@ -94,9 +94,9 @@ class LoginLimits:
     async def _hold(self) -> None:
         """Let who asks again at once keep themselves busy, and not the service.
 
-        Not more than a few, though: their connections are nobody else's meanwhile.
+        Not all of them, though: their connections are nobody else's meanwhile.
         """
-        if self._held < _MOST_HELD:
+        if self._held < self._most_held:
             self._held += 1
             try:
                 await asyncio.sleep(_REFUSAL_SECONDS)
