@@ -215,7 +215,7 @@ async def test_who_takes_no_answer_makes_a_worker_keep_little(
         async with others_are_served(service):
             unread = await stall(service, 400, ask, client=Unread)
             await asyncio.sleep(2)
-        assert resident(worker) - before < 110 * 2**20
+        assert resident(worker) - before < 170 * 2**20, "without bounds it is 287 MB"
         assert "ERROR" not in service.output
         for client in unread:
             client.transport.abort()
