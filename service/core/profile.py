@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import (
@@ -126,11 +127,11 @@ class Profiles:
         except UserStoreUnavailable:
             raise  # the change may have been made, and the picture be in use
         except ServiceError:
-            await self._avatars.delete(name)
+            await self._discard(name)
             raise
         # The database may have made a change twice, when its first answer was lost.
         if changed.former != changed.user.avatar:
-            await self._remove_picture(changed.former)
+            await self._discard(changed.former)
         return changed.user
 
     async def _delete(self, session: Session) -> None:
@@ -156,6 +157,15 @@ class Profiles:
                 handle = handle_of(one.appid, one.openid, device)
                 if handle != but:
                     await self._sessions.delete(handle)
+
+    async def _discard(self, name: str) -> None:
+        """Remove a picture that nobody names any more, if the store allows it.
+
+        It changes no answer: whoever was told that it failed would send the picture again,
+        and the store would keep one more.
+        """
+        with suppress(UserStoreUnavailable):  # the store has logged it
+            await self._remove_picture(name)
 
     async def _remove_picture(self, name: str) -> None:
         if name != DEFAULT_AVATAR:  # that is everybody's

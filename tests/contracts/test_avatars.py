@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Final
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from moto.moto_server import threaded_moto_server, werkzeug_app
-from moto.server import ThreadedMotoServer
 
 from service.core.errors import UserStoreUnavailable
 from service.core.throttled_log import ThrottledLog
 from service.stores.avatars import AvatarFiles
+from tests.support.s3 import client, point_to, running_s3
 from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -32,46 +28,10 @@ PICTURE = os.urandom(300_000)
 BUCKET = "avatars"
 
 
-class OneAtATime(werkzeug_app.DomainDispatcherApplication):
-    """An S3 that does not forget, while it answers a PUT, what the next one replaces."""
-
-    _turn = threading.Lock()
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        with self._turn:
-            return super().__call__(environ, start_response)
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """The address of an S3 with one bucket, on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with patch.object(threaded_moto_server, "DomainDispatcherApplication", OneAtATime):
-        server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client(url).create_bucket(Bucket=BUCKET)
-    yield url
-    server.stop()
-
-
-def client(url: str) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-
-
-def point_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with running_s3(BUCKET) as url:
+        yield url
 
 
 def open_store(address: str) -> AvatarFiles:
