@@ -31,10 +31,12 @@ Sanic.test_mode = True
 
 _SLOW: Final = {
     "test_processes.py": 80,
+    "test_rolling_restart.py": 70,
     "test_user_faults.py": 50,
     "test_cluster.py": 40,
     "test_stalled_clients.py": 60,
     "test_access_token.py": 35,
+    "test_avatar_faults.py": 20,
     "test_deadlines.py": 20,
     "test_framing.py": 20,
     "test_redis_faults.py": 30,
