@@ -33,7 +33,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
 
 faults: $(STAMP) ## the tests of races and crashes, repeated more often
-	@echo "Races and crashes, many times over: four minutes on two cores."
+	@echo "Races, crashes and restarts, many times over: eight minutes on two cores."
 	THOROUGH=1 $(BIN)/pytest $(PARALLEL) tests/faults
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
