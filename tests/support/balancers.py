@@ -30,7 +30,7 @@ defaults
     timeout client 60s
     timeout server 30s
     retries 3
-    option redispatch
+    {redispatch}
 
 frontend public
     bind 127.0.0.1:{port}
@@ -142,11 +142,17 @@ class HAProxy(Balancer):
 
     program = "haproxy"
 
+    def __init__(self, servers: Sequence[int], home: Path, *, redispatch: bool) -> None:
+        """`redispatch`: whether a connect that is refused is tried at another server."""
+        super().__init__(servers, home)
+        self._redispatch = redispatch
+
     def _config(self) -> str:
         servers = "\n".join(
             f"    server s{number} 127.0.0.1:{port}" for number, port in enumerate(self._servers)
         )
-        return _HAPROXY.format(port=self.port, servers=servers)
+        redispatch = "option redispatch" if self._redispatch else "no option redispatch"
+        return _HAPROXY.format(port=self.port, servers=servers, redispatch=redispatch)
 
     def _arguments(self, file: Path) -> Sequence[str]:
         return ["-db", "-f", str(file)]
