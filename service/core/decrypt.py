@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PHONE_MAX_AGE: Final = 300
 """Seconds since WeChat encrypted a phone number: a user hands it on at once."""
+_LOST: Final = "\ufffd"
+"""What clients send for half an emoji, and for bytes that are no text."""
 
 
 class Decryptor:
@@ -70,7 +72,8 @@ class Decryptor:
     ) -> dict[str, Any]:
         """The payload that came along with a login; raises as `open` does.
 
-        A profile that names another openid is refused.
+        A profile that names another openid is refused. One that is WeChat's and cannot be
+        read is {}: no login would make it better, and its user would never get in.
         """
         handle = handle_of(appid, identity.openid, device)
         keys = SessionKeys(identity.session_key)
@@ -79,10 +82,19 @@ class Decryptor:
             async with self._failures.attempt(handle=handle, user=user):
                 return self._read(keys, appid, identity.openid, encrypted)
         except DecryptionError as fault:
+            if fault.unreadable:
+                log.info("profile left out: %s handle=%s", fault.reason, handle)
+                return {}
             raise self._failed(fault, handle, relogin=fault.stale_key) from None
 
     def check_signature(self, identity: WeChatIdentity, raw_data: str, signature: str) -> None:
-        """Raise DecryptFailed unless WeChat signed `rawData` for this login's key."""
+        """Raise DecryptFailed unless WeChat signed `rawData` for this login's key.
+
+        What was replaced on the way, as it was no text, is not what WeChat signed; nor is
+        anything done with it.
+        """
+        if _LOST in raw_data:
+            return
         if not signs(raw_data, signature, keys=SessionKeys(identity.session_key)):
             raise self._failed(DecryptionError("signature", stale_key=True), "login", relogin=True)
 

@@ -18,6 +18,7 @@ from service.core.errors import (
 from service.core.login_request import add_hint
 from service.core.models import LoggedIn, PastLogin, UserIdentity, counted_as
 from service.core.nickname import clean
+from service.core.payload import without_odd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -213,7 +214,7 @@ class Login:
         if encrypted is None or "openId" not in profile:
             return user
         try:
-            nickname = clean(profile["nickName"])
+            nickname = clean(without_odd(profile["nickName"]))
         except NicknameError:
             return user
         if nickname == user.nickname:
