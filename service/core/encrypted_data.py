@@ -78,7 +78,7 @@ def open_encrypted(
     now: float,
     max_age: int,
 ) -> dict[str, Any]:
-    """Decrypt with the current key, else the previous one; no keys open nothing.
+    """Decrypt with the current key, else with those before it; no keys open nothing.
 
     `now` in Unix seconds; `max_age` in seconds since WeChat encrypted it.
     Returns the JSON object, watermark included. Raises DecryptionError, which says
@@ -90,7 +90,7 @@ def open_encrypted(
         raise DecryptionError("bad_length", stale_key=False)
     expected = _Expected(appid, openid, now - max_age, now + CLOCK_SKEW_SECONDS)
     faults = []
-    for key in (keys.current, keys.previous) if keys else (None, None):
+    for key in (keys or SessionKeys(_NOBODYS)).all:
         found, fault = _open(data, vector, key or _NOBODYS, expected)
         if fault is None:
             return found
@@ -104,8 +104,8 @@ def ciphertext_of(encrypted: Encrypted) -> bytes:
 
 
 def signs(raw_data: str, signature: str, *, keys: SessionKeys) -> bool:
-    """Whether `signature` is WeChat's for `rawData`, under the current or the previous key."""
-    expected = [_sha1(raw_data, key) for key in (keys.current, keys.previous) if key]
+    """Whether `signature` is WeChat's for `rawData`, under any of the keys."""
+    expected = [_sha1(raw_data, key) for key in keys.all if key]
     given = signature.lower()
     return given.isascii() and any(hmac.compare_digest(one, given) for one in expected)
 

@@ -197,11 +197,17 @@ class Login:
         self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
     ) -> dict[str, Any]:
         """The profile that came along, or {}. Who logs in is for code2session alone to say."""
+        signed = request.raw_data is not None and request.signature is not None
+        if not signed and request.encrypted is None:
+            return {}
+        keys = await self._decryptor.keys_at_login(identity, app.appid, device)
         if request.raw_data is not None and request.signature is not None:
-            self._decryptor.check_signature(identity, request.raw_data, request.signature)
+            self._decryptor.check_signature(keys, request.raw_data, request.signature)
         if request.encrypted is None:
             return {}
-        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
+        return await self._decryptor.open_at_login(
+            keys, identity, app.appid, device, request.encrypted
+        )
 
     async def _with_profile(
         self, user: User, whose: str, profile: dict[str, Any], encrypted: Encrypted | None

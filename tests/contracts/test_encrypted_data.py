@@ -576,7 +576,7 @@ class OneSession:
     def __init__(self) -> None:
         self.kept: SessionKeys | None = KEYS
 
-    def keys(self, _session: Session) -> SessionKeys | None:
+    async def keys(self, _session: Session) -> SessionKeys | None:
         return self.kept
 
 
@@ -674,13 +674,14 @@ async def test_another_apps_payload_is_refused_in_a_session_and_at_login(
         await decryptor.open(SESSION, encrypted)
     assert fault.value.data == {"relogin": True}
     alice = WeChatIdentity(OPENID, KEY)
+    login = (KEYS, alice, APPID, "default")
     with pytest.raises(DecryptFailed):
-        await decryptor.open_at_login(alice, APPID, "default", encrypted)
+        await decryptor.open_at_login(*login, encrypted)
     somebody = Encrypted(seal(profile("oBob")), text(IV))
     with pytest.raises(DecryptFailed):
-        await decryptor.open_at_login(alice, APPID, "default", somebody)
+        await decryptor.open_at_login(*login, somebody)
     hers = Encrypted(seal(profile(OPENID)), text(IV))
-    assert (await decryptor.open_at_login(alice, APPID, "default", hers))["openId"] == OPENID
+    assert (await decryptor.open_at_login(*login, hers))["openId"] == OPENID
     reasons = [line.split()[2] for line in caplog.messages]
     assert reasons == ["appid_mismatch", "appid_mismatch", "openid_mismatch"]
 
