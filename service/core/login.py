@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -166,9 +167,8 @@ class Login:
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
-        opened = await self._sessions.create(
-            identity, appid=app.appid, device=device, user_id=user.id
-        )
+        known = replace(identity, unionid=identity.unionid or match.unionid)
+        opened = await self._sessions.create(known, appid=app.appid, device=device, user_id=user.id)
         if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
             # Deleted after the row was read: the session goes, and the next login makes a new user.
             await self._sessions.revoke(opened.session_id)
@@ -182,7 +182,7 @@ class Login:
             match.is_new,
             opened.shared,
         )
-        who = UserIdentity(app.appid, identity.openid, identity.unionid)
+        who = UserIdentity(app.appid, identity.openid, known.unionid)
         return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 
     async def _find_or_create(

@@ -227,6 +227,8 @@ class UserMatch:
 
     user: User
     is_new: bool
+    unionid: str | None = None
+    """The identity's: WeChat leaves it out at times, and does not say why."""
 
 
 @dataclass(frozen=True, slots=True)

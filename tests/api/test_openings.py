@@ -356,6 +356,25 @@ async def test_a_raw_profile_that_lost_letters_on_its_way_is_not_checked(
         assert (await api.login(await simulator.code(), **given)).status == status
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (rb"Ad\ud83d", 200),
+        (rb"Ad\ude00", 200),
+        (rb"Ad\ud83d\ud83d\ude00", 200),
+        (rb"\ud83d\ude00", 400),  # a whole one, which WeChat did not sign
+        (rb"Ad\\ud83d", 400),
+        (rb"Ad\x", 415),  # no JSON at all
+    ],
+)
+async def test_half_an_emoji_in_a_body_is_what_was_lost(
+    api: Api, simulator: Simulator, raw: bytes, status: int
+) -> None:
+    code = (await simulator.code()).encode()
+    body = b'{"code":"%b","rawData":"%b","signature":"%b"}' % (code, raw, b"0" * 40)
+    assert (await api.ask("POST", "/login", data=body)).status == status
+
+
 async def test_a_unionid_in_a_profile_makes_nobody_somebody_else(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
