@@ -14,7 +14,6 @@ from sqlalchemy import delete, select
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
-from service.sql.database import TIMEOUT_SECONDS
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
     UserRows,
@@ -238,11 +237,9 @@ class SqlUsers:
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
 
-    async def _write(
-        self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
-    ) -> T:
+    async def _write(self, change: Callable[[Connection], T], *, timeout: float | None = None) -> T:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout or self._database.write_seconds):
                 return await self._database.write(change)
         except ServiceError:
             raise
