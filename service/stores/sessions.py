@@ -108,8 +108,15 @@ class RedisSessions:
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
     ) -> OpenedSession:
         handle = handle_of(appid, identity.openid, device)
-        new = _NewSession(SessionId.new(handle), identity, SessionKeys(identity.session_key))
-        window_ms, replaced, tries = self._window_ms, [""], 0
+        # A look first: the script would say so too, and cost three times as much.
+        standing = await self._standing(handle)
+        keys = standing and await self.keys(standing)
+        new = _NewSession(
+            SessionId.new(handle),
+            identity,
+            keys.replaced_by(identity.session_key) if keys else SessionKeys(identity.session_key),
+        )
+        window_ms, replaced, tries = self._window_ms, [standing.sealed if standing else ""], 0
         while True:
             reply = await self._write(
                 new, window_ms, *replaced, appid=appid, device=device, user_id=user_id
@@ -173,13 +180,8 @@ class RedisSessions:
         return await self._in_time(opened[1], session) if opened else None
 
     async def keys_before(self, appid: str, openid: str, device: str) -> SessionKeys | None:
-        handle = handle_of(appid, openid, device)
-        raw = await self.redis.get(KEY_PREFIX + handle)
-        try:
-            record = SessionRecord.read(raw or b"", handle=handle)
-        except InvalidRecord:
-            return None  # the login replaces it, and says so in the log
-        return None if record.ended else await self.keys(record.session(expires_in=0))
+        standing = await self._standing(handle_of(appid, openid, device))
+        return await self.keys(standing) if standing else None
 
     async def delete(self, handle: str) -> None:
         await self._run(_DELETE, handle, expected_echo="deleted", wait_replicas=True)
@@ -222,6 +224,15 @@ class RedisSessions:
             raise SessionExpired  # of a mini-program or device class from before a restart
         left_ms = await self._left_ms(record, reading.ttl_ms)
         return record.session(expires_in=whole_seconds(left_ms))
+
+    async def _standing(self, handle: str) -> Session | None:
+        """The session that a login is about to replace, or to share."""
+        raw = await self.redis.get(KEY_PREFIX + handle)
+        try:
+            record = SessionRecord.read(raw or b"", handle=handle)
+        except InvalidRecord:
+            return None  # the login replaces it, and says so in the log
+        return None if record.ended else record.session(expires_in=0)
 
     async def _in_time(self, keys: SessionKeys, session: Session) -> SessionKeys:
         """Without that of the session before, once it has been replaced for so long."""
