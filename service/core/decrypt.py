@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PHONE_MAX_AGE: Final = 300
 """Seconds since WeChat encrypted a phone number: a user hands it on at once."""
+_LOST: Final = "\ufffd"
+"""What clients send for half an emoji, and for bytes that are no text."""
 
 
 class Decryptor:
@@ -52,7 +54,7 @@ class Decryptor:
         self._probe = probe
 
     async def open(self, session: Session, encrypted: Encrypted) -> dict[str, Any]:
-        """The payload, opened with the session's key or the one before it.
+        """The payload, opened with the session's key or one before it.
 
         Raises DecryptFailed, which tells the client no more than whether to
         log in again; the reason is in the log. Raises RateLimited and
@@ -65,32 +67,57 @@ class Decryptor:
         found = await self._open_in(session, encrypted, phone=True)
         return Phone.of(str(found["countryCode"]), found["purePhoneNumber"])
 
+    async def keys_at_login(self, identity: WeChatIdentity, appid: str, device: str) -> SessionKeys:
+        """The login's own key, and those of the session that it replaces.
+
+        A client asks for the profile first and for the code then, which brings a new key.
+        Raises SessionStoreUnavailable.
+        """
+        before = await self._sessions.keys_before(appid, identity.openid, device)
+        if before is None:
+            return SessionKeys(identity.session_key)
+        return SessionKeys(identity.session_key, before.current, before.previous or before.former)
+
     async def open_at_login(
-        self, identity: WeChatIdentity, appid: str, device: str, encrypted: Encrypted
+        self,
+        keys: SessionKeys,
+        identity: WeChatIdentity,
+        appid: str,
+        device: str,
+        encrypted: Encrypted,
     ) -> dict[str, Any]:
         """The payload that came along with a login; raises as `open` does.
 
-        A profile that names another openid is refused.
+        A profile that names another openid is refused. One that is WeChat's and cannot be
+        read is {}: no login would make it better, and its user would never get in.
         """
         handle = handle_of(appid, identity.openid, device)
-        keys = SessionKeys(identity.session_key)
         try:
             user = counted_as(appid, identity.openid)
             async with self._failures.attempt(handle=handle, user=user):
                 return self._read(keys, appid, identity.openid, encrypted)
         except DecryptionError as fault:
+            if fault.unreadable:
+                log.info("profile left out: %s handle=%s", fault.reason, handle)
+                return {}
             raise self._failed(fault, handle, relogin=fault.stale_key) from None
 
-    def check_signature(self, identity: WeChatIdentity, raw_data: str, signature: str) -> None:
-        """Raise DecryptFailed unless WeChat signed `rawData` for this login's key."""
-        if not signs(raw_data, signature, keys=SessionKeys(identity.session_key)):
+    def check_signature(self, keys: SessionKeys, raw_data: str, signature: str) -> None:
+        """Raise DecryptFailed unless WeChat signed `rawData` with one of a login's keys.
+
+        What was replaced on the way, as it was no text, is not what WeChat signed; nor is
+        anything done with it.
+        """
+        if _LOST in raw_data:
+            return
+        if not signs(raw_data, signature, keys=keys):
             raise self._failed(DecryptionError("signature", stale_key=True), "login", relogin=True)
 
     async def _open_in(
         self, session: Session, encrypted: Encrypted, *, phone: bool
     ) -> dict[str, Any]:
         await self._limits.count("decrypt_per_user", session.counted_as)
-        keys = self._sessions.keys(session)
+        keys = await self._sessions.keys(session)
         try:
             async with self._failures.attempt(handle=session.handle, user=session.counted_as):
                 return self._read(keys, session.appid, session.openid, encrypted, phone=phone)

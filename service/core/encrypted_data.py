@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CLOCK_SKEW_SECONDS: Final = 300
 """How far ahead of ours WeChat's clock may be."""
 _BLOCK: Final = 16
+_WRONG_KEY: Final = "wrong_key"
 _LONGEST_PHONE: Final = 256
 _NOBODYS: Final = secrets.token_bytes(SESSION_KEY_BYTES)
 """Tried where there is no key to try, so that this takes as long as if there were."""
@@ -58,12 +59,14 @@ class DecryptionError(Exception):
     """Encrypted data that cannot be used; `reason` is for the log, not for the client.
 
     `stale_key`: whether a fresh login, and so a fresh session_key, may help.
+    `unreadable`: the key is right, and still this is none of the forms that are known.
     """
 
-    def __init__(self, reason: str, *, stale_key: bool) -> None:
+    def __init__(self, reason: str, *, stale_key: bool, unreadable: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.stale_key = stale_key
+        self.unreadable = unreadable
 
 
 def open_encrypted(
@@ -75,25 +78,24 @@ def open_encrypted(
     now: float,
     max_age: int,
 ) -> dict[str, Any]:
-    """Decrypt with the current key, else the previous one; no keys open nothing.
+    """Decrypt with the current key, else with those before it; no keys open nothing.
 
     `now` in Unix seconds; `max_age` in seconds since WeChat encrypted it.
     Returns the JSON object, watermark included. Raises DecryptionError, which says
-    `stale_key` of everything that could be told from a wrong key only by who has the
-    right one: neither it nor the time that it takes tells how near somebody came.
+    `stale_key` of everything that does not end as WeChat's data does: neither it nor the
+    time that it takes tells how near to that somebody came (docs/adr/0029).
     """
     data, vector = ciphertext_of(encrypted), _base64(encrypted.iv)
     if len(vector) != _BLOCK or not data or len(data) % _BLOCK:
         raise DecryptionError("bad_length", stale_key=False)
     expected = _Expected(appid, openid, now - max_age, now + CLOCK_SKEW_SECONDS)
     faults = []
-    for key in (keys.current, keys.previous) if keys else (None, None):
+    for key in (keys or SessionKeys(_NOBODYS)).all:
         found, fault = _open(data, vector, key or _NOBODYS, expected)
         if fault is None:
             return found
         faults.append(fault)
-    reason = next((fault for fault in faults if fault != "wrong_key"), "wrong_key")
-    raise DecryptionError(reason, stale_key=reason != "too_old")
+    raise next((fault for fault in faults if fault.reason != _WRONG_KEY), faults[0])
 
 
 def ciphertext_of(encrypted: Encrypted) -> bytes:
@@ -102,8 +104,8 @@ def ciphertext_of(encrypted: Encrypted) -> bytes:
 
 
 def signs(raw_data: str, signature: str, *, keys: SessionKeys) -> bool:
-    """Whether `signature` is WeChat's for `rawData`, under the current or the previous key."""
-    expected = [_sha1(raw_data, key) for key in (keys.current, keys.previous) if key]
+    """Whether `signature` is WeChat's for `rawData`, under any of the keys."""
+    expected = [_sha1(raw_data, key) for key in keys.all if key]
     given = signature.lower()
     return given.isascii() and any(hmac.compare_digest(one, given) for one in expected)
 
@@ -128,11 +130,11 @@ def _base64(text: str) -> bytes:
 
 def _open(
     data: bytes, vector: bytes, key: bytes, expected: _Expected
-) -> tuple[dict[str, Any], str | None]:
+) -> tuple[dict[str, Any], DecryptionError | None]:
     """The payload, and what is wrong with it.
 
     Whatever is, each step is taken: one text is parsed that is JSON and one that is
-    not, and one payload is looked through.
+    not, one payload is looked through, and so is the end.
     """
     plain, padded = _decrypt(data, vector, key)
     found, complete = _parse(plain)
@@ -141,13 +143,18 @@ def _open(
     other, _ = _parse(b"\xff" * len(plain) if is_object else stand_in)
     payload = found if is_object else other
     fault = payloads.fault(payload, appid=expected.appid, openid=expected.openid)
+    genuine = payloads.ends_as_wechats(plain, appid=expected.appid) and padded
     if not (is_object and complete and padded):
-        return {}, "wrong_key"
-    if fault is None and not (
+        fault = "unreadable" if genuine else _WRONG_KEY
+    elif fault is None and not (
         expected.oldest <= payload["watermark"]["timestamp"] <= expected.newest
     ):
-        fault = "too_old"
-    return payload, fault
+        return {}, DecryptionError("too_old", stale_key=False)
+    if fault is None:
+        return payload, None
+    # A new key cannot help where the key is right. This tells nothing: see ends_as_wechats.
+    unreadable = genuine and fault in {"unreadable", "form"}
+    return {}, DecryptionError(fault, stale_key=not genuine, unreadable=unreadable)
 
 
 def _decrypt(data: bytes, vector: bytes, key: bytes) -> tuple[bytes, bool]:

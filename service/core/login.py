@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -18,6 +19,7 @@ from service.core.errors import (
 from service.core.login_request import add_hint
 from service.core.models import LoggedIn, PastLogin, UserIdentity, counted_as
 from service.core.nickname import clean
+from service.core.payload import without_odd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,9 +167,8 @@ class Login:
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
-        opened = await self._sessions.create(
-            identity, appid=app.appid, device=device, user_id=user.id
-        )
+        known = replace(identity, unionid=identity.unionid or match.unionid)
+        opened = await self._sessions.create(known, appid=app.appid, device=device, user_id=user.id)
         if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
             # Deleted after the row was read: the session goes, and the next login makes a new user.
             await self._sessions.revoke(opened.session_id)
@@ -181,7 +182,7 @@ class Login:
             match.is_new,
             opened.shared,
         )
-        who = UserIdentity(app.appid, identity.openid, identity.unionid)
+        who = UserIdentity(app.appid, identity.openid, known.unionid)
         return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 
     async def _find_or_create(
@@ -196,11 +197,17 @@ class Login:
         self, identity: WeChatIdentity, app: WeChatApp, device: str, request: LoginRequest
     ) -> dict[str, Any]:
         """The profile that came along, or {}. Who logs in is for code2session alone to say."""
+        signed = request.raw_data is not None and request.signature is not None
+        if not signed and request.encrypted is None:
+            return {}
+        keys = await self._decryptor.keys_at_login(identity, app.appid, device)
         if request.raw_data is not None and request.signature is not None:
-            self._decryptor.check_signature(identity, request.raw_data, request.signature)
+            self._decryptor.check_signature(keys, request.raw_data, request.signature)
         if request.encrypted is None:
             return {}
-        return await self._decryptor.open_at_login(identity, app.appid, device, request.encrypted)
+        return await self._decryptor.open_at_login(
+            keys, identity, app.appid, device, request.encrypted
+        )
 
     async def _with_profile(
         self, user: User, whose: str, profile: dict[str, Any], encrypted: Encrypted | None
@@ -213,7 +220,7 @@ class Login:
         if encrypted is None or "openId" not in profile:
             return user
         try:
-            nickname = clean(profile["nickName"])
+            nickname = clean(without_odd(profile["nickName"]))
         except NicknameError:
             return user
         if nickname == user.nickname:

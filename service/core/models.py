@@ -97,18 +97,30 @@ class WeChatIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
-    """WeChat's key for the user's encrypted data, and the one before it.
+    """WeChat's key for the user's encrypted data, and those before it.
 
-    A client may have encrypted with the former one just before a login
-    replaced it, so both are kept.
+    A client may have encrypted with one of them just before a login brought the next.
+    `previous` is of a login that shares the session, `former` of the session that this
+    one has replaced.
     """
 
     current: bytes = field(repr=False)
     previous: bytes | None = field(default=None, repr=False)
+    former: bytes | None = field(default=None, repr=False)
+
+    @property
+    def all(self) -> tuple[bytes | None, ...]:
+        """In the order in which they are tried: as many whichever there are."""
+        return self.current, self.previous, self.former
 
     def followed_by(self, newer: bytes) -> SessionKeys:
-        """The keys after WeChat handed out `newer`."""
-        return self if newer == self.current else SessionKeys(newer, self.current)
+        """The keys after WeChat handed out `newer` to a login that shares the session."""
+        return self if newer == self.current else SessionKeys(newer, self.current, self.former)
+
+    def replaced_by(self, newer: bytes) -> SessionKeys:
+        """Those of the session that takes this one's place."""
+        former = self.previous if newer == self.current else self.current
+        return SessionKeys(newer, former=former)
 
 
 class Session(NamedTuple):
@@ -215,6 +227,8 @@ class UserMatch:
 
     user: User
     is_new: bool
+    unionid: str | None = None
+    """The identity's: WeChat leaves it out at times, and does not say why."""
 
 
 @dataclass(frozen=True, slots=True)

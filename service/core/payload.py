@@ -37,23 +37,28 @@ _NUMBER: Final = re.compile(r"[0-9]{4,15}")
 _ODD: Final = re.compile("[\0-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
 """Control characters, and what stands for bytes that are no character."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
-_HALF_IN_BYTES: Final = re.compile(
-    rb"[\xc2-\xf4](?:"
-    rb"(?<=\xed)[\xa0-\xbf][\x80-\xbf]"  # of the two that UTF-16 writes an emoji with
-    rb'|(?:|(?<=[\xe0-\xf4])[\x80-\xbf]|(?<=[\xf0-\xf4])[\x80-\xbf]{2})(?=")'  # a text cut off
-    rb")"
-)
+_HALF_IN_BYTES: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+"""Half of an emoji, as UTF-16 writes it with two: one odd character, and not three."""
 _REPLACEMENT: Final = "\ufffd"
+
+_LONGEST_END: Final = 128
+_END: Final = re.compile(
+    rb',"watermark":\{(?:'
+    rb'"timestamp":[0-9]{1,16},"appid":"([A-Za-z0-9_-]{1,64})"'
+    rb'|"appid":"([A-Za-z0-9_-]{1,64})","timestamp":[0-9]{1,16}'
+    rb")\}\}\Z"
+)
+"""The end of what WeChat encrypts, in the two orders that its documentation has."""
 
 
 def parse(plain: bytes) -> tuple[Any, bool]:
     """Read JSON as strictly as can be, and whether nothing follows it.
 
     What WeChat itself writes into names is let pass: control characters as they are, and
-    half an emoji, which becomes U+FFFD. `fault` says where they may stand. Raises
-    ValueError and RecursionError.
+    half an emoji and bytes that are no text, which become U+FFFD. `fault` says where they
+    may stand, and how many. Raises ValueError and RecursionError.
     """
-    text = _HALF_IN_BYTES.sub(_REPLACEMENT.encode(), plain).decode()
+    text = _HALF_IN_BYTES.sub(_REPLACEMENT.encode(), plain).decode(errors="replace")
     found, end = _DECODER.raw_decode(text)
     return found, end == len(text)
 
@@ -83,6 +88,21 @@ def fault(payload: object, *, appid: str, openid: str) -> str | None:
     if not (fits & _is_watermark(watermark)):
         return "form"
     return "appid_mismatch" if not mine else None if user else "openid_mismatch"
+
+
+def ends_as_wechats(plain: bytes, *, appid: str) -> bool:
+    """Whether this text without its padding ends in this app's watermark, to the letter.
+
+    Then the key is the right one, whatever else is wrong. To learn that is to learn
+    nothing: a block that is not WeChat's own makes noise of the end that follows it.
+    """
+    end = _END.search(plain[-_LONGEST_END:])
+    return end is not None and appid.encode() in end.groups()
+
+
+def without_odd(name: str) -> str:
+    """A name without what is no text: control characters, and what stands for broken ones."""
+    return _ODD.sub("", " ".join(name.split()))
 
 
 def is_phone(payload: dict[str, Any]) -> bool:

@@ -49,7 +49,8 @@ class SessionStore(Protocol):
         """Log in. From the return on, exactly this session of the user is live.
 
         Logins of one user within the coalescing window get the same session;
-        its session_key is the newest, the one before it is kept beside it.
+        its session_key is the newest, the one before it is kept beside it. A session that
+        replaces another one keeps that one's key for an hour.
         """
         ...
 
@@ -95,8 +96,12 @@ class SessionStore(Protocol):
         """Seconds since the login, by the store's clock, however often it was renewed since."""
         ...
 
-    def keys(self, session: Session) -> SessionKeys | None:
+    async def keys(self, session: Session) -> SessionKeys | None:
         """WeChat's keys of a session; None when they cannot be opened any more."""
+        ...
+
+    async def keys_before(self, appid: str, openid: str, device: str) -> SessionKeys | None:
+        """Those of the session that a login is about to replace; None if there is none."""
         ...
 
     async def ping(self) -> bool:

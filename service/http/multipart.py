@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from multipart import MultipartError, PushMultipartParser, parse_options_header
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,
+)
 
 from service.core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
@@ -30,7 +35,7 @@ _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./
 
 
 class _Form:
-    """What has come of one so far. Of its parts only the file is kept."""
+    """What has come of one so far."""
 
     def __init__(self, boundary: str, *, field: str, largest: int) -> None:
         self._parser = PushMultipartParser(
@@ -38,11 +43,14 @@ class _Form:
             max_header_size=LONGEST_HEADER,
             max_header_count=MOST_HEADERS,
             max_segment_count=MOST_PARTS,
+            # Which has a letter for every byte: nobody reads the names, so they may be in any.
+            header_charset="latin-1",
         )
         self._field = field
         self._largest = largest
-        self._file: bytearray | None = None
-        self._in_file = False
+        self._files: list[bytearray] = []
+        self._texts: list[bytearray] = []
+        self._part = bytearray()
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes; none are the end. Raises InvalidRequest, BodyTooLarge."""
@@ -51,29 +59,29 @@ class _Form:
                 if isinstance(event, bytes | bytearray):
                     self._take(event)
                 elif event is not None:
-                    self._begin(is_file=event.filename is not None)
+                    self._begin(event)
         except MultipartError:  # its text may quote the form
             raise InvalidRequest(self._field, "not readable as multipart/form-data") from None
 
     def file(self) -> bytes:
-        """What was in it, once it is complete."""
+        """What was in it, once it is complete: some clients give it no file name."""
         self.feed(b"")
-        if self._file is None:
+        found = self._files or [max(self._texts, key=len, default=bytearray())]
+        if len(found) > 1 or not found[0]:
             raise self._not_one_file()
-        return bytes(self._file)
+        return bytes(found[0])
 
-    def _begin(self, *, is_file: bool) -> None:
-        if is_file and self._file is not None:
+    def _begin(self, part: MultipartSegment) -> None:
+        is_file = part.filename is not None or (part.content_type or "").startswith("image/")
+        if is_file and self._files:
             raise self._not_one_file()
-        self._in_file = is_file
-        if is_file:
-            self._file = bytearray()
+        self._part = bytearray()
+        (self._files if is_file else self._texts).append(self._part)
 
-    def _take(self, part: bytes | bytearray) -> None:
-        if self._file is not None and self._in_file:
-            if len(self._file) + len(part) > self._largest:
-                raise BodyTooLarge
-            self._file += part
+    def _take(self, content: bytes | bytearray) -> None:
+        if len(self._part) + len(content) > self._largest:
+            raise BodyTooLarge
+        self._part += content
 
     def _not_one_file(self) -> InvalidRequest:
         return InvalidRequest(self._field, "send one file")
@@ -93,7 +101,7 @@ async def read_file(
     bytes are about to be kept, and may raise. Each piece waits for `pace`.
     Raises UnsupportedMediaType, InvalidRequest, BodyTooLarge.
     """
-    form = _Form(_boundary(request, field), field=field, largest=largest)
+    form = _Form(_boundary(request), field=field, largest=largest)
     left = largest + _OVERHEAD
     body: Any = request.stream
     async for chunk in body:
@@ -107,11 +115,11 @@ async def read_file(
     return form.file()
 
 
-def _boundary(request: AppRequest, field: str) -> str:
+def _boundary(request: AppRequest) -> str:
     kind, options = parse_options_header(request.headers.getone("content-type", ""))
     if kind != "multipart/form-data":
         raise UnsupportedMediaType
     boundary: str = options.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
-        raise InvalidRequest(field, "no usable boundary")
+        raise InvalidRequest("Content-Type", "multipart/form-data names no usable boundary")
     return boundary

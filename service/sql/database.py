@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 1.8
-"""How long a request waits for a read or a change."""
+"""How long a request waits for a read, and for a change if nothing is heard of the database."""
 
 
 class SqlDatabase(Protocol):
@@ -21,6 +21,11 @@ class SqlDatabase(Protocol):
     @property
     def faults(self) -> tuple[type[Exception], ...]:
         """What is raised, as far as one can know, when the database fails; the rest may be bugs."""
+        ...
+
+    @property
+    def write_seconds(self) -> float:
+        """How long a request waits for a change."""
         ...
 
     def upsert(self, table: Table) -> Insert:

@@ -29,6 +29,7 @@ class PostgresDatabase:
 
     # What asyncpg raises while it connects is not translated by SQLAlchemy.
     faults: Final = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
+    write_seconds: Final = TIMEOUT_SECONDS
 
     def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
         """`arguments`: what asyncpg is told besides, such as `ssl`."""

@@ -65,13 +65,18 @@ def update_user(db: Connection, user_id: str, **values: str | None) -> Row[Any] 
     return db.execute(statement.values(updated_at=int(time.time())).returning(*users.c)).first()
 
 
-def likely_owner(db: Connection, appid: str, identity: WeChatIdentity) -> str | None:
-    """Whose the identity is at this moment. Nothing is locked: it may be another's in the next."""
+def likely_owner(
+    db: Connection, appid: str, identity: WeChatIdentity
+) -> tuple[str | None, str | None]:
+    """Whose the identity is at this moment, and the unionid that is known of it.
+
+    Nothing is locked: it may be another's in the next.
+    """
     row = by_openid(db, appid, identity.openid)
     if row is not None:
-        return str(row.id)
+        return str(row.id), identity.unionid or row.unionid
     union = select(unions.c.user_id).where(unions.c.unionid == identity.unionid)
-    return db.execute(union).scalar() if identity.unionid else None
+    return db.execute(union).scalar() if identity.unionid else None, identity.unionid
 
 
 def identities_of(db: Connection, user_id: str) -> list[UserIdentity]:

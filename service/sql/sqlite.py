@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import random
+import sqlite3
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -29,10 +33,17 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # who is deleted is overwritten
 )
-_BUSY_TIMEOUT_MS: Final = 1500
-"""How long a change waits for those of other processes."""
+_WRITE_SECONDS: Final = 4.0
+"""How long a request waits for a change: while the file takes any, a rush is waited out."""
+_BUSY_SECONDS: Final = 1.5
+"""How long a turn is waited for while nobody makes a change."""
+_LOOK_SECONDS: Final = 0.005
+"""How often, at most. SQLite itself would look every tenth of a second only, by the end."""
+_TURN_SECONDS: Final = 0.1
+"""How long a process makes changes before another one may."""
 
-
+_PRIMARY: Final = 0xFF
+"""The part of SQLite's error codes that says what kind it is."""
 _FILES: Final = ("", "-wal", "-shm", "-journal")
 """The database, and what SQLite keeps beside it, made with the same mode."""
 
@@ -42,19 +53,22 @@ class SqliteDatabase:
 
     A read of an indexed row takes some 30 microseconds, and with WAL it never
     waits for a writer: it is done at once, on the event loop, where a way
-    through a thread would cost several times as much. Changes take turns in one
-    thread; so a process stands in the file's queue once, not once per request.
+    through a thread would cost several times as much. Changes are made in one
+    thread, and all that wait in one transaction, each in a savepoint of its own: so a
+    process stands in the file's queue once, not once per request.
     """
 
     faults: Final = (SQLAlchemyError, OSError)
+    write_seconds: Final = _WRITE_SECONDS
 
     def __init__(self, url: URL) -> None:
         make_private(*(Path(f"{url.database}{suffix}") for suffix in _FILES))
-        self._reader = _engine(url, busy_ms=0)
-        self._writer = _engine(url, busy_ms=_BUSY_TIMEOUT_MS)
+        self._reader = _engine(url, busy_seconds=0)
+        self._writer = _engine(url, busy_seconds=_BUSY_SECONDS)
         # One that read first and wrote later could find the file changed in
         # between and fail: a change takes its turn at the start.
         event.listen(self._writer, "begin", _begin_immediate)
+        self._waiting: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
 
@@ -74,8 +88,11 @@ class SqliteDatabase:
                 return await self.write(question)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(self._transact, change))
+        waiting = _Waiting(change, time.monotonic())
+        self._waiting.append(waiting)
+        self._thread.submit(self._take_turn)
+        made: T = await asyncio.wrap_future(waiting.outcome)
+        return made
 
     async def aclose(self) -> None:
         self._thread.shutdown()
@@ -88,24 +105,122 @@ class SqliteDatabase:
             self._reading.close()
         self._reading = None
 
-    def _transact(self, change: Callable[[Connection], T]) -> T:
-        with self._writer.begin() as db:
-            return change(db)
+    def _take_turn(self) -> None:
+        """Make the changes that wait, and tell of them once they are committed."""
+        made: list[_Waiting] = []
+        first = self._next()
+        if first is None:  # another turn has made it
+            return
+        try:
+            with self._writer.begin() as db:
+                until = time.monotonic() + _TURN_SECONDS
+                one: _Waiting | None = first
+                while one is not None:
+                    made.append(one)
+                    one.make(db)
+                    one = self._next() if time.monotonic() < until else None
+        except Exception as fault:  # noqa: BLE001 # it is whose change it was
+            if not made:
+                self._refuse(first, fault)
+            elif len(made) == 1:
+                first.outcome.set_exception(fault)
+            else:
+                for alone in made:  # none was made, and it may be the fault of one of them
+                    self._make_alone(alone)
+        else:
+            for one in made:
+                one.tell()
+        if self._waiting:
+            self._thread.submit(self._take_turn)
+            time.sleep(_LOOK_SECONDS)  # in which another process takes its turn
+
+    def _make_alone(self, waiting: _Waiting) -> None:
+        try:
+            with self._writer.begin() as db:
+                found = waiting.change(db)
+        except Exception as fault:  # noqa: BLE001 # as above
+            waiting.outcome.set_exception(fault)
+        else:
+            waiting.outcome.set_result(found)
+
+    def _refuse(self, first: _Waiting, fault: Exception) -> None:
+        """The file is locked for long: tell it to all who would wait too long for another look."""
+        first.outcome.set_exception(fault)
+        latest = time.monotonic() + _BUSY_SECONDS - TIMEOUT_SECONDS
+        while self._waiting and self._waiting[0].since < latest:
+            one = self._next()
+            if one is not None:
+                one.outcome.set_exception(fault)
+
+    def _next(self) -> _Waiting | None:
+        """The next that somebody still waits for."""
+        while self._waiting:
+            one = self._waiting.popleft()
+            if one.outcome.set_running_or_notify_cancel():
+                return one
+        return None
 
 
-def _engine(url: URL, *, busy_ms: int) -> Engine:
+class _Waiting:
+    """A change that waits for its turn, since some time."""
+
+    def __init__(self, change: Callable[[Connection], Any], since: float) -> None:
+        self.change = change
+        self.since = since
+        self.outcome: Future[Any] = Future()
+        self._found: Any = None
+        self._fault: Exception | None = None
+
+    def make(self, db: Connection) -> None:
+        """Make it, or leave nothing of it; raises what ends the whole transaction."""
+        self._found = self._fault = None
+        try:
+            with db.begin_nested():
+                self._found = self.change(db)
+        except Exception as fault:
+            raw: Any = db.connection.dbapi_connection
+            if not raw.in_transaction:  # as SQLite does where the disk is full
+                raise
+            self._fault = fault
+
+    def tell(self) -> None:
+        """Give the outcome to who waits for it."""
+        if self._fault is None:
+            self.outcome.set_result(self._found)
+        else:
+            self.outcome.set_exception(self._fault)
+
+
+def _engine(url: URL, *, busy_seconds: float) -> Engine:
     engine = create_engine(url, pool_size=1, max_overflow=0)
-    event.listen(engine, "connect", partial(_prepare, busy_ms=busy_ms))
+    event.listen(engine, "connect", partial(_prepare, busy_ms=int(busy_seconds * 1000)))
     return engine
 
 
 def _prepare(connection: Any, _record: object, *, busy_ms: int) -> None:
     connection.isolation_level = None  # transactions begin where _begin_immediate says
     cursor = connection.cursor()
-    for pragma in (f"PRAGMA busy_timeout={busy_ms}", *_PRAGMAS):
+    # Connected, it is not SQLite that waits: see _begin_immediate.
+    for pragma in (f"PRAGMA busy_timeout={busy_ms}", *_PRAGMAS, "PRAGMA busy_timeout=0"):
         cursor.execute(pragma)
     cursor.close()
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Take the file's turn; waits for it as long as others make changes meanwhile."""
+    raw: Any = connection.connection.dbapi_connection
+    began = moved = time.monotonic()
+    version = None
+    while min(moved + _BUSY_SECONDS, began + _WRITE_SECONDS) > time.monotonic():
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                break
+            seen, version = version, raw.execute("PRAGMA data_version").fetchone()
+            if seen != version:
+                moved = time.monotonic()
+            time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 # only to not keep step
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # which raises as SQLAlchemy does

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,7 +14,6 @@ from sqlalchemy import delete, select
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
-from service.sql.database import TIMEOUT_SECONDS
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
     UserRows,
@@ -69,7 +69,7 @@ class SqlUsers:
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         known = await self._read(lambda db: by_openid(db, appid, identity.openid))
         if known and identity.unionid in (None, known.unionid):
-            return UserMatch(self._user(known), is_new=False)
+            return UserMatch(self._user(known), is_new=False, unionid=known.unionid)
         return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
 
     async def find_or_create_with_phone(
@@ -149,7 +149,8 @@ class SqlUsers:
         # Nothing is trusted before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
         rows, numbers = self._rows(db), self._numbers(db)
-        numbers.lock(phone, likely_owner(db, appid, identity))
+        likely, unionid = likely_owner(db, appid, identity)
+        numbers.lock(phone, likely)
         owner = numbers.claim_or_join(candidate, appid, identity, phone, self._platforms)
         owner = rows.claim_union(identity.unionid, owner)
         owner = rows.claim_identity(appid, identity, owner)
@@ -160,7 +161,7 @@ class SqlUsers:
         numbers.claim(owner, phone, proven=True)  # raises where the number is somebody else's
         numbers.lock_owners(owner)
         _log_move(owner, numbers.set(owner, phone))
-        return self._match(db, owner, candidate)
+        return replace(self._match(db, owner, candidate), unionid=unionid)
 
     def _bind_phone(
         self, user_id: str, phone: Phone, db: Connection, *, proven: bool, may_change: bool
@@ -236,11 +237,9 @@ class SqlUsers:
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
 
-    async def _write(
-        self, change: Callable[[Connection], T], *, timeout: float = TIMEOUT_SECONDS
-    ) -> T:
+    async def _write(self, change: Callable[[Connection], T], *, timeout: float | None = None) -> T:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout or self._database.write_seconds):
                 return await self._database.write(change)
         except ServiceError:
             raise

@@ -11,7 +11,8 @@ iat   milliseconds since the epoch, clock of Redis
 life  seconds from iat that the session may live at most
 slide true if use renews it, within `life`: then only Redis knows how much is
       left; absent if not
-k     sealed: secret, session_key, previous session_key
+k     sealed: secret, session_key, previous session_key; after a ~ with the session_key
+      of the session that this one replaced as its last
 end   why an operator ended it; endAt, when (added by terminate.lua)
 """
 
@@ -47,6 +48,9 @@ _YEAR: Final = 366 * 86400
 _MARKS: Final = 4
 _MARK_LENGTH: Final = 8
 _USUAL_DEVICE: Final = "default"
+_WITH_FORMER: Final = "~"
+"""Before what is sealed, and part of what it is sealed for; a version that does not know of it
+finds nothing that it could open."""
 
 
 class InvalidRecord(Exception):
@@ -196,6 +200,7 @@ def write(
     session_id: SessionId,
     identity: WeChatIdentity,
     *,
+    keys: SessionKeys | None = None,
     appid: str,
     device: str,
     user_id: str,
@@ -203,7 +208,10 @@ def write(
     lifetime: Lifetime,
     keyring: Keyring,
 ) -> bytes:
-    """The record of a new session. `issued_at`: milliseconds since the epoch."""
+    """The record of a new session. `issued_at`: milliseconds since the epoch.
+
+    `keys`: where there are more than the login's own.
+    """
     fields: dict[str, Any] = {
         "h": session_id.handle,
         "d": session_id.digest,
@@ -212,7 +220,7 @@ def write(
         "uid": user_id,
         "iat": issued_at,
         "life": lifetime.max_age_ms // 1000,
-        "k": seal(session_id, SessionKeys(identity.session_key), keyring),
+        "k": seal(session_id, keys or SessionKeys(identity.session_key), keyring),
     }
     if identity.unionid:
         fields["unionid"] = identity.unionid
@@ -226,14 +234,22 @@ def write(
 def seal(session_id: SessionId, keys: SessionKeys, keyring: Keyring) -> str:
     """Seal what only this service may read, bound to the session's handle."""
     secret = base64url.decode(session_id.secret)
-    return keyring.seal(secret + keys.current + (keys.previous or b""), owner=session_id.handle)
+    mark = _WITH_FORMER if keys.former else ""
+    plain = secret + b"".join(key for key in keys.all if key)
+    return mark + keyring.seal(plain, owner=session_id.handle + mark)
 
 
 def unseal(sealed: str, handle: str, keyring: Keyring) -> tuple[SessionId, SessionKeys] | None:
     """Open the sealed part of `handle`'s session; None when its key has left the ring."""
-    plain = keyring.open(sealed, owner=handle)
+    mark = sealed[:1] if sealed.startswith(_WITH_FORMER) else ""
+    plain = keyring.open(sealed[len(mark) :], owner=handle + mark)
     if plain is None:
         return None
     secret, keys = plain[:SECRET_BYTES], plain[SECRET_BYTES:]
+    former = keys[-SESSION_KEY_BYTES:] if mark else b""
+    keys = keys.removesuffix(former)
     current, previous = keys[:SESSION_KEY_BYTES], keys[SESSION_KEY_BYTES:]
-    return SessionId(handle, base64url.encode(secret)), SessionKeys(current, previous or None)
+    return (
+        SessionId(handle, base64url.encode(secret)),
+        SessionKeys(current, previous or None, former or None),
+    )

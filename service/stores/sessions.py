@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,6 +25,7 @@ from service.core.models import (
     SESSION_KEY_BYTES,
     OpenedSession,
     SessionId,
+    SessionKeys,
     WeChatIdentity,
     handle_of,
 )
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from service.config.settings import Settings
-    from service.core.models import Session, SessionKeys
+    from service.core.models import Session
     from service.redis.client import RedisClient
 
 KEY_PREFIX: Final = "minigate:session:"
@@ -49,6 +51,10 @@ _AHEAD_MS: Final = 1000
 _DELETED_USER_PREFIX: Final = "minigate:gone:"
 _DELETED_USER_MS: Final = 30_000
 """Longer than a login may take."""
+FORMER_KEY_SECONDS: Final = 3600
+"""How long data may be opened with the key of the session that was replaced."""
+_MOST_TRIES: Final = 3
+"""How often a login looks for the session that it replaces, where others replace it meanwhile."""
 
 _LUA: Final = Path(__file__).with_name("lua")
 _CREATE = Script(_LUA / "create.lua")
@@ -57,6 +63,13 @@ _REVOKE = Script(_LUA / "revoke.lua")
 _TERMINATE = Script(_LUA / "terminate.lua")
 _DELETE = Script(_LUA / "delete.lua")
 _RENEW = Script(_LUA / "renew.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class _NewSession:
+    session_id: SessionId
+    identity: WeChatIdentity
+    keys: SessionKeys
 
 
 class RedisSessions:
@@ -95,21 +108,37 @@ class RedisSessions:
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
     ) -> OpenedSession:
         handle = handle_of(appid, identity.openid, device)
-        session_id, window_ms = SessionId.new(handle), self._window_ms
+        # A look first: the script would say so too, and cost three times as much.
+        standing = await self._standing(handle)
+        keys = standing and await self.keys(standing)
+        new = _NewSession(
+            SessionId.new(handle),
+            identity,
+            keys.replaced_by(identity.session_key) if keys else SessionKeys(identity.session_key),
+        )
+        window_ms, replaced, tries = self._window_ms, [standing.sealed if standing else ""], 0
         while True:
-            recent = await self._write(
-                session_id, identity, window_ms, appid=appid, device=device, user_id=user_id
+            reply = await self._write(
+                new, window_ms, *replaced, appid=appid, device=device, user_id=user_id
             )
-            if recent is None:
-                return OpenedSession(session_id, self._lifetime.ttl_ms // 1000)
-            raw, left_ms = recent
-            shared = self._shareable(raw, handle)
-            if shared is None:
+            if reply[0] == b"stored":
+                return OpenedSession(new.session_id, self._lifetime.ttl_ms // 1000)
+            found = self._shareable(reply[2], handle)
+            tries += 1
+            if reply[0] == b"live":
+                if found is None or tries > _MOST_TRIES:
+                    # Nobody can read its key; or so many log in that it was no client's for long.
+                    new, replaced = replace(new, keys=SessionKeys(identity.session_key)), []
+                else:
+                    record, _, keys = found
+                    new = replace(new, keys=keys.replaced_by(identity.session_key))
+                    replaced = [record.sealed]
+            elif found is None:
                 window_ms = 0  # nobody can use it: replace it
-                continue
-            record, shared_id, keys = shared
-            if await self._keep_newer_key(record, shared_id, keys, identity.session_key):
-                return OpenedSession(shared_id, whole_seconds(left_ms), shared=True)
+            else:
+                record, shared_id, keys = found
+                if await self._keep_newer_key(record, shared_id, keys, identity.session_key):
+                    return OpenedSession(shared_id, whole_seconds(int(reply[3])), shared=True)
 
     async def validate(self, session_id: SessionId) -> Session:
         return await self._live(session_id.handle, session_id.digest)
@@ -146,9 +175,13 @@ class RedisSessions:
         now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
         return (now_ms - session.issued_at) / 1000
 
-    def keys(self, session: Session) -> SessionKeys | None:
+    async def keys(self, session: Session) -> SessionKeys | None:
         opened = session_record.unseal(session.sealed, session.handle, self._keyring)
-        return opened[1] if opened else None
+        return await self._in_time(opened[1], session) if opened else None
+
+    async def keys_before(self, appid: str, openid: str, device: str) -> SessionKeys | None:
+        standing = await self._standing(handle_of(appid, openid, device))
+        return await self.keys(standing) if standing else None
 
     async def delete(self, handle: str) -> None:
         await self._run(_DELETE, handle, expected_echo="deleted", wait_replicas=True)
@@ -192,32 +225,49 @@ class RedisSessions:
         left_ms = await self._left_ms(record, reading.ttl_ms)
         return record.session(expires_in=whole_seconds(left_ms))
 
+    async def _standing(self, handle: str) -> Session | None:
+        """The session that a login is about to replace, or to share."""
+        raw = await self.redis.get(KEY_PREFIX + handle)
+        try:
+            record = SessionRecord.read(raw or b"", handle=handle)
+        except InvalidRecord:
+            return None  # the login replaces it, and says so in the log
+        return None if record.ended else record.session(expires_in=0)
+
+    async def _in_time(self, keys: SessionKeys, session: Session) -> SessionKeys:
+        """Without that of the session before, once it has been replaced for so long."""
+        if keys.former and await self.login_age(session) > FORMER_KEY_SECONDS:
+            return replace(keys, former=None)
+        return keys
+
     async def _write(
-        self,
-        session_id: SessionId,
-        identity: WeChatIdentity,
-        window_ms: int,
-        **whose: str,
-    ) -> tuple[bytes, int] | None:
-        """None when written; else the record to share, and the milliseconds it has left."""
+        self, new: _NewSession, window_ms: int, *replaced: str, **whose: str
+    ) -> list[Any]:
+        """What create.lua replies; `replaced` is its last argument."""
         record = session_record.write(
-            session_id,
-            identity,
+            new.session_id,
+            new.identity,
+            keys=new.keys,
             **whose,
-            issued_at=await self._now_ms(session_id.handle),
+            issued_at=await self._now_ms(new.session_id.handle),
             lifetime=self._lifetime,
             keyring=self._keyring,
         )
-        digest = session_id.digest
-        args = (record, digest, self._lifetime.ttl_ms, window_ms)
+        digest = new.session_id.digest
         reply = await self._run(
-            _CREATE, session_id.handle, *args, expected_echo=digest, wait_replicas=True
+            _CREATE,
+            new.session_id.handle,
+            record,
+            digest,
+            self._lifetime.ttl_ms,
+            window_ms,
+            *replaced,
+            expected_echo=digest,
+            wait_replicas=True,
         )
-        if reply[0] == b"recent":
-            return reply[2], int(reply[3])
         if reply[3:] == [b"unreadable"]:
             self._log.failed("reading a record", "replaced by a login")
-        return None
+        return reply
 
     def _shareable(
         self, raw: bytes, handle: str

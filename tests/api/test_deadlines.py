@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from service.http import connections
 from service.http.deadlines import Deadlines
 from service.http.protocol import AppProtocol
 from tests.api.malformed import CHUNKED, END, GET, POST
+from tests.support.pictures import part
 from tests.support.process import LINUX_ONLY
 from tests.support.stopwatch import Stopwatch
 
@@ -100,6 +102,21 @@ async def test_a_body_has_its_time(api: Api, kind: str, *, dripped: bool) -> Non
         if dripped:
             tasks.create_task(stalled.drip())
         assert await stalled.answers() == LATE
+
+
+@pytest.mark.parametrize("what", ["half a body", "half an upload"])
+async def test_a_client_that_goes_silent_is_no_fault_of_the_service(
+    api: Api, simulator: Simulator, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head, body = POST + b"\r\n", b'{"code": "'
+    if what == "half an upload":
+        session = (await api.login(await simulator.code())).data["sessionid"]
+        head = b"POST /me/avatar HTTP/1.1\r\nHost: x\r\nsessionid: " + session.encode() + b"\r\n"
+        head += b"Content-Type: multipart/form-data; boundary=Frontier\r\n"
+        body = part(b"anything")
+    async with client(api, head + b"Content-Length: 4000" + END + body) as stalled:
+        assert await stalled.answers() == LATE
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.support.running import running_service
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from service.config.settings import Settings
     from tests.support.running import Answer, Api, Simulator
@@ -48,6 +48,60 @@ async def test_the_key_before_the_last_login_still_opens(
         await log_in(api, simulator)  # and one more: too old now
         old = await decrypt(api, session, sealed)
         assert (old.status, old.code, old.data) == (400, 40005, {"relogin": True})
+
+
+@pytest.fixture
+async def strict(settings: Callable[..., Settings], simulator: Simulator) -> AsyncIterator[Api]:
+    """Where each login replaces the session before it."""
+    values = {"wechat_api_base": (simulator.url,), "login_coalesce_ms": 0}
+    async with running_service(settings(**values)) as api:
+        yield api
+
+
+async def test_data_from_before_a_login_opens_in_its_session(
+    strict: Api, simulator: Simulator
+) -> None:
+    """As when the callback of the phone button calls `wx.login` before it sends the data."""
+    await log_in(strict, simulator)
+    sealed = await simulator.phone(phone="13800000001")
+    session = await log_in(strict, simulator)
+    assert (await decrypt(strict, session, sealed)).data["purePhoneNumber"] == "13800000001"
+    body = {name: sealed[name] for name in ("encryptedData", "iv")}
+    bound = await strict.ask("PUT", "/me/phone", json=body, headers=session)
+    assert (bound.status, bound.data["phone"]) == (200, "+86 13800000001")
+    session = await log_in(strict, simulator)  # and one more: too old now
+    old = await decrypt(strict, session, sealed)
+    assert (old.status, old.code, old.data) == (400, 40005, {"relogin": True})
+
+
+@pytest.mark.parametrize("also_signed", [False, True])
+async def test_a_profile_from_before_its_login_comes_with_it(
+    strict: Api,
+    simulator: Simulator,
+    also_signed: bool,  # noqa: FBT001 # a parameter of the test
+) -> None:
+    await log_in(strict, simulator)
+    profile = await simulator.profile(nickName="小明", openid=True)
+    names = ("encryptedData", "iv") + ("rawData", "signature") * also_signed
+    login = await strict.login(await simulator.code(), **{name: profile[name] for name in names})
+    assert (login.status, login.data["user"]["nickname"]) == (200, "小明")
+
+
+@pytest.mark.parametrize("kept", ["alice's", "bob's", "none"])
+async def test_only_an_own_session_that_was_not_ended_lends_its_key(
+    strict: Api, simulator: Simulator, kept: str
+) -> None:
+    session = await log_in(strict, simulator)
+    profile = await simulator.profile("bob" if kept == "bob's" else "alice", nickName="小明")
+    if kept == "bob's":
+        await log_in(strict, simulator, "bob")
+    if kept == "none":
+        await strict.logout(session["sessionid"])
+    login = await strict.login(await simulator.code(), **profile)
+    if kept == "alice's":
+        assert login.status == 200
+    else:
+        assert (login.status, login.code, login.data) == (400, 40005, {"relogin": True})
 
 
 async def test_a_key_that_wechat_changed_behind_our_back_asks_for_a_login(

@@ -68,7 +68,7 @@ async def test_a_key_that_comes_with_another_code_is_refused(
         {"device": "pc"},
         {"encryptedData": "AAAA", "iv": "AAAA"},
         {"rawData": "{}", "signature": "0" * 40},
-        {"rawData": ""},
+        {"rawData": "{}"},
         {"signature": "x"},
     ],
 )

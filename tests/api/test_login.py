@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from service.wechat import client
 from tests.support.running import running_service
 from tests.support.settings import APPID
 
@@ -15,6 +17,37 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from tests.support.running import Api, Simulator
+
+
+@pytest.mark.parametrize("by_phone", [False, True])
+async def test_a_unionid_that_wechat_leaves_out_is_the_one_it_gave_before(
+    api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *, by_phone: bool
+) -> None:
+    genuine, given = client._identity, iter(["uAlice", None])
+    monkeypatch.setattr(
+        client, "_identity", lambda answer: replace(genuine(answer), unionid=next(given))
+    )
+    await api.login(await simulator.code())
+    body, path = {"code": await simulator.code()}, "/login"
+    if by_phone:
+        phone = (await simulator.phone())["code"]
+        body, path = {"loginCode": body["code"], "code": phone}, "/login/phone"
+    login = await api.ask("POST", path, json=body)
+    headers = {"sessionid": login.data["sessionid"]}
+    assert (await api.ask("GET", "/verify", headers=headers)).headers["X-Auth-Unionid"] == "uAlice"
+
+
+@pytest.mark.parametrize("path", ["/login", "/login/phone"])
+async def test_an_empty_optional_field_is_an_absent_one(
+    api: Api, simulator: Simulator, path: str
+) -> None:
+    names = ("appid", "device", "encryptedData", "iv", "rawData", "signature")
+    body = {**dict.fromkeys(names, ""), "code": await simulator.code()}
+    if path == "/login/phone":
+        body = {**body, "code": (await simulator.phone())["code"], "loginCode": body["code"]}
+    assert (await api.ask("POST", path, json=body)).status == 200
+    no_code = await api.ask("POST", path, json={**body, "code": ""})
+    assert (no_code.status, no_code.data["field"]) == (400, "code")
 
 
 async def test_a_code_becomes_a_session_that_is_recognised_until_logout(

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from service.core import decrypt
 from service.core.errors import SessionStoreUnavailable
 from service.core.models import WeChatIdentity
@@ -22,8 +24,6 @@ from tests.support.settings import APPID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    import pytest
 
     from service.config.settings import Settings
     from tests.support.running import Answer, Api, Simulator
@@ -263,6 +263,116 @@ async def test_a_profile_that_does_not_say_whose_it_is_names_nobody(
         login = await api.login(await simulator.code(), **await simulator.profile(nickName="小明"))
         assert login.status == 200
         assert login.data["user"]["nickname"].startswith("用户")
+
+
+def with_first_letter(letter: int, sealed: dict[str, str], before: str) -> dict[str, str]:
+    """The same data with another byte behind `before`: the iv changes the first block."""
+    iv = bytearray(base64.b64decode(sealed["iv"]))
+    iv[len(before)] ^= ord("A") ^ letter
+    return {"encryptedData": sealed["encryptedData"], "iv": base64.b64encode(iv).decode()}
+
+
+@pytest.mark.parametrize("letter", [0x14, 0x07, 0x09, 0xFF, 0xD6, ord('"')])
+async def test_whoever_has_a_name_that_is_no_text_gets_in(
+    settings: Callable[..., Settings], letter: int
+) -> None:
+    async with one_key(settings) as (api, simulator):
+        session = await log_in(api, simulator)
+        profile = await simulator.profile(nickName="Ada")
+        odd = with_first_letter(letter, profile, '{"nickName":"')
+        login = await api.login(await simulator.code(), **odd)
+        assert login.status == 200
+        session = {"sessionid": login.data["sessionid"]}
+        shown = await ask(api, session, odd)
+        if letter == ord('"'):
+            assert (shown.status, shown.code, shown.data) == (400, 40005, {"relogin": False})
+        else:
+            assert shown.data["nickName"] == bytes([letter]).decode(errors="replace") + "da"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (b"A\x14da", "Ada"),
+        (b"Ada\xff", "Ada"),
+        (b"\xd6Ada", "Ada"),
+        (b"Ada \\ud83d", "Ada"),
+        (b"Ada \xed\xa0\xbd", "Ada"),
+        (b"\xff\xfe\xfd\xfc", None),
+        (b"\x07", None),
+    ],
+)
+async def test_what_is_text_of_such_a_name_is_the_nickname(
+    settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    name: bytes,
+    kept: str | None,
+) -> None:
+    identities: list[WeChatIdentity] = []
+    genuine = client._identity
+
+    def tell(answer: dict[str, Any]) -> WeChatIdentity:
+        identities.append(genuine(answer))
+        return identities[-1]
+
+    monkeypatch.setattr(client, "_identity", tell)
+    async with one_key(settings) as (api, simulator):
+        await log_in(api, simulator)
+        alice = identities[0]
+        plain = b'{"openId":"%b","nickName":"%b","watermark":{"timestamp":%d,"appid":"%b"}}' % (
+            alice.openid.encode(),
+            name,
+            time.time(),
+            APPID.encode(),
+        )
+        key = base64.b64encode(alice.session_key).decode()
+        with monkeypatch.context() as patched:
+            patched.setattr("service.simulator.crypto.orjson.dumps", lambda _: plain)
+            sealed = encrypt({}, session_key=key, iv=secrets.token_bytes(16))
+        login = await api.login(await simulator.code(), **sealed)
+        assert login.status == 200
+        nickname = login.data["user"]["nickname"]
+        assert nickname == kept if kept else nickname.startswith("用户")
+
+
+async def test_a_phone_number_that_is_no_text_sends_nobody_to_log_in(
+    api: Api, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    session = await log_in(api, simulator)
+    odd = with_first_letter(0xFF, await simulator.phone(), '{"phoneNumber"')
+    refused = await bind(api, session, odd)
+    assert (refused.status, refused.code, refused.data) == (400, 40005, {"relogin": False})
+    assert "decrypt failed: unreadable" in caplog.text
+
+
+async def test_a_raw_profile_that_lost_letters_on_its_way_is_not_checked(
+    api: Api, simulator: Simulator
+) -> None:
+    profile = await simulator.profile(nickName="Ada")
+    for raw, status in (("Ad", 400), ("Ad\ufffd", 200)):
+        changed = {"rawData": profile["rawData"].replace("Ada", raw)}
+        given = {"signature": profile["signature"], **changed}
+        assert (await api.login(await simulator.code(), **given)).status == status
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (rb"Ad\ud83d", 200),
+        (rb"Ad\ude00", 200),
+        (rb"Ad\ud83d\ud83d\ude00", 200),
+        (rb"\ud83d\ude00", 400),  # a whole one, which WeChat did not sign
+        (rb"Ad\\ud83d", 400),
+        (rb"Ad\x", 415),  # no JSON at all
+    ],
+)
+async def test_half_an_emoji_in_a_body_is_what_was_lost(
+    api: Api, simulator: Simulator, raw: bytes, status: int
+) -> None:
+    code = (await simulator.code()).encode()
+    body = b'{"code":"%b","rawData":"%b","signature":"%b"}' % (code, raw, b"0" * 40)
+    assert (await api.ask("POST", "/login", data=body)).status == status
 
 
 async def test_a_unionid_in_a_profile_makes_nobody_somebody_else(

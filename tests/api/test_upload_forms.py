@@ -61,6 +61,15 @@ async def upload(
         form(part(PICTURE, filename="")),
         form(part(PICTURE, filename="头像.png")),
         form(part(PICTURE, filename="a%22b;.png")),
+        form(FILE).replace(b"tmp.png", "\u5934\u50cf.png".encode("gbk")),
+        form(FILE).replace(b"tmp.png", b"\xd5\x5c"),  # whose second byte is a backslash
+        form(FILE).replace(b'name="avatar"', b'name="\xff"'),
+        form(part(PICTURE, filename=None)),
+        form(FIELD, part(PICTURE, filename=None), FIELD),
+        form(part(PICTURE, filename=None, more="Content-Type: image/jpeg\r\n"), FIELD),
+        form(part("\u4f60\u597d".encode("gbk"), filename=None), FILE),
+        form(part(b"x", filename=None, more="Content-Type: text/plain; charset=gbk\r\n"), FILE),
+        form(part(b"x", filename=None, more="Content-Type: text/plain; charset=utf8mb4\r\n"), FILE),
         form(part(PICTURE, more=f"Content-Type: image/png\r\nContent-Length: {len(PICTURE)}\r\n")),
         form(part(PICTURE, more="X-One: 1\r\n" * (MOST_HEADERS - 1))),
         form(part(PICTURE, more=f"X-One: {'a' * (LONGEST_HEADER - 7)}\r\n")),
@@ -105,6 +114,9 @@ async def test_a_form_may_come_in_any_pieces(api: Api, session: dict[str, str], 
         b"junk",
         form(),
         form(FIELD),
+        form(FIELD, FIELD),
+        form(part(b"")),
+        form(part(b"", filename=None)),
         form(FILE, FILE),
         form(FILE).removesuffix(b"--\r\n"),  # cut off
         FILE,
@@ -115,8 +127,8 @@ async def test_a_form_may_come_in_any_pieces(api: Api, session: dict[str, str], 
         form(part(PICTURE, more=f"X-One: {'a' * LONGEST_HEADER}\r\n")),
         form(part(PICTURE, more="X-One\r\n")),
         form(part(PICTURE, more="Content-Length: 5\r\n")),
-        form(FILE).replace(b'name="avatar"', b'name="\xff"'),
         form(FILE).replace(b"form-data", b"attachment"),
+        form(FILE, FIELD.replace(b"form-data", b"attachment")),
         form(FILE).replace(b"Content-Disposition", b"X-Disposition"),
     ],
 )
@@ -145,6 +157,9 @@ async def test_a_form_says_where_its_parts_end(
 ) -> None:
     refused = await upload(api, session, form(FILE), content_type=content_type)
     assert refused.status == status, refused.body
+    if status == 400:
+        assert refused.data["field"] == "Content-Type"
+        assert "boundary" in refused.body["msg"] + str(refused.data)
 
 
 @pytest.mark.parametrize("charset", ["\x1b[31mred", "utf-8\r\nERROR forged", "idna", "x" * 900])

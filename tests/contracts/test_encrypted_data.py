@@ -332,7 +332,6 @@ def test_what_no_other_key_would_open_asks_for_no_login(data: str, reason: str) 
         (seal(phone(more="")), "form"),
         (seal(payload(watermark={"timestamp": NOW, "appid": "another"})), "appid_mismatch"),
         (seal(payload(nickName="Bob", openId="oBob")), "form"),
-        (seal({"openId": "oBob", "nickName": "", "watermark": WATERMARK}), "openid_mismatch"),
     ],
 )
 def test_what_only_the_right_key_could_tell_apart_is_all_said_to_be_a_stale_key(
@@ -343,6 +342,70 @@ def test_what_only_the_right_key_could_tell_apart_is_all_said_to_be_a_stale_key(
             opened(data, keys=keys)
         assert fault.value.reason == (reason if keys else "wrong_key")
         assert fault.value.stale_key
+
+
+def unclean(*names: bytes) -> str:
+    """A profile as getUserProfile has it, its name no text."""
+    plain = orjson.dumps({"nickName": "@", "watermark": WATERMARK})
+    return encrypt(pad(plain.replace(b"@", b"".join(names))))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "unreadable"),
+    [
+        (unclean(b"\xff\xfe", b"\xfd"), "form", True),
+        (unclean(b'"'), "unreadable", True),
+        (unclean(b"\\x"), "unreadable", True),
+        (seal({"new": "", **phone()}), "form", True),
+        (
+            seal({"openId": "oBob", "nickName": "", "watermark": WATERMARK}),
+            "openid_mismatch",
+            False,
+        ),
+    ],
+)
+def test_what_ends_as_wechats_does_is_no_stale_keys(
+    data: str,
+    reason: str,
+    unreadable: bool,  # noqa: FBT001 # a parameter of the test
+) -> None:
+    for keys in (KEYS, SessionKeys(b"x" * 16, KEY)):
+        with pytest.raises(DecryptionError) as fault:
+            opened(data, keys=keys)
+        told = fault.value
+        assert (told.reason, told.stale_key, told.unreadable) == (reason, False, unreadable)
+    with pytest.raises(DecryptionError) as fault:
+        opened(data, keys=SessionKeys(b"x" * 16))
+    assert (fault.value.reason, fault.value.stale_key) == ("wrong_key", True)
+
+
+@pytest.mark.parametrize("letter", [0x14, 0x07, 0x09, 0xFF, 0xD6])
+def test_a_name_opens_whatever_its_first_letter_has_become(letter: int) -> None:
+    """By one byte of the iv, which is all that the first block depends on beside the key."""
+    flipped = bytearray(IV)
+    flipped[len('{"nickName":"')] ^= ord("A") ^ letter
+    found = opened(unclean(b"Ada"), iv=text(bytes(flipped)))
+    assert found["nickName"] == bytes([letter]).decode(errors="replace") + "da"
+
+
+def test_of_all_flipped_bits_of_the_iv_each_opens_or_is_no_stale_keys() -> None:
+    """All are made of the right key: the end says so. A login would help none of them."""
+    seen: Counter[str] = Counter()
+    for bit in range(BLOCK * 8):
+        flipped = bytearray(IV)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            opened(unclean(b"Ada"), iv=text(bytes(flipped)))
+        except DecryptionError as fault:
+            seen["wrong key" if fault.stale_key else fault.reason] += 1
+        else:
+            seen["opened"] += 1
+    assert seen.keys() == {"opened", "form", "unreadable"}
+
+
+def test_half_an_emoji_opens() -> None:
+    for half in (b"\xed\xa0\xbd", b"\\ud83d"):
+        assert opened(unclean(b"Ada ", half))["nickName"] == "Ada \ufffd"
 
 
 @dataclass(frozen=True)
@@ -452,7 +515,7 @@ def test_of_50000_mutations_each_opens_or_is_unopenable() -> None:
     seen = fuzz(50_000, seed)
     print(seen)  # noqa: T201 # figures to keep
     reasons = {"bad_base64", "bad_length", "wrong_key", "form", "appid_mismatch", "too_old"}
-    assert set(seen) == reasons | {"opened"}
+    assert set(seen) == reasons | {"opened", "unreadable"}
     # Nothing of it is so rare that the run does not show it.
     assert min(seen.values()) > 500
 
@@ -513,7 +576,7 @@ class OneSession:
     def __init__(self) -> None:
         self.kept: SessionKeys | None = KEYS
 
-    def keys(self, _session: Session) -> SessionKeys | None:
+    async def keys(self, _session: Session) -> SessionKeys | None:
         return self.kept
 
 
@@ -611,13 +674,14 @@ async def test_another_apps_payload_is_refused_in_a_session_and_at_login(
         await decryptor.open(SESSION, encrypted)
     assert fault.value.data == {"relogin": True}
     alice = WeChatIdentity(OPENID, KEY)
+    login = (KEYS, alice, APPID, "default")
     with pytest.raises(DecryptFailed):
-        await decryptor.open_at_login(alice, APPID, "default", encrypted)
+        await decryptor.open_at_login(*login, encrypted)
     somebody = Encrypted(seal(profile("oBob")), text(IV))
     with pytest.raises(DecryptFailed):
-        await decryptor.open_at_login(alice, APPID, "default", somebody)
+        await decryptor.open_at_login(*login, somebody)
     hers = Encrypted(seal(profile(OPENID)), text(IV))
-    assert (await decryptor.open_at_login(alice, APPID, "default", hers))["openId"] == OPENID
+    assert (await decryptor.open_at_login(*login, hers))["openId"] == OPENID
     reasons = [line.split()[2] for line in caplog.messages]
     assert reasons == ["appid_mismatch", "appid_mismatch", "openid_mismatch"]
 
@@ -682,12 +746,13 @@ def test_to_stop_at_the_first_fault_would_show(
 ) -> None:
     def hasty(
         data: bytes, vector: bytes, key: bytes, expected: crypto._Expected
-    ) -> tuple[dict[str, Any], str | None]:
+    ) -> tuple[dict[str, Any], DecryptionError | None]:
         plain, padded = crypto._decrypt(data, vector, key)
         found, complete = crypto._parse(plain) if padded else (None, False)
-        if not isinstance(found, dict) or not complete:
-            return {}, "wrong_key"
-        return found, payloads.fault(found, appid=expected.appid, openid=expected.openid)
+        reason: str | None = "wrong_key"
+        if isinstance(found, dict) and complete:
+            reason = payloads.fault(found, appid=expected.appid, openid=expected.openid)
+        return found or {}, DecryptionError(reason, stale_key=True) if reason else None
 
     monkeypatch.setattr(crypto, "_open", hasty)
     assert apart(keys, below=0.12) > 0.12

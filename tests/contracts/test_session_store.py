@@ -22,7 +22,7 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UserBanned,
 )
-from service.core.models import SessionId, WeChatIdentity, handle_of
+from service.core.models import SessionId, SessionKeys, WeChatIdentity, handle_of
 from service.redis.batching import Reading
 from service.stores import session_record
 from service.stores.keyring import Keyring
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from types import FrameType
 
-    from service.core.models import OpenedSession, SessionKeys
+    from service.core.models import OpenedSession
     from service.stores.sessions import RedisSessions
     from tests.contracts.conftest import Stores
 
@@ -45,6 +45,11 @@ OTHER_APP: Final = AppEntry(appid="wxother", secret=SecretStr("another secret"))
 
 def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:
     return WeChatIdentity(openid, secrets.token_bytes(16), unionid)
+
+
+def identities(count: int) -> list[WeChatIdentity]:
+    """Logins of one user, each with a session_key of its own."""
+    return [identity() for _ in range(count)]
 
 
 async def log_in(
@@ -77,7 +82,7 @@ async def test_a_login_is_recognised_with_all_that_wechat_said(stores: Stores) -
     session = await sessions.validate(opened.session_id)
     assert (session.openid, session.unionid, session.appid) == ("oBob", "uBob", APPID)
     assert (session.device, session.user_id) == ("default", "someone")
-    assert sessions.keys(session) == await keys_of(stores, session.handle)
+    assert await sessions.keys(session) == await keys_of(stores, session.handle)
     assert 7190 < session.expires_in <= 7200
     assert opened.expires_in == 7200
 
@@ -182,15 +187,13 @@ async def test_logins_of_one_moment_share_a_session_and_keep_the_newest_keys(
     stores: Stores,
 ) -> None:
     workers = [stores.sessions() for _ in range(3)]
-    identities = [identity() for _ in range(10)]
-    opened = await asyncio.gather(
-        *(log_in(workers[i % 3], who) for i, who in enumerate(identities))
-    )
+    logins = identities(10)
+    opened = await asyncio.gather(*(log_in(workers[i % 3], who) for i, who in enumerate(logins)))
     assert len({one.session_id for one in opened}) == 1
     assert [one.shared for one in opened].count(False) == 1
     assert await is_live(workers[0], opened[0].session_id)
     keys = await keys_of(stores, opened[0].session_id.handle)
-    known = {who.session_key for who in identities}
+    known = {who.session_key for who in logins}
     assert {keys.current, keys.previous} < known
     assert keys.current != keys.previous
 
@@ -210,6 +213,145 @@ async def test_a_shared_login_with_the_same_key_writes_nothing(stores: Stores) -
     before = await stores.everything()
     assert (await log_in(sessions, who)).shared
     assert await stores.everything() == before
+
+
+async def opened_keys(sessions: RedisSessions, opened: OpenedSession) -> SessionKeys | None:
+    return await sessions.keys(await sessions.validate(opened.session_id))
+
+
+@ALSO_FAKEREDIS
+async def test_a_session_that_replaces_another_keeps_its_key(stores: Stores) -> None:
+    """Whose owner asked for the data before the login, or in the midst of it."""
+    sessions, first, second, third = stores.sessions(login_coalesce_ms=0), *identities(3)
+    await log_in(sessions, first)
+    opened = await log_in(sessions, second)
+    assert await opened_keys(sessions, opened) == SessionKeys(
+        second.session_key, former=first.session_key
+    )
+    opened = await log_in(sessions, third)
+    assert await opened_keys(sessions, opened) == SessionKeys(
+        third.session_key, former=second.session_key
+    )
+    assert await sessions.keys_before(APPID, "oAlice", "default") == await opened_keys(
+        sessions, opened
+    )
+
+
+@ALSO_FAKEREDIS
+async def test_logins_that_share_such_a_session_keep_it_too(stores: Stores) -> None:
+    first, second, third, fourth = identities(4)
+    await log_in(stores.sessions(), first)
+    await log_in(stores.sessions(login_coalesce_ms=0), second)
+    for one in (third, fourth):
+        opened = await log_in(stores.sessions(), one)
+        assert opened.shared
+    assert await opened_keys(stores.sessions(), opened) == SessionKeys(
+        fourth.session_key, third.session_key, first.session_key
+    )
+
+
+@ALSO_FAKEREDIS
+async def test_a_key_that_wechat_gives_again_is_no_former_one(stores: Stores) -> None:
+    sessions, who = stores.sessions(login_coalesce_ms=0), identity()
+    await log_in(sessions, who)
+    assert await opened_keys(sessions, await log_in(sessions, who)) == SessionKeys(who.session_key)
+
+
+@pytest.mark.parametrize(("ago", "kept"), [(3590, True), (3610, False)])
+async def test_such_a_key_is_kept_for_an_hour(stores: Stores, ago: int, kept: bool) -> None:  # noqa: FBT001 # a parameter of the test
+    sessions = stores.sessions(login_coalesce_ms=0)
+    await log_in(sessions)
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    record = orjson.loads(await stores.raw(key))
+    await stores.redis.set(
+        key, orjson.dumps({**record, "iat": record["iat"] - ago * 1000}), px=3_000_000
+    )
+    for keys in (
+        await opened_keys(sessions, opened),
+        await sessions.keys_before(APPID, "oAlice", "default"),
+    ):
+        assert keys is not None
+        assert (keys.former is not None) is kept
+
+
+@ALSO_FAKEREDIS
+@pytest.mark.parametrize("end", ["logout", "kicked", "banned", "delete", "expire"])
+async def test_nothing_is_kept_of_a_session_that_has_ended(stores: Stores, end: str) -> None:
+    sessions, second = stores.sessions(login_coalesce_ms=0), identity()
+    first = await log_in(sessions)
+    handle = first.session_id.handle
+    match end:
+        case "logout":
+            await sessions.revoke(first.session_id)
+        case "delete":
+            await sessions.delete(handle)
+        case "expire":
+            await stores.redis.pexpire(KEY_PREFIX + handle, 0)
+        case "kicked" | "banned" as reason:
+            await sessions.terminate(handle, reason)
+    assert await sessions.keys_before(APPID, "oAlice", "default") is None
+    opened = await log_in(sessions, second)
+    assert await opened_keys(sessions, opened) == SessionKeys(second.session_key)
+
+
+async def test_the_key_of_another_app_user_or_device_is_not_kept(stores: Stores) -> None:
+    sessions = stores.sessions(
+        login_coalesce_ms=0, device_classes=("phone", "pc"), wechat_apps=(OTHER_APP,)
+    )
+    await log_in(sessions, identity("oAlice"), "phone")
+    who = {"user_id": "someone"}
+    for openid, appid, device in (
+        ("oAlice", APPID, "pc"),
+        ("oBob", APPID, "phone"),
+        ("oAlice", "wxother", "phone"),
+    ):
+        assert await sessions.keys_before(appid, openid, device) is None
+        fresh = identity(openid)
+        opened = await sessions.create(fresh, appid=appid, device=device, **who)
+        assert await opened_keys(sessions, opened) == SessionKeys(fresh.session_key)
+
+
+async def test_what_is_sealed_with_a_former_key_opens_only_as_such(stores: Stores) -> None:
+    """Without the mark it would count without an end."""
+    sessions = stores.sessions(login_coalesce_ms=0)
+    await log_in(sessions)
+    opened = await log_in(sessions)
+    session = await sessions.validate(opened.session_id)
+    assert session.sealed[0] == "~"
+    assert await sessions.keys(session._replace(sealed=session.sealed[1:])) is None
+
+
+@ALSO_FAKEREDIS
+async def test_a_key_is_kept_of_the_very_session_that_is_replaced(stores: Stores) -> None:
+    """One that came in between, or was ended in between, is looked at anew."""
+    sessions = stores.sessions(login_coalesce_ms=0)
+    first = await log_in(sessions)
+    key, handle = KEY_PREFIX + first.session_id.handle, first.session_id.handle
+    sealed = SessionRecord.read(await stores.raw(key), handle=handle).sealed
+    await log_in(sessions)
+    before = await stores.everything()
+    deadline = await stores.scripts().now_ms(key) + 60_000
+    for known in ("", sealed):
+        arguments: tuple[str | int, ...] = (deadline, '{"d":"x"}', "x", 1000, 0, known)
+        reply = await stores.scripts().run_idempotent(script("create"), key, *arguments)
+        assert (reply[0], reply[2]) == (b"live", before[key.encode()])
+    assert await stores.everything() == before
+
+
+@ONE_KIND
+async def test_a_session_takes_as_little_memory_as_is_said(stores: Stores) -> None:
+    """With all that there can be in it. Redis keeps its end apart, in 53 bytes."""
+    strict, who = stores.sessions(login_coalesce_ms=0), "o" * 28
+    for expected in (408, 440):
+        opened = await log_in(strict, identity(who))
+        taken = await stores.redis.memory_usage(KEY_PREFIX + opened.session_id.handle)
+        assert taken is not None
+        assert taken <= expected
+    for _ in range(4):
+        await log_in(strict, identity(who, "u" * 28))
+    await log_in(stores.sessions(), identity(who, "u" * 28))
+    assert (await stores.redis.memory_usage(KEY_PREFIX + opened.session_id.handle) or 0) <= 536
 
 
 async def test_sharing_ends_with_its_window(stores: Stores) -> None:

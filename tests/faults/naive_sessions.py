@@ -88,7 +88,10 @@ class NaiveSessions:
     async def is_user_deleted(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
         return False
 
-    def keys(self, session: Session) -> SessionKeys | None:
+    async def keys(self, session: Session) -> SessionKeys | None:
+        raise NotImplementedError
+
+    async def keys_before(self, appid: str, openid: str, device: str) -> SessionKeys | None:
         raise NotImplementedError
 
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from service.core.errors import InvalidRequest, UnsupportedMediaType
 from service.core.models import Encrypted
@@ -19,12 +26,26 @@ Text = Annotated[str, StringConstraints(max_length=4096)]
 Base64 = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 
 _MOST_PARAMETERS: Final = 32
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+"""What a backslash begins in JSON; by itself, half an emoji: a name that JavaScript cut off."""
 
 
 class Body(BaseModel):
     """Base of all bodies: camelCase names as on the wire, unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: object) -> object:
+        """Have "" in an optional field count as absent: many clients send all their fields."""
+        if not isinstance(given, dict) or "" not in given.values():
+            return given
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: one for name, one in given.items() if one != "" or name not in optional}
 
 
 AnyBody = TypeVar("AnyBody", bound=Body)
@@ -38,7 +59,7 @@ def read_body(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
     UnsupportedMediaType for a body that is neither JSON nor called JSON.
     """
     try:
-        return kind.model_validate_json(request.body)
+        return _validated(request.body, kind)
     except ValidationError as invalid:
         if _is_no_json(invalid) and request.body and not _says_json(request):
             raise UnsupportedMediaType from None
@@ -63,6 +84,20 @@ def read_headers(request: AppRequest, kind: type[AnyBody]) -> AnyBody:
         return kind.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as invalid:
         raise _first_fault(invalid) from None
+
+
+def _validated(body: bytes, kind: type[AnyBody]) -> AnyBody:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as invalid:
+        mended = _ESCAPE.sub(_whole, body) if _is_no_json(invalid) else body
+        if mended == body:
+            raise
+        return kind.model_validate_json(mended)
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]
 
 
 def _first_fault(invalid: ValidationError) -> InvalidRequest:

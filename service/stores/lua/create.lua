@@ -6,8 +6,11 @@
 -- ARGV[3]  its digest
 -- ARGV[4]  its lifetime, milliseconds
 -- ARGV[5]  logins this close share a session, milliseconds; 0: never
+-- ARGV[6]  the sealed part of the session to replace, whose key the new record keeps; empty
+--          if none is known of, absent for whatever is there
 --
 -- {'recent', now, record, left} a session this young is there, for so many milliseconds: share it
+-- {'live', now, record}         another session than that one is there: write a record that keeps its key
 -- {'stored', now, digest}       written; or written before, when a repeat arrives, which
 --                               must not take the session from a login that came in between
 -- {'stored', now, digest, 'unreadable'} the same, in place of what was no record of this user
@@ -32,6 +35,10 @@ if readable then
     local left = redis.call('PTTL', KEYS[1])
     if window > 0 and not old['end'] and issued + window > now and issued <= now + AHEAD and left > 0 then
         return {'recent', now, current, left}
+    end
+    -- Of an ended session nothing is kept, nor of one that nobody has given a time to live.
+    if ARGV[6] and ARGV[6] ~= old.k and not old['end'] and type(old.k) == 'string' and left > 0 then
+        return {'live', now, current}
     end
     local marks = string.sub(string.sub(old.d, 1, 8) .. former, 1, 32)
     -- A quotation mark in it would end the record.
