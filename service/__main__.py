@@ -25,6 +25,7 @@ from service import logs  # noqa: E402
 from service.config.settings import (  # noqa: E402
     ConfigError,
     Settings,
+    hand_on_keys_of_storage,
     load_settings,
     withdraw_from_environment,
 )
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> None:
     try:
         settings = load_settings()
         withdraw_from_environment()
+        hand_on_keys_of_storage()
         make_new_files_private()
         logs.configure(settings)
         if arguments == ["migrate"]:

@@ -19,15 +19,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from service.config.limits import LimitText, parse_limit
 from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
+from service.config.variables import FILE, read_variables
 from service.core.models import WeChatApp
 from service.core.ports import LimitName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from limits import RateLimitItem
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
@@ -52,10 +61,17 @@ _UNVERIFIED_REDIS: Final = (
     " sessions. If you can have the certificate of its authority, name that by ?ssl_ca_certs= in"
     " REDIS_URL instead"
 )
+_FOLDER_OF_AVATARS: Final = (
+    "AVATAR_STORE is a folder of this machine: users see the pictures of another instance as"
+    " missing, and a disk that does not outlive a restart loses them all. Unless there is one"
+    " machine, with a disk that stays, set AVATAR_STORE=s3://<bucket>/<prefix>"
+)
 _RANDOM: Final = (
     "must be random: not one character, word or sequence over and over. Make one with"
     " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
+_OTHER_NAMES: Final = ("redis_tls_url",)
+"""Of `redis_url`; they go before it."""
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -92,8 +108,9 @@ class Settings(BaseSettings):
     """The service's settings, checked as a whole and frozen.
 
     Names are those of the environment variables in lower case. A value in the
-    environment wins over the same name in a `.env` file. White space around a
-    value is no part of it.
+    environment wins over the same name in a `.env` file; in either place
+    `<NAME>_FILE` may name a file that has the value (`load_settings` reads it).
+    White space around a value is no part of it.
     """
 
     model_config = SettingsConfigDict(
@@ -414,8 +431,22 @@ class Settings(BaseSettings):
         """What works, and should not be so where real users are served."""
         redis = self.redis_url.get_secret_value() if self.redis_url else ""
         unverified = self.redis_tls_verify == "none" and redis.startswith("rediss")
-        found = (self._forgotten_environment, _UNVERIFIED_REDIS if unverified else "")
+        found = (
+            self._forgotten_environment,
+            _UNVERIFIED_REDIS if unverified else "",
+            _FOLDER_OF_AVATARS if self._avatars_may_be_elsewhere else "",
+        )
         return tuple(text for text in found if text)
+
+    @property
+    def _avatars_may_be_elsewhere(self) -> bool:
+        """Whether other instances, or this one after a restart, may not have the same folder.
+
+        A database in a file is on one machine with a disk that stays, or it would be lost too.
+        """
+        database = self.database_url.get_secret_value() if self.database_url else ""
+        one_machine = database.startswith("sqlite") and not self.dyno
+        return self.production and self.avatar_store.startswith("file://") and not one_machine
 
     @property
     def _forgotten_environment(self) -> str:
@@ -432,28 +463,41 @@ class Settings(BaseSettings):
         )
 
 
-def withdraw_from_environment() -> None:
+def withdraw_from_environment() -> dict[str, str]:
     """Take every setting out of the environment of the processes that are started from now on.
 
     Workers are handed the settings; the others have no business with secrets, and
-    whoever may look at a process can read its environment.
+    whoever may look at a process can read its environment. What names a file
+    stays. Returns what was taken, without which `load_settings` cannot read the
+    settings again.
     """
-    names = {name.upper() for name in (*Settings.model_fields, "redis_tls_url")}
-    for name in [name for name in os.environ if name.upper() in names]:
-        del os.environ[name]
+    names = {name.upper() for name in (*Settings.model_fields, *_OTHER_NAMES)}
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}
 
 
-def load_settings() -> Settings:
-    """Read the environment and `.env`.
+def hand_on_keys_of_storage() -> None:
+    """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
+    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+        if name.startswith("aws_") and value:
+            os.environ.setdefault(name.upper(), value)
+
+
+def load_settings(withdrawn: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment, `.env`, and the files that either names.
+
+    `withdrawn`: what was taken out of the environment since the first time.
 
     Raises ConfigError, which lists all that is wrong at once: values out of
-    shape, settings that contradict each other and, in production, each missing
-    variable; or that `.env` cannot be read. It names variables and rules, never
-    a value.
+    shape, files that cannot be read, settings that contradict each other and, in
+    production, each missing variable; or that `.env` cannot be read. It names
+    variables and rules, never a value.
     """
     wrong: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    given: dict[str, Any] = {}
     try:
-        settings = Settings()
+        given, unread = _given(withdrawn or {})
+        settings = Settings(**given)
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
     except ValidationError as invalid:
@@ -462,14 +506,25 @@ def load_settings() -> Settings:
             for fault in invalid.errors()
         }
         # The rest is checked as if the faulty ones were left at their defaults.
-        settings = Settings(**{name: _default(name) for name in wrong})
-    faults = [f"{name.upper()}: {text}" for name, text in wrong.items()]
+        settings = Settings(**{**given, **{name: _default(name) for name in wrong}})
+    faults = [f"{name.upper()}: {text}" for name, text in (wrong | unread).items()]
     faults += settings.conflicts
     if settings.production:
-        faults += [f"{name}: missing" for name in settings.missing if name.lower() not in wrong]
+        told = {name.removesuffix(FILE) for name in (*wrong, *unread)}
+        faults += [f"{name}: missing" for name in settings.missing if name.lower() not in told]
     if faults:
         raise ConfigError("\n".join(faults))
     return settings
+
+
+def _given(withdrawn: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is set, by variable, and what is wrong with files that should have been read."""
+    taken = {name.lower(): value for name, value in withdrawn.items()}
+    environment = {**EnvSettingsSource(Settings).env_vars, **taken}
+    dotenv = DotEnvSettingsSource(Settings).env_vars
+    fields = Settings.model_fields
+    names = [(*_OTHER_NAMES, name) if name == "redis_url" else (name,) for name in fields]
+    return read_variables(names, [environment, dotenv])
 
 
 def _default(name: str) -> Any:
