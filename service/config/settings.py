@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import orjson
@@ -229,6 +230,9 @@ class Settings(BaseSettings):
     session_max_age: int = Field(
         7 * 86400, ge=1, le=365 * 86400, description="seconds no sliding session outlives"
     )
+    sessions_since: int = Field(
+        0, ge=0, description="Unix time; sessions of earlier logins have ended"
+    )
     session_confirm_replicas: int = Field(
         0,
         ge=0,
@@ -412,6 +416,8 @@ class Settings(BaseSettings):
         found = {
             "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
             and self.session_max_age < self.session_ttl,
+            "SESSIONS_SINCE: is in the future: nobody could log in until then": self.sessions_since
+            > time.time(),
             "WECHAT_APPID, WECHAT_SECRET: set both or none": (self.wechat_appid is None)
             != (self.wechat_secret is None)
             and (not self.production or bool(self.wechat_apps)),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,6 +134,8 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
             "WECHAT_API_BASE",
         ),
         ({"WECHAT_API_BASE": "https://stand-in"}, "WECHAT_API_BASE"),
+        ({"SESSIONS_SINCE": str(int(time.time()) + 3600)}, "SESSIONS_SINCE"),
+        ({"SESSIONS_SINCE": str(int(time.time()) * 1000)}, "SESSIONS_SINCE"),
         ({"WAFER_COMPAT": "1", "AUTH_ERROR_STATUS": "200"}, "AUTH_ERROR_STATUS"),
     ],
 )
