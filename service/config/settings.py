@@ -71,8 +71,6 @@ _RANDOM: Final = (
     "must be random: not one character, word or sequence over and over. Make one with"
     " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
-_OTHER_NAMES: Final = ("redis_tls_url",)
-"""Of `redis_url`; they go before it."""
 _CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -472,13 +470,24 @@ class Settings(BaseSettings):
 def withdraw_from_environment() -> dict[str, str]:
     """Take every setting out of the environment of the processes that are started from now on.
 
-    Workers are handed the settings; the others have no business with secrets, and
-    whoever may look at a process can read its environment. What names a file
-    stays. Returns what was taken, without which `load_settings` cannot read the
-    settings again.
+    Returns what it took, for `reload_settings`. Workers are handed the settings; the
+    others have no business with secrets, and whoever may look at a process can read
+    its environment.
     """
-    names = {name.upper() for name in (*Settings.model_fields, *_OTHER_NAMES)}
-    return {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}
+    names = {name.upper() for name in (*Settings.model_fields, "redis_tls_url")}
+    return {name: os.environ.pop(name) for name in [*os.environ] if name.upper() in names}
+
+
+def reload_settings(withdrawn: Mapping[str, str]) -> Settings:
+    """Read all again that is not in the environment; what was `withdrawn` from that still wins.
+
+    Raises ConfigError as `load_settings` does.
+    """
+    os.environ.update(withdrawn)
+    try:
+        return load_settings()
+    finally:
+        withdraw_from_environment()
 
 
 def hand_on_keys_of_storage() -> None:
@@ -488,10 +497,8 @@ def hand_on_keys_of_storage() -> None:
             os.environ.setdefault(name.upper(), value)
 
 
-def load_settings(withdrawn: Mapping[str, str] | None = None) -> Settings:
+def load_settings() -> Settings:
     """Read the environment, `.env`, and the files that either names.
-
-    `withdrawn`: what was taken out of the environment since the first time.
 
     Raises ConfigError, which lists all that is wrong at once: values out of
     shape, files that cannot be read, settings that contradict each other and, in
@@ -502,7 +509,7 @@ def load_settings(withdrawn: Mapping[str, str] | None = None) -> Settings:
     unread: dict[str, str] = {}
     given: dict[str, Any] = {}
     try:
-        given, unread = _given(withdrawn or {})
+        given, unread = _given()
         settings = Settings(**given)
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
@@ -523,14 +530,12 @@ def load_settings(withdrawn: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def _given(withdrawn: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _given() -> tuple[dict[str, Any], dict[str, str]]:
     """What is set, by variable, and what is wrong with files that should have been read."""
-    taken = {name.lower(): value for name, value in withdrawn.items()}
-    environment = {**EnvSettingsSource(Settings).env_vars, **taken}
-    dotenv = DotEnvSettingsSource(Settings).env_vars
-    fields = Settings.model_fields
-    names = [(*_OTHER_NAMES, name) if name == "redis_url" else (name,) for name in fields]
-    return read_variables(names, [environment, dotenv])
+    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    other_names = {"redis_url": ("redis_tls_url",)}  # which go before it
+    names = [(*other_names.get(name, ()), name) for name in Settings.model_fields]
+    return read_variables(names, [source.env_vars for source in sources])
 
 
 def _default(name: str) -> Any:
