@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> None:
     try:
         settings = load_settings()
         withdraw_from_environment()
-        hand_on_keys_of_storage()
         make_new_files_private()
         logs.configure(settings)
+        hand_on_keys_of_storage()
         if arguments == ["migrate"]:
             sys.exit(_migrate(settings))
         if arguments:

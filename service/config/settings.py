@@ -467,6 +467,13 @@ class Settings(BaseSettings):
         )
 
 
+def hand_on_keys_of_storage() -> None:
+    """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
+    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+        if name.startswith("aws_") and value:
+            os.environ.setdefault(name.upper(), value)
+
+
 def withdraw_from_environment() -> dict[str, str]:
     """Take every setting out of the environment of the processes that are started from now on.
 
@@ -488,13 +495,6 @@ def reload_settings(withdrawn: Mapping[str, str]) -> Settings:
         return load_settings()
     finally:
         withdraw_from_environment()
-
-
-def hand_on_keys_of_storage() -> None:
-    """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
-    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
-        if name.startswith("aws_") and value:
-            os.environ.setdefault(name.upper(), value)
 
 
 def load_settings() -> Settings:
