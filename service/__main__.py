@@ -25,6 +25,7 @@ from service import logs  # noqa: E402
 from service.config.settings import (  # noqa: E402
     ConfigError,
     Settings,
+    hand_on_keys_of_storage,
     load_settings,
     withdraw_from_environment,
 )
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> None:
         withdraw_from_environment()
         make_new_files_private()
         logs.configure(settings)
+        hand_on_keys_of_storage()
         if arguments == ["migrate"]:
             sys.exit(_migrate(settings))
         if arguments:

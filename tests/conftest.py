@@ -32,6 +32,7 @@ Sanic.test_mode = True
 _SLOW: Final = {
     "test_processes.py": 80,
     "test_rolling_restart.py": 90,
+    "test_operations.py": 60,
     "test_user_faults.py": 50,
     "test_cluster.py": 40,
     "test_stalled_clients.py": 60,

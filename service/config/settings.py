@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import orjson
@@ -19,15 +20,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from service.config.limits import LimitText, parse_limit
 from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
+from service.config.variables import FILE, read_variables
 from service.core.models import WeChatApp
 from service.core.ports import LimitName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from limits import RateLimitItem
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
@@ -51,6 +61,11 @@ _UNVERIFIED_REDIS: Final = (
     "REDIS_TLS_VERIFY is none: whoever is between this service and Redis can read and change"
     " sessions. If you can have the certificate of its authority, name that by ?ssl_ca_certs= in"
     " REDIS_URL instead"
+)
+_FOLDER_OF_AVATARS: Final = (
+    "AVATAR_STORE is a folder of this machine: users see the pictures of another instance as"
+    " missing, and a disk that does not outlive a restart loses them all. Unless there is one"
+    " machine, with a disk that stays, set AVATAR_STORE=s3://<bucket>/<prefix>"
 )
 _RANDOM: Final = (
     "must be random: not one character, word or sequence over and over. Make one with"
@@ -92,8 +107,9 @@ class Settings(BaseSettings):
     """The service's settings, checked as a whole and frozen.
 
     Names are those of the environment variables in lower case. A value in the
-    environment wins over the same name in a `.env` file. White space around a
-    value is no part of it.
+    environment wins over the same name in a `.env` file; in either place
+    `<NAME>_FILE` may name a file that has the value (`load_settings` reads it).
+    White space around a value is no part of it.
     """
 
     model_config = SettingsConfigDict(
@@ -211,6 +227,9 @@ class Settings(BaseSettings):
     )
     session_max_age: int = Field(
         7 * 86400, ge=1, le=365 * 86400, description="seconds no sliding session outlives"
+    )
+    sessions_since: int = Field(
+        0, ge=0, description="Unix time; sessions of earlier logins have ended"
     )
     session_confirm_replicas: int = Field(
         0,
@@ -395,6 +414,8 @@ class Settings(BaseSettings):
         found = {
             "SESSION_MAX_AGE: must not be below SESSION_TTL": self.session_renewal == "sliding"
             and self.session_max_age < self.session_ttl,
+            "SESSIONS_SINCE: is in the future: nobody could log in until then": self.sessions_since
+            > time.time(),
             "WECHAT_APPID, WECHAT_SECRET: set both or none": (self.wechat_appid is None)
             != (self.wechat_secret is None)
             and (not self.production or bool(self.wechat_apps)),
@@ -414,8 +435,22 @@ class Settings(BaseSettings):
         """What works, and should not be so where real users are served."""
         redis = self.redis_url.get_secret_value() if self.redis_url else ""
         unverified = self.redis_tls_verify == "none" and redis.startswith("rediss")
-        found = (self._forgotten_environment, _UNVERIFIED_REDIS if unverified else "")
+        found = (
+            self._forgotten_environment,
+            _UNVERIFIED_REDIS if unverified else "",
+            _FOLDER_OF_AVATARS if self._avatars_may_be_elsewhere else "",
+        )
         return tuple(text for text in found if text)
+
+    @property
+    def _avatars_may_be_elsewhere(self) -> bool:
+        """Whether other instances, or this one after a restart, may not have the same folder.
+
+        A database in a file is on one machine with a disk that stays, or it would be lost too.
+        """
+        database = self.database_url.get_secret_value() if self.database_url else ""
+        one_machine = database.startswith("sqlite") and not self.dyno
+        return self.production and self.avatar_store.startswith("file://") and not one_machine
 
     @property
     def _forgotten_environment(self) -> str:
@@ -432,28 +467,50 @@ class Settings(BaseSettings):
         )
 
 
-def withdraw_from_environment() -> None:
+def hand_on_keys_of_storage() -> None:
+    """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
+    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+        if name.startswith("aws_") and value:
+            os.environ.setdefault(name.upper(), value)
+
+
+def withdraw_from_environment() -> dict[str, str]:
     """Take every setting out of the environment of the processes that are started from now on.
 
-    Workers are handed the settings; the others have no business with secrets, and
-    whoever may look at a process can read its environment.
+    Returns what it took, for `reload_settings`. Workers are handed the settings; the
+    others have no business with secrets, and whoever may look at a process can read
+    its environment.
     """
     names = {name.upper() for name in (*Settings.model_fields, "redis_tls_url")}
-    for name in [name for name in os.environ if name.upper() in names]:
-        del os.environ[name]
+    return {name: os.environ.pop(name) for name in [*os.environ] if name.upper() in names}
+
+
+def reload_settings(withdrawn: Mapping[str, str]) -> Settings:
+    """Read all again that is not in the environment; what was `withdrawn` from that still wins.
+
+    Raises ConfigError as `load_settings` does.
+    """
+    os.environ.update(withdrawn)
+    try:
+        return load_settings()
+    finally:
+        withdraw_from_environment()
 
 
 def load_settings() -> Settings:
-    """Read the environment and `.env`.
+    """Read the environment, `.env`, and the files that either names.
 
     Raises ConfigError, which lists all that is wrong at once: values out of
-    shape, settings that contradict each other and, in production, each missing
-    variable; or that `.env` cannot be read. It names variables and rules, never
-    a value.
+    shape, files that cannot be read, settings that contradict each other and, in
+    production, each missing variable; or that `.env` cannot be read. It names
+    variables and rules, never a value.
     """
     wrong: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    given: dict[str, Any] = {}
     try:
-        settings = Settings()
+        given, unread = _given()
+        settings = Settings(**given)
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
     except ValidationError as invalid:
@@ -462,14 +519,23 @@ def load_settings() -> Settings:
             for fault in invalid.errors()
         }
         # The rest is checked as if the faulty ones were left at their defaults.
-        settings = Settings(**{name: _default(name) for name in wrong})
-    faults = [f"{name.upper()}: {text}" for name, text in wrong.items()]
+        settings = Settings(**{**given, **{name: _default(name) for name in wrong}})
+    faults = [f"{name.upper()}: {text}" for name, text in (wrong | unread).items()]
     faults += settings.conflicts
     if settings.production:
-        faults += [f"{name}: missing" for name in settings.missing if name.lower() not in wrong]
+        told = {name.removesuffix(FILE) for name in (*wrong, *unread)}
+        faults += [f"{name}: missing" for name in settings.missing if name.lower() not in told]
     if faults:
         raise ConfigError("\n".join(faults))
     return settings
+
+
+def _given() -> tuple[dict[str, Any], dict[str, str]]:
+    """What is set, by variable, and what is wrong with files that should have been read."""
+    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    other_names = {"redis_url": ("redis_tls_url",)}  # which go before it
+    names = [(*other_names.get(name, ()), name) for name in Settings.model_fields]
+    return read_variables(names, [source.env_vars for source in sources])
 
 
 def _default(name: str) -> Any:

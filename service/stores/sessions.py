@@ -89,6 +89,7 @@ class RedisSessions:
             sliding=settings.session_renewal == "sliding",
         )
         self._window_ms = self._lifetime.sharing_window_ms(settings.login_coalesce_ms)
+        self._since_ms = settings.sessions_since * 1000
         self._served = {(app, dev) for app in settings.apps for dev in settings.device_classes}
         ring = [key.get_secret_value() for key in settings.secret_keys]
         self._keyring = Keyring(ring, purpose="session")
@@ -165,7 +166,7 @@ class RedisSessions:
             record = SessionRecord.read(reading.value or b"", handle=handle)
         except InvalidRecord:
             return None
-        if record.digest != digest or record.ended:
+        if record.digest != digest or record.ended or self._is_former(record):
             return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return opened[0] if opened else None
@@ -214,7 +215,7 @@ class RedisSessions:
         except InvalidRecord:
             record = await self._read_again(key, handle)
         if not hmac.compare_digest(digest, record.digest):
-            if record.replaced(digest):
+            if record.replaced(digest) and not self._is_former(record):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
             await self._check_absent(key)
             raise SessionExpired
@@ -222,6 +223,8 @@ class RedisSessions:
             raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
         if (record.appid, record.device) not in self._served:
             raise SessionExpired  # of a mini-program or device class from before a restart
+        if self._is_former(record):
+            raise SessionExpired
         left_ms = await self._left_ms(record, reading.ttl_ms)
         return record.session(expires_in=whole_seconds(left_ms))
 
@@ -272,14 +275,20 @@ class RedisSessions:
     def _shareable(
         self, raw: bytes, handle: str
     ) -> tuple[SessionRecord, SessionId, SessionKeys] | None:
-        """A record and what is sealed in it; None for one that nobody can read or open."""
+        """A record and what is sealed in it; None for one that nobody can use."""
         try:
             record = SessionRecord.read(raw, handle=handle)
         except InvalidRecord as fault:
             self._log.failed("reading a record", str(fault))
             return None
+        if self._is_former(record):
+            return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return (record, *opened) if opened else None
+
+    def _is_former(self, record: SessionRecord) -> bool:
+        """Whether it is of a login before SESSIONS_SINCE, all of which an operator ended."""
+        return record.issued_at < self._since_ms
 
     async def _check_absent(self, key: str) -> None:
         """Raise SessionStoreUnavailable for a key without a value that holds a list, say.

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from service.core.errors import UserStoreUnavailable
 from service.core.throttled_log import ThrottledLog
 from service.stores.avatars import AvatarFiles
+from tests.e2e.blocks import blocks
 from tests.support.s3 import client, point_to, running_s3
 from tests.support.stopwatch import Stopwatch
 
@@ -154,3 +157,43 @@ async def test_a_folder_that_cannot_be_written_is_an_unavailable_store(tmp_path:
     (tmp_path / "avatars").rmdir()
     (tmp_path / "avatars").write_text("in the way")
     assert await refusal_of(store, "put") < 1
+
+
+async def test_a_provider_that_wants_the_bucket_in_the_host_name_gets_it_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Alibaba Cloud's: a path that begins with the bucket is refused there."""
+    kept: dict[str, bytes] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.startswith("/avatars/"):
+            text = "<Error><Code>SecondLevelDomainForbidden</Code></Error>"
+            return web.Response(status=403, text=text, content_type="application/xml")
+        if request.method == "PUT":
+            kept[request.path] = await request.read()
+        if request.method == "DELETE":
+            kept.pop(request.path, None)
+        if request.method == "GET" and request.path not in kept:
+            return web.Response(status=404)
+        body = kept.get(request.path, b"") if request.method == "GET" else b""
+        headers = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        return web.Response(body=body, headers=headers)
+
+    [block] = blocks("docs/operations.md", "ini")
+    lines = dict(line.split("=", 1) for line in block.splitlines())
+    app = web.Application(client_max_size=1_000_000)
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        point_to(monkeypatch, "")
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        monkeypatch.setenv("AWS_REGION", lines["AWS_REGION"])
+        monkeypatch.setenv("AWS_ENDPOINT", str(server.make_url("")).rstrip("/"))
+        with pytest.raises(UserStoreUnavailable):
+            await open_store(lines["AVATAR_STORE"]).put(NAME, PICTURE)
+        name = "AWS_VIRTUAL_HOSTED_STYLE_REQUEST"
+        monkeypatch.setenv(name, lines[name])
+        store = open_store(lines["AVATAR_STORE"])
+        await store.put(NAME, PICTURE)
+        assert set(kept) == {f"/mini/{NAME}"}
+        assert await store.get(NAME) == PICTURE
+        assert await store.get(OTHER_NAME) is None

@@ -418,6 +418,35 @@ async def test_logout_ends_the_session_once(stores: Stores) -> None:
 
 
 @ALSO_FAKEREDIS
+async def test_sessions_from_before_sessions_since_have_ended_and_later_ones_live(
+    stores: Stores,
+) -> None:
+    before = stores.sessions(login_coalesce_ms=0)
+    replaced = (await log_in(before)).session_id
+    former = (await log_in(before)).session_id
+    await asyncio.sleep(1.1)  # a whole second, as the setting has it
+    since = int((await stores.redis.time())[0])
+    kept = (await log_in(before, identity("oBob"))).session_id
+
+    sessions = stores.sessions(sessions_since=since, login_coalesce_ms=60_000)
+    live = await before.validate(former)
+    for dead in (former, replaced):
+        with pytest.raises(SessionExpired):
+            await sessions.validate(dead)
+    with pytest.raises(SessionExpired):
+        await sessions.revalidate(live)
+    assert await sessions.restore_id(former.handle, former.digest) is None
+    assert await is_live(sessions, kept)
+
+    opened = await log_in(sessions)  # within the time in which logins share a session
+    assert not opened.shared
+    assert opened.session_id != former
+    assert await is_live(sessions, opened.session_id)
+    assert (await log_in(sessions)).session_id == opened.session_id
+    assert (await log_in(sessions, identity("oBob"))).session_id == kept
+
+
+@ALSO_FAKEREDIS
 async def test_a_stale_logout_leaves_the_newer_session_alone(stores: Stores) -> None:
     sessions = stores.sessions(login_coalesce_ms=0)
     first, second = await log_in(sessions), await log_in(sessions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,9 +14,10 @@ _END_OF_LINE = "--- end of line"
 
 
 def blocks(document: str, language: str) -> list[str]:
-    """What stands in the fences of this language, in order."""
-    fence = rf"^```{language}\n(.*?)^```$"
-    return re.findall(fence, (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+    """What stands in the fences of this language, in order; those in lists as well."""
+    fence = rf"^( *)```{language}\n(.*?)^\1```$"
+    found = re.findall(fence, (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def without_comments(block: str, mark: str) -> list[str]:

@@ -161,16 +161,22 @@ async def ask_in_passing(url: str) -> None:
 
 
 async def live_with_a_cluster(
-    cluster: RedisCluster, settings: Callable[..., Settings], simulator: Simulator
+    cluster: RedisCluster,
+    settings: Callable[..., Settings],
+    simulator: Simulator,
+    user: Sequence[str] = USER,
+    **overrides: object,
 ) -> set[str]:
     nodes = cluster.nodes
     for node in nodes:
-        node.client.execute_command("ACL", "SETUSER", *USER)
+        if node.client.role()[0] in {b"master", "master"}:
+            node.client.flushall()
+        node.client.execute_command("ACL", "SETUSER", *user)
         node.client.acl_log_reset()
         node.client.config_resetstat()
     try:
         url = cluster.url.replace("://", f"://minigate:{PASSWORD}@")
-        async with serving(settings, simulator, url) as api:
+        async with serving(settings, simulator, url, **overrides) as api:
             await live(api, simulator)
         await ask_in_passing(url)
         assert denied(nodes) == []
@@ -190,6 +196,53 @@ async def test_all_that_the_service_does_is_allowed_and_nothing_else(
     together = await live_with_a_cluster(redis_cluster, settings, simulator)
     assert sorted(ALLOWED - alone - together) == [], "allowed, and not used"
     assert alone | together >= ALLOWED
+
+
+def user_without(row: str) -> list[str]:
+    """The line of the file without what a row of the page says that this use can do without."""
+    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    [left_out] = re.findall(rf"^\| {re.escape(row)} \| (.*) \|$", page, re.MULTILINE)
+    words = {word.replace("\\|", "|") for word in re.findall(r"[+~][^ `,]+", left_out)}
+    assert words < set(USER)
+    return [word for word in USER if word not in words]
+
+
+@pytest.mark.parametrize(
+    ("row", "confirmed"),
+    [
+        ("one server, no number in `REDIS_URL`", 0),
+        ("one server or Sentinel, with `SESSION_CONFIRM_REPLICAS`", 1),
+    ],
+)
+async def test_one_server_can_do_with_less(
+    pair: Pair, settings: Callable[..., Settings], simulator: Simulator, row: str, confirmed: int
+) -> None:
+    primary = pair.nodes[0]
+    primary.client.execute_command("ACL", "SETUSER", USER[0], "reset", *user_without(row)[1:])
+    url = f"redis://minigate:{PASSWORD}@{primary.address}"
+    async with serving(settings, simulator, url, session_confirm_replicas=confirmed) as api:
+        await live(api, simulator)
+    assert denied([primary]) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "confirmed"),
+    [("a cluster", 0), ("a cluster with `SESSION_CONFIRM_REPLICAS`", 1)],
+)
+async def test_a_cluster_can_do_with_less(
+    redis_cluster: RedisCluster,
+    settings: Callable[..., Settings],
+    simulator: Simulator,
+    row: str,
+    confirmed: int,
+) -> None:
+    await live_with_a_cluster(
+        redis_cluster,
+        settings,
+        simulator,
+        user_without(row),
+        session_confirm_replicas=confirmed,
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ with warnings.catch_warnings():
     from pgserver import utils
     from pgserver._commands import POSTGRES_BIN_PATH
 
+PROGRAMS: Final = Path(POSTGRES_BIN_PATH)
+"""Where psql and pg_dump are, which fit the server."""
 _FOLDER: Final = "minigate-pg-"
 _PORT: Final = "5432"
 _HABITS: Final = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from service.config.settings import (
     ConfigError,
     Settings,
+    hand_on_keys_of_storage,
     load_settings,
     withdraw_from_environment,
 )
@@ -132,6 +134,8 @@ def test_all_faults_are_reported_at_once_without_values(monkeypatch: pytest.Monk
             "WECHAT_API_BASE",
         ),
         ({"WECHAT_API_BASE": "https://stand-in"}, "WECHAT_API_BASE"),
+        ({"SESSIONS_SINCE": str(int(time.time()) + 3600)}, "SESSIONS_SINCE"),
+        ({"SESSIONS_SINCE": str(int(time.time()) * 1000)}, "SESSIONS_SINCE"),
         ({"WAFER_COMPAT": "1", "AUTH_ERROR_STATUS": "200"}, "AUTH_ERROR_STATUS"),
     ],
 )
@@ -335,8 +339,8 @@ ALL_REAL = ["REDIS_URL", "DATABASE_URL", "WECHAT_APPID"]
         ({"HOST": "::", "REDIS_URL": "redis://h"}, ["::", "REDIS_URL"]),
         ({"HOST": "10.1.2.3", **COMPLETE}, ["10.1.2.3", *ALL_REAL]),
         (COMPLETE, ["this machine alone", *ALL_REAL]),
-        ({**COMPLETE, "ENVIRONMENT": "production"}, None),
-        ({**COMPLETE, "DYNO": "web.1", "HOST": "0.0.0.0"}, None),
+        ({**COMPLETE, "ENVIRONMENT": "production", "AVATAR_STORE": "s3://bucket"}, None),
+        ({**COMPLETE, "DYNO": "web.1", "HOST": "0.0.0.0", "AVATAR_STORE": "s3://bucket"}, None),
     ],
 )
 def test_a_forgotten_environment_is_told(
@@ -360,6 +364,31 @@ def test_a_redis_that_is_not_verified_is_told(monkeypatch: pytest.MonkeyPatch, s
     assert not load(monkeypatch, REDIS_URL="redis://h", REDIS_TLS_VERIFY="none").warnings
 
 
+SQLITE = {"DATABASE_URL": "sqlite:///users.db"}
+PRODUCTION = {**COMPLETE, "ENVIRONMENT": "production"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "lines"),
+    [
+        (PRODUCTION, 1),
+        ({**PRODUCTION, "AVATAR_STORE": "file:///srv/avatars"}, 1),
+        ({**COMPLETE, "DYNO": "web.2"}, 1),
+        ({**COMPLETE, **SQLITE, "DYNO": "web.1"}, 1),
+        ({**PRODUCTION, **SQLITE}, 0),
+        ({**PRODUCTION, "AVATAR_STORE": "s3://bucket/prefix"}, 0),
+        (SQLITE, 0),
+        ({}, 0),
+    ],
+)
+def test_a_folder_of_avatars_that_not_every_instance_has_is_told(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], lines: int
+) -> None:
+    warnings = load(monkeypatch, **variables).warnings
+    assert [text.startswith("AVATAR_STORE is a folder") for text in warnings] == [True] * lines
+    assert all("AVATAR_STORE=s3://" in text for text in warnings)
+
+
 def test_no_setting_is_handed_on_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "for the avatar store"}
     for name, value in {
@@ -372,6 +401,21 @@ def test_no_setting_is_handed_on_in_the_environment(monkeypatch: pytest.MonkeyPa
     withdraw_from_environment()
     assert dict(os.environ).items() >= kept.items()
     assert not {name.upper() for name in os.environ} & {*COMPLETE, "REDIS_TLS_URL"}
+
+
+def test_keys_of_the_avatar_store_may_stand_in_dotenv(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+    for name in names:
+        monkeypatch.setenv(name, "x")  # so that what is set below is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "environment")
+    lines = [f"{name}='dotenv'" for name in names]
+    (tmp_path / ".env").write_text("\n".join([*lines, "SECRET=1", "AWS_ENDPOINT="]))
+    hand_on_keys_of_storage()
+    assert [os.environ[name] for name in names] == ["dotenv", "dotenv", "environment"]
+    assert not {"SECRET", "AWS_ENDPOINT"} & set(os.environ)
 
 
 def test_a_dotenv_file_serves_and_the_environment_wins(
