@@ -28,6 +28,8 @@ from service.core.models import WeChatApp
 from service.core.ports import LimitName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from limits import RateLimitItem
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
@@ -110,6 +112,9 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
     web_concurrency: int = Field(1, ge=1, le=64, description="worker processes")
+    drain_seconds: int = Field(
+        0, ge=0, le=120, description="seconds to serve on, unready, when told to stop"
+    )
 
     redis_url: SecretStr | None = Field(
         None,
@@ -432,15 +437,27 @@ class Settings(BaseSettings):
         )
 
 
-def withdraw_from_environment() -> None:
+def withdraw_from_environment() -> dict[str, str]:
     """Take every setting out of the environment of the processes that are started from now on.
 
-    Workers are handed the settings; the others have no business with secrets, and
-    whoever may look at a process can read its environment.
+    Returns what it took, for `reload_settings`. Workers are handed the settings; the
+    others have no business with secrets, and whoever may look at a process can read
+    its environment.
     """
     names = {name.upper() for name in (*Settings.model_fields, "redis_tls_url")}
-    for name in [name for name in os.environ if name.upper() in names]:
-        del os.environ[name]
+    return {name: os.environ.pop(name) for name in [*os.environ] if name.upper() in names}
+
+
+def reload_settings(withdrawn: Mapping[str, str]) -> Settings:
+    """Read all again that is not in the environment; what was `withdrawn` from that still wins.
+
+    Raises ConfigError as `load_settings` does.
+    """
+    os.environ.update(withdrawn)
+    try:
+        return load_settings()
+    finally:
+        withdraw_from_environment()
 
 
 def load_settings() -> Settings:
