@@ -279,8 +279,10 @@ async def test_no_orphan_stays_where_it_is_the_first_process(
     async with ServiceProcess(environment, home=tmp_path, command=command) as service:
         await service.ready()
         await eventually(
-            lambda: all(one.is_alive for one in _family(service.pid))
-            and not any("sleep" in one.command for one in _family(service.pid)),
+            lambda: (
+                all(one.is_alive for one in _family(service.pid))
+                and not any("sleep" in one.command for one in _family(service.pid))
+            ),
             within=5,
             what="the orphans have ended, and somebody has noticed",
         )
