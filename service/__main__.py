@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from functools import partial
@@ -50,6 +51,8 @@ def main(arguments: list[str]) -> None:
     `migrate` brings the user database up to date and puts phone numbers under
     the newest secret key.
     """
+    if not arguments:
+        _pass_over_signals()
     try:
         settings = load_settings()
         withdrawn = withdraw_from_environment()
@@ -122,6 +125,15 @@ def _migrate(settings: Settings) -> int:
         log.error("%d phone numbers open under none of SECRET_KEYS: put the lost key back", lost)
         return 1
     return 0
+
+
+def _pass_over_signals() -> None:
+    """Until the supervisor heeds them; not by SIG_IGN, which other programs would inherit."""
+    numbers = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT]
+    if not os.isatty(0):  # else it is the end of the terminal
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
 
 
 def _clean_up_when_interrupted() -> None:

@@ -30,8 +30,6 @@ START_SECONDS: Final = 30.0
 LONGEST_DRAIN: Final = 9.7
 """Seconds that a worker has from SIGTERM; it ends itself before that if it still can."""
 _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
-_FIXED: Final = ("host", "port", "web_concurrency")
-"""Settings that a restart of the workers does not change."""
 
 
 class GivenUp(Exception):
@@ -164,16 +162,17 @@ class Supervisor:
         log.info("SIGHUP: all workers are restarted")
 
     def _reloaded(self) -> Settings:
-        new = self._reload()
-        kept = {name: getattr(self.settings, name) for name in _FIXED}
-        kept["host"] = self.settings.address  # which depends on ENVIRONMENT
-        changed = [name.upper() for name in _FIXED if getattr(new, name) != kept[name]]
-        if new.address == self.settings.address and "HOST" in changed:
-            changed.remove("HOST")
-        if changed:
-            log.warning("SIGHUP: %s takes a new start of the service", ", ".join(changed))
+        old, new = self.settings, self._reload()
+        changed = {
+            "HOST": new.address != old.address,
+            "PORT": new.port != old.port,
+            "WEB_CONCURRENCY": new.web_concurrency != old.web_concurrency,
+        }
+        for name in (name for name, differs in changed.items() if differs):
+            log.warning("SIGHUP: %s takes a new start of the service", name)
         for warning in new.warnings:
             log.warning(warning)
+        kept = {"host": old.address, "port": old.port, "web_concurrency": old.web_concurrency}
         return new.model_copy(update=kept)
 
     async def _stop_all(self) -> int:
@@ -244,7 +243,10 @@ class _Slot:
             old = self._worker
             if old is None or not self.is_up:
                 return True  # the next one has the new settings in any case
-            new = self._start()
+            try:
+                new = self._start()
+            except OSError:
+                return False
             if not await new.comes_up(START_SECONDS):
                 return False
             self._worker = new
@@ -257,17 +259,23 @@ class _Slot:
 
     async def _replace(self, dead: WorkerProcess) -> None:
         """Start a new worker, after a growing delay while they die young."""
-        young = dead.seconds_up < RAPID
-        self._rapid_deaths = self._rapid_deaths + 1 if young else 0
-        if self._rapid_deaths >= RAPID_DEATHS_ALLOWED:
-            raise GivenUp(f"{self.name} cannot stay alive")
-        delay = 0.0
-        if self._rapid_deaths:
-            delay = min(2.0 ** (self._rapid_deaths - 2), LONGEST_DELAY)
-        log.error("%s died, exit %s; next in %.1f s", self.name, dead.gone.result(), delay)
-        if delay:
-            await self._pause(delay)
-        self._worker = self._start()
+        is_rapid, what = dead.seconds_up < RAPID, f"died, exit {dead.gone.result()}"
+        while True:
+            self._rapid_deaths = self._rapid_deaths + 1 if is_rapid else 0
+            if self._rapid_deaths >= RAPID_DEATHS_ALLOWED:
+                raise GivenUp(f"{self.name} cannot stay alive")
+            delay = 0.0
+            if self._rapid_deaths:
+                delay = min(2.0 ** (self._rapid_deaths - 2), LONGEST_DELAY)
+            log.error("%s %s; next in %.1f s", self.name, what, delay)
+            if delay:
+                await self._pause(delay)
+            try:
+                self._worker = self._start()
+            except OSError as fault:  # no process, descriptor or memory to be had
+                is_rapid, what = True, f"does not start, {fault.strerror}"
+            else:
+                break
         await self._worker.comes_up(START_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from service.die_with_parent import die_with_parent
 from service.port_check import BACKLOG
-from service.worker_process import UP
+from service.worker_process import BE_UNREADY, UP
 
 if TYPE_CHECKING:
     from sanic.server.async_server import AsyncioServer
@@ -98,7 +98,7 @@ class Worker:
         await server.after_start()  # type: ignore[no-untyped-call]
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_reader(self._channel.fileno(), self._hear)
-        self._channel.send(UP)
+        self._channel.send_bytes(UP)
         await self._leave.wait()
         loop.call_later(LONGEST_DRAIN, _cut_off)
         await self._drain(server)
@@ -110,13 +110,14 @@ class Worker:
 
     def _hear(self) -> None:
         try:
-            self._channel.recv()
+            told = self._channel.recv_bytes()
         except (EOFError, OSError):
             # The main process is gone, where the kernel does not see to it.
             os.kill(os.getpid(), signal.SIGKILL)
-        # It says one thing only.
-        self._app.ctx.ready = False
-        self._app.ctx.connections.leaving = True
+            return
+        if told == BE_UNREADY:
+            self._app.ctx.ready = False
+            self._app.ctx.connections.leaving = True
 
     async def _drain(self, server: AsyncioServer) -> None:
         connections = self._app.ctx.connections

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UP: Final = "up"
+UP: Final = b"up"
 """What a worker says once it serves."""
-BE_UNREADY: Final = "be unready"
+BE_UNREADY: Final = b"be unready"
 """What it is told when the service is about to stop."""
 
 
@@ -47,6 +47,8 @@ class WorkerProcess:
         self.up: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[int] = loop.create_future()
         """Its exit code, negative for a signal."""
+        self.seconds_up = 0.0
+        """For how long it has served, once it is gone."""
         self._up_since = 0.0
         self._channel, theirs = multiprocessing.Pipe()
         with theirs:
@@ -75,11 +77,6 @@ class WorkerProcess:
     def was_killed(self) -> bool:
         """Whether it was ended by somebody else, and did not fail."""
         return self.gone.done() and self.gone.result() < 0 and not self.up.cancelled()
-
-    @property
-    def seconds_up(self) -> float:
-        """For how long it has served."""
-        return time.monotonic() - self._up_since if self._up_since else 0.0
 
     async def comes_up(self, within: float) -> bool:
         """Wait until it serves; one that does not in this time is killed."""
@@ -110,12 +107,14 @@ class WorkerProcess:
         code = self._process.poll()
         if code is not None and not self.gone.done():
             self._stop_hearing()
+            if self._up_since:
+                self.seconds_up = time.monotonic() - self._up_since
             self.gone.set_result(code)
         return code is not None
 
     def _hear(self) -> None:
         try:
-            said = self._channel.recv()
+            said = self._channel.recv_bytes()
         except (EOFError, OSError):
             self._stop_hearing()
             return
@@ -128,10 +127,10 @@ class WorkerProcess:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
             self._channel.close()
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: bytes) -> None:
         if not self._channel.closed:
             with suppress(OSError):
-                self._channel.send(what)
+                self._channel.send_bytes(what)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.gone.done():

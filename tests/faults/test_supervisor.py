@@ -263,19 +263,24 @@ async def test_a_second_sigterm_kills(redis: RedisServer, tmp_path: Path) -> Non
         await eventually(lambda: not service.remains, within=2, what="nothing is left")
 
 
+UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def may_unshare() -> bool:
+    return bool(shutil.which("unshare")) and subprocess.call((*UNSHARE, "true")) == 0  # noqa: S603
+
+
 async def test_no_orphan_stays_where_it_is_the_first_process(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     """As in a container, where the kernel makes it the parent of all that have lost theirs."""
-    unshare = shutil.which("unshare")
-    options = ("--pid", "--fork", "--mount-proc", "--kill-child")
-    if unshare is None or await asyncio.to_thread(subprocess.call, [unshare, *options, "true"]):
+    if not await asyncio.to_thread(may_unshare):
         pytest.skip("needs unshare, and leave to make a namespace of processes")
     path = in_workers(tmp_path, "import os; os.system('sleep 0.1 & sleep 0.2 &')")
     environment = complete_environment(
         redis=redis.url, wechat="http://127.0.0.1:1", PYTHONPATH=path
     )
-    command = (unshare, *options, sys.executable, "-m", "service")
+    command = (*UNSHARE, sys.executable, "-m", "service")
     async with ServiceProcess(environment, home=tmp_path, command=command) as service:
         await service.ready()
         await eventually(
