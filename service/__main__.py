@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 _INTERRUPTIBLE = (
     __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -27,10 +29,15 @@ from service.config.settings import (  # noqa: E402
     Settings,
     hand_on_keys_of_storage,
     load_settings,
+    reload_settings,
     withdraw_from_environment,
 )
-from service.port_check import BACKLOG, PortTaken, refuse_taken_port  # noqa: E402
+from service.port_check import PortTaken, refuse_taken_port  # noqa: E402
 from service.private_files import make_new_files_private  # noqa: E402
+from service.supervisor import Supervisor  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger("service")
 
@@ -45,9 +52,11 @@ def main(arguments: list[str]) -> None:
     `migrate` brings the user database up to date and puts phone numbers under
     the newest secret key.
     """
+    if not arguments:
+        _pass_over_signals()
     try:
         settings = load_settings()
-        withdraw_from_environment()
+        withdrawn = withdraw_from_environment()
         make_new_files_private()
         logs.configure(settings)
         hand_on_keys_of_storage()
@@ -62,32 +71,22 @@ def main(arguments: list[str]) -> None:
         sys.exit(_refusal(_CANNOT_START, str(fault)))
     for warning in settings.warnings:
         log.warning(warning)
-    if settings.production:
-        serve(settings)
-    else:
-        _serve_with_stand_ins(settings)
+    reload = partial(reload_settings, withdrawn)
+    try:
+        if settings.production:
+            code = serve(settings, reload)
+        else:
+            code = _serve_with_stand_ins(settings, reload)
+    except PortTaken as fault:
+        sys.exit(_refusal(_CANNOT_START, str(fault)))
+    sys.exit(code)
 
 
-def serve(settings: Settings) -> None:
-    """Serve on HOST:PORT with WEB_CONCURRENCY workers until SIGTERM or SIGINT."""
-    from sanic import Sanic  # noqa: PLC0415
-    from sanic.worker.loader import AppLoader  # noqa: PLC0415
+def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    """Serve on HOST:PORT with WEB_CONCURRENCY workers until SIGTERM or SIGINT.
 
-    from service import watchdog  # noqa: PLC0415
-    from service.app import create_app  # noqa: PLC0415
-    from service.http.protocol import AppProtocol  # noqa: PLC0415
-
-    loader = AppLoader(factory=partial(create_app, settings=settings))
-    app = loader.load()
-    app.prepare(
-        host=settings.address,
-        port=settings.port,
-        workers=settings.web_concurrency,
-        backlog=BACKLOG,
-        protocol=AppProtocol,
-        access_log=False,
-        motd=False,
-    )
+    Returns the exit code. `reload` reads the settings again, on SIGHUP.
+    """
     log.info(
         "serving on %s:%d, %d workers, %s",
         settings.address,
@@ -95,22 +94,21 @@ def serve(settings: Settings) -> None:
         settings.web_concurrency,
         "production" if settings.production else "development",
     )
-    watchdog.note_signals()
-    Sanic.serve(primary=app, app_loader=loader)
+    return asyncio.run(Supervisor(settings, reload=reload).run())
 
 
-def _serve_with_stand_ins(settings: Settings) -> None:
+def _serve_with_stand_ins(settings: Settings, reload: Callable[[], Settings]) -> int:
     # Packages of development only, which a deployment does not have.
-    from service import app  # noqa: F401, PLC0415 # what `serve` needs, while it can be interrupted
     from service.dev import stack  # noqa: PLC0415
 
     _clean_up_when_interrupted()
     try:
         with stack.stand_ins(settings) as (complete, banner):
             stack.announce(complete, banner)
-            serve(complete)
-    except (stack.StandInError, PortTaken) as fault:
-        sys.exit(_refusal(_CANNOT_START, str(fault)))
+            filled = {name: value for name, value in complete if value != getattr(settings, name)}
+            return serve(complete, lambda: reload().model_copy(update=filled))
+    except stack.StandInError as fault:
+        return _refusal(_CANNOT_START, str(fault))
 
 
 def _migrate(settings: Settings) -> int:
@@ -131,6 +129,15 @@ def _migrate(settings: Settings) -> int:
     return 0
 
 
+def _pass_over_signals() -> None:
+    """Until the supervisor heeds them; not by SIG_IGN, which other programs would inherit."""
+    numbers = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT]
+    if not os.isatty(0):  # else it is the end of the terminal
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+
+
 def _clean_up_when_interrupted() -> None:
     """From here on Ctrl-C is a KeyboardInterrupt."""
     if _INTERRUPTIBLE:
@@ -146,5 +153,5 @@ def _refusal(headline: str, text: str) -> int:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except KeyboardInterrupt:  # before there was a manager to heed it
+    except KeyboardInterrupt:  # before there was a supervisor to heed it
         sys.exit(_EXIT_INTERRUPTED)

@@ -10,7 +10,7 @@ from sanic import Sanic
 from sanic.config import Config
 from sanic.exceptions import SanicException
 
-from service import logs, watchdog
+from service import logs
 from service.config.settings import load_settings
 from service.core.errors import ServiceError, SessionError
 from service.descriptors import room_for_clients
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 def create_app(*, settings: Settings | None = None, name: str = "minigate") -> App:
     """Put the service together without touching the network.
 
-    `settings` are read from the environment when not given. Sanic runs this in
-    the main process and again in every worker.
+    `settings` are read from the environment when not given.
     """
     settings = settings or load_settings()
     logs.configure(settings)
@@ -53,7 +52,6 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
         configure_logging=False,
     )
 
-    watchdog.install(app)
     app.before_server_start(_open)
     app.after_server_start(_be_ready)
     app.before_server_stop(_be_busy)
@@ -94,7 +92,6 @@ def _server_config() -> Config:
             # How long a request may take to come: http/protocol.py.
             "RESPONSE_TIMEOUT": 10,
             "KEEP_ALIVE_TIMEOUT": 75,  # above the idle time-outs of common balancers
-            "GRACEFUL_SHUTDOWN_TIMEOUT": 10,  # platforms kill after 30 s
         }
     )
     return config

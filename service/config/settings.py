@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
     web_concurrency: int = Field(1, ge=1, le=64, description="worker processes")
+    drain_seconds: int = Field(
+        0, ge=0, le=120, description="seconds to serve on, unready, when told to stop"
+    )
 
     redis_url: SecretStr | None = Field(
         None,

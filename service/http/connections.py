@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,7 +14,12 @@ from service.core.throttled_log import ThrottledLog
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+log = logging.getLogger(__name__)
+
 _INTERVAL_SECONDS: Final = 0.5
+_DRAIN_INTERVAL_SECONDS: Final = 0.03
+_LONGEST_DRAIN: Final = 8.0
+"""Seconds; what a login has begun is brought to its end after that."""
 _AT_ONCE: Final = 64
 """Where there is no room a 64th of all goes: to look for them takes time in a crowd."""
 _MOST_UNSENT: Final = 32 * 1024 * 1024
@@ -35,6 +41,9 @@ class Connection(Protocol):
     def look(self, now: float) -> bool:
         """See whether its time is over; returns whether its client took no answer in time."""
 
+    def leave(self, now: float, told: float) -> None:
+        """Let it end with the answer that it is at; the worker was `told` to end then."""
+
     def cut(self) -> None:
         """End it here and now."""
 
@@ -46,6 +55,8 @@ class Connections:
         """`most`: how many there may be."""
         self.most = most
         self.open: set[Connection] = set()
+        self.leaving = False
+        """Whether each answer is to be the last one of its connection."""
         self._full = ThrottledLog("connections")
         self._refused = ThrottledLog("connections")
         self._late = ThrottledLog("connections")
@@ -62,6 +73,20 @@ class Connections:
         """Look at them no more."""
         if self._timer is not None:
             self._timer.cancel()
+
+    async def drain(self) -> None:
+        """Have each end with the answer that it is at, and cut what takes too long."""
+        self.leaving = True
+        told = now = time.monotonic()
+        while self.open and now < told + _LONGEST_DRAIN:
+            for connection in tuple(self.open):
+                connection.leave(now, told)
+            await asyncio.sleep(_DRAIN_INTERVAL_SECONDS)
+            now = time.monotonic()
+        if self.open:
+            log.warning("cut %d connections that were not done in time", len(self.open))
+        for connection in tuple(self.open):
+            connection.cut()
 
     def add(self, connection: Connection) -> None:
         """Count it; if there are too many, cut those whose clients have kept it waiting longest.

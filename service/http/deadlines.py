@@ -31,6 +31,22 @@ class Deadlines:
     """To be gone when told to go."""
 
 
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How long a client may take from when the worker is told to end, in seconds."""
+
+    idle: float = 1.0
+    """To ask once more, from its last answer: it has not been told to go.
+
+    Proxies prefer the connection that they used last, so that those which are idle for this long
+    are unlikely to be asked in the very moment in which they are closed.
+    """
+    head: float = 1.0
+    """To the end of a head."""
+    rest: float = 4.0
+    """To the end of a body, or to take an answer."""
+
+
 class Phase(enum.Enum):
     """What a connection is at."""
 
@@ -66,6 +82,7 @@ class TimedProtocol(SendingProtocol):
     """
 
     deadlines: ClassVar[Deadlines] = Deadlines()
+    farewell: ClassVar[Farewell] = Farewell()
 
     __slots__ = ("_late", "_resumed", "_wait")
 
@@ -175,13 +192,18 @@ class TimedProtocol(SendingProtocol):
     def check_timeouts(self) -> None:
         """Nothing, where Sanic would set its timer."""
 
-    def close_if_idle(self) -> bool:
-        """Close it if no request is under way, as the worker is to end; returns whether it was so.
+    def leave(self, now: float, told: float) -> None:
+        """Let its request have an answer and nothing come after it, as the worker is to end.
 
-        A head that has begun gets no more than a moment.
+        To be called every few moments from when that was `told`.
         """
-        phase, _, _ = self.wait
-        if phase is Phase.HEAD:
-            self._wait = Wait(phase, time.monotonic(), self.deadlines.rest)
-        closed: bool = super().close_if_idle()
-        return closed
+        phase, since, _ = self.wait
+        begun = max(since, told)
+        if phase in {Phase.NEW, Phase.IDLE}:
+            if now >= since + self.farewell.idle and not self.has_unread:
+                self._end(phase, now)
+        elif phase is Phase.HEAD:
+            if now >= begun + self.farewell.head:
+                self._end(phase, now)
+        elif phase not in _SERVERS_TURN and now >= begun + self.farewell.rest:
+            self._end(phase, now)

@@ -31,6 +31,9 @@ _RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 class Room(Protocol):
     """What the connections of a worker have room for."""
 
+    leaving: bool
+    """Whether each answer is to be the last one of its connection."""
+
     def make_room(self, size: int) -> None:
         """For so many bytes of an answer."""
 
@@ -86,6 +89,11 @@ class SendingProtocol(HttpProtocol):
         return self._rest + self._untaken
 
     @property
+    def is_told_to_go(self) -> bool:
+        """Whether its client is to come again on another connection."""
+        return self._room.leaving
+
+    @property
     def is_sending(self) -> bool:
         """Whether an answer is being written, or is to be once the one before it is taken."""
         return self._rest > 0 or not self._can_write.is_set()
@@ -137,6 +145,11 @@ class SendingProtocol(HttpProtocol):
         if self.is_leaving and not untaken:
             super().close()
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes of its client have come which nobody has looked at."""
+        return bool(self.recv_buffer) or _has_come(self.transport)
+
     def close(self, timeout: float | None = None) -> None:
         """Close it, once its client has taken what it has to; until then that is ours to end.
 
@@ -168,6 +181,16 @@ class SendingProtocol(HttpProtocol):
         if transport is None or transport.is_closing():
             return 0
         return transport.get_write_buffer_size() + _in_kernel(transport.get_extra_info("socket"))
+
+
+def _has_come(transport: Any) -> bool:
+    peer = None if transport is None else transport.get_extra_info("socket")
+    if peer is None or sys.platform == "win32":
+        return False
+    from fcntl import ioctl  # noqa: PLC0415 # not on Windows
+    from termios import FIONREAD  # noqa: PLC0415
+
+    return any(ioctl(peer.fileno(), FIONREAD, bytes(4)))
 
 
 def _in_kernel(peer: Any) -> int:

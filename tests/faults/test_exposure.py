@@ -91,7 +91,7 @@ def listening_on(port: int) -> set[str]:
 async def test_no_process_that_is_started_sees_the_secrets(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """Workers are handed the settings; multiprocessing's helpers have no business with them."""
+    """Workers are handed the settings by a pipe."""
     environment = complete_environment(redis=own_redis.url, wechat="https://127.0.0.1:1")
     environment |= {
         "DATABASE_URL": "sqlite:///sql-canary.db",
@@ -102,7 +102,7 @@ async def test_no_process_that_is_started_sees_the_secrets(
         await service.ready()
         await all_answer(service, 1, within=5)
         children = {one for one in service.remains if one.pid != service.pid}
-        assert len(children) == 3  # the worker and two helpers
+        assert len(children) == 1  # the worker
         for one in children:
             assert not secrets_in(one.pid, environment), one.command
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from service import watchdog
+from service import supervisor
 from tests.support.effort import effort
 from tests.support.ports import free_port
 from tests.support.process import (
@@ -166,7 +166,7 @@ sys.meta_path.insert(0, Interruption())
 """
 
 
-@pytest.mark.parametrize("module", ["pydantic_settings", "sqlalchemy", "sanic", "service.app"])
+@pytest.mark.parametrize("module", ["pydantic_settings", "sqlalchemy", "service.supervisor"])
 async def test_ctrl_c_in_the_midst_of_an_import_is_not_lost(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(CTRL_C_IN_C)
     path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))
@@ -178,17 +178,16 @@ async def test_ctrl_c_in_the_midst_of_an_import_is_not_lost(tmp_path: Path, modu
 
 @pytest.mark.parametrize("gently", [False, True], ids=["ctrl-c", "honcho"])
 @pytest.mark.parametrize("later", effort([0, 0.05, 0.15], [0, 0.02, 0.05, 0.1, 0.15]))
-async def test_a_signal_while_a_helper_process_starts_leaves_nothing(
+async def test_a_signal_while_a_worker_starts_leaves_nothing(
     tmp_path: Path, later: float, *, gently: bool
 ) -> None:
-    """The moment at which a KeyboardInterrupt would leave Sanic's helper behind for good."""
 
-    def helper_is_there() -> bool:
+    def worker_is_there() -> bool:
         service.look()
-        return any("spawn_main" in one.command for one in service.remains)
+        return any("service.worker" in one.command for one in service.remains)
 
     async with ServiceProcess(stand_ins(), home=tmp_path) as service:
-        await eventually(helper_is_there, within=10, what="Sanic's helper is there")
+        await eventually(worker_is_there, within=10, what="a worker is there")
         await asyncio.sleep(later)
         service.interrupt(gently=gently)
         assert await service.ended(within=5) == 0
@@ -201,19 +200,12 @@ async def test_when_the_main_process_is_killed_nothing_keeps_a_port(tmp_path: Pa
     async with ServiceProcess(environment, home=tmp_path) as service:
         await service.ready()
         await all_answer(service, 2, within=5)
-        roles = {one: one.command for one in service.remains}
-        serving = {
-            one
-            for one, command in roles.items()
-            if one.pid in service.workers or "redis" in command or "service" in command
-        }
-        assert len(serving) == 5  # the main process, two workers, Redis and the simulator
+        assert len(service.remains) == 5  # the main process, two workers, Redis and the simulator
         service.signal(signal.SIGKILL)
         assert await service.ended(within=2) == -signal.SIGKILL
-        await eventually(lambda: not serving & service.remains, within=2, what="they are gone")
+        await eventually(lambda: not service.remains, within=2, what="they are gone")
         assert is_free(service.port)
         assert is_free(int(environment["SIMULATOR_PORT"]))
-        assert all("multiprocessing" in one.command for one in service.remains)
 
 
 async def test_workers_that_are_killed_are_replaced(
@@ -229,7 +221,7 @@ async def test_workers_that_are_killed_are_replaced(
         took = {}
         for number in (1, 2):
             # One that dies young is replaced ever later; these have grown up.
-            await asyncio.sleep(watchdog.RAPID)
+            await asyncio.sleep(supervisor.RAPID)
             killed = sorted(service.workers)[:number]
             for pid in killed:
                 service.signal(signal.SIGKILL, pid)
@@ -307,7 +299,7 @@ async def test_sigterm_while_it_starts_its_workers_ends_it_too(
     )
     for _ in range(effort(1, 5)):
         async with ServiceProcess(environment, home=tmp_path) as service:
-            while service.children < 3:  # two helpers, and the first worker
+            while service.children < 1:
                 assert service.process.poll() is None, service.output
                 await asyncio.sleep(0)
             service.signal(signal.SIGTERM)
@@ -319,7 +311,7 @@ import sys, time, weakref
 
 class Slow:
     def find_spec(self, name, *_):
-        if name == "service.app" and "--multiprocessing-fork" in sys.orig_argv:
+        if name == "service.app" and "service.worker" in sys.orig_argv:
             # What is raised in such a callback is printed, and goes no further.
             weakref.ref(type("Gone", (), {})(), self.wait)
 
@@ -456,7 +448,7 @@ async def test_in_production_all_configured_it_serves_without_the_demo(
         assert (await ask(service, "GET", "/session"))[0] == 401
         status, body = await ask(service, "POST", "/login", body=b'{"code": "0code"}')
         assert (status, orjson.loads(body)["code"]) == (502, 50200)
-        assert len(service.remains) == 4  # main, its worker, and two helpers: no stand-in
+        assert len(service.remains) == 2  # main and its worker: no stand-in
         service.signal(signal.SIGTERM)
         assert await service.ended(within=5) == 0
         for value in (APP_SECRET, SECRET_KEY, "0code"):

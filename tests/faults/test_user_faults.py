@@ -22,7 +22,7 @@ import pytest
 import redis.asyncio
 from sqlalchemy import select
 
-from service import watchdog, wiring
+from service import supervisor, wiring
 from service.app import create_app
 from service.core.models import DEFAULT_AVATAR, User, UserMatch
 from service.simulator.state.identities import openid_of
@@ -555,7 +555,7 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
         await service.ready()
         await eventually(lambda: len(service.workers) == 2, within=5, what="two workers")
         # A worker that dies while the others still start takes the whole service with it.
-        await asyncio.sleep(watchdog.RAPID)
+        await asyncio.sleep(supervisor.RAPID)
         await simulator.fault("hang", endpoint=FETCH, times=1)
         async with await Connection.open(service.port) as connection:
             await connection.ask("GET", "/livez")

@@ -24,6 +24,7 @@ class Fake:
         self.unsent = unsent
         self.is_late = False
         self.looks = 0
+        self.leaves = 0
         self.is_cut = False
 
     def waiting_since(self) -> float | None:
@@ -33,6 +34,10 @@ class Fake:
         assert now > 0
         self.looks += 1
         return self.is_late
+
+    def leave(self, now: float, told: float) -> None:
+        assert now >= told
+        self.leaves += 1
 
     def cut(self) -> None:
         self.is_cut = True
@@ -158,3 +163,40 @@ async def test_without_a_descriptor_those_that_wait_go_and_it_is_said_once(
     assert caplog.messages == [
         "connections: accept failed: Too many open files; cut 1 that waited longest"
     ]
+
+
+class Leaving(Fake):
+    """One that goes when it was told so often."""
+
+    def __init__(self, room: Connections, *, times: int) -> None:
+        super().__init__(0)
+        self._room = room
+        self._times = times
+
+    def leave(self, now: float, told: float) -> None:
+        super().leave(now, told)
+        if self.leaves == self._times:
+            self._room.discard(self)
+
+
+async def test_a_drain_is_over_when_all_have_gone(caplog: pytest.LogCaptureFixture) -> None:
+    room = Connections(9)
+    leaving = [Leaving(room, times=times) for times in (1, 3)]
+    for one in leaving:
+        room.add(one)
+    async with asyncio.timeout(5):
+        await room.drain()
+    assert [one.leaves for one in leaving] == [1, 3]
+    assert room.leaving
+    assert not any(one.is_cut for one in leaving)
+    assert not caplog.messages
+
+
+async def test_a_drain_cuts_who_does_not_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "_LONGEST_DRAIN", 0.1)
+    room = full(Fake(1), staying := Fake(2, waits=False))
+    await room.drain()
+    assert staying.is_cut
+    assert caplog.messages == ["cut 2 connections that were not done in time"]

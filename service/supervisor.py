@@ -1,0 +1,291 @@
+"""The main process: keeps the workers alive, restarts and stops them (docs/adr/0030)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from service.config.settings import ConfigError
+from service.listener import SHARES, listen
+from service.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from service.config.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RAPID: Final = 1.0
+"""Seconds: a worker that dies younger than this is in a crash loop."""
+LONGEST_DELAY: Final = 10.0
+RAPID_DEATHS_ALLOWED: Final = 8
+START_SECONDS: Final = 30.0
+"""In which a worker has to be up."""
+LONGEST_DRAIN: Final = 9.7
+"""Seconds that a worker has from SIGTERM; it ends itself before that if it still can."""
+_IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
+
+
+class GivenUp(Exception):
+    """There is no keeping the workers alive; the text says why."""
+
+
+class CannotStart(GivenUp):
+    """A worker failed over its start, as every other one would."""
+
+
+class Supervisor:
+    """All workers; everything happens in the one thread of the main process.
+
+    The kernel ends workers when the *thread* that started them ends.
+    """
+
+    def __init__(self, settings: Settings, *, reload: Callable[[], Settings]) -> None:
+        """`reload`: reads the settings again; it may raise ConfigError."""
+        self.settings = settings
+        self.workers: set[WorkerProcess] = set()
+        """Every one that lives."""
+        self._reload = reload
+        self._slots: list[_Slot] = []
+        self._stop = asyncio.Event()
+        self._restart = asyncio.Event()
+        self._killed = False
+        # A closed terminal ends what was started in it; a platform may give us one as well.
+        self._ends_with_terminal = not settings.production and os.isatty(0)
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code. Raises OSError for the address."""
+        self._heed_signals()
+        workers = self.settings.web_concurrency
+        share = SHARES and workers > 1
+        first = listen(self.settings.address, self.settings.port, shared=share)
+        for number in range(workers):
+            own = share and number > 0
+            listener = (
+                listen(self.settings.address, self.settings.port, shared=True) if own else first
+            )
+            self._slots.append(_Slot(f"worker {number + 1}", self, listener, shares=share))
+        jobs = [asyncio.create_task(slot.keep()) for slot in self._slots]
+        jobs.append(asyncio.create_task(self._restart_when_asked()))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stop, *jobs], return_when=asyncio.FIRST_COMPLETED)
+        failure = next((job.exception() for job in jobs if job.done()), None)
+        for job in (stop, *jobs):
+            job.cancel()
+        if failure is None:
+            return await self._stop_all()
+        log.critical("%s; giving up", failure)
+        if isinstance(failure, CannotStart):
+            self.kill()
+        await self._stop_all()
+        if not isinstance(failure, GivenUp):
+            raise failure
+        return 1
+
+    def start(self, name: str, listener: socket.socket) -> WorkerProcess:
+        """Start a worker with the settings as they are."""
+        worker = WorkerProcess(name, self.settings, listener)
+        self.workers.add(worker)
+        return worker
+
+    def is_served_without(self, slot: _Slot) -> bool:
+        """Whether another slot has a worker that is up."""
+        return any(one.is_up for one in self._slots if one is not slot)
+
+    def kill(self) -> None:
+        """End all workers here and now."""
+        self._killed = True
+        for worker in self.workers:
+            worker.kill()
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_or_kill)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        for number in _IGNORED:
+            loop.add_signal_handler(number, log.warning, "%s means nothing here", number.name)
+
+    def _stop_or_kill(self) -> None:
+        if self._stop.is_set() and not self._killed:
+            log.warning("told to stop twice: killing the workers")
+            self.kill()
+        self._stop.set()
+
+    def _hang_up(self) -> None:
+        (self._stop if self._ends_with_terminal else self._restart).set()
+
+    def _reap(self) -> None:
+        """See which workers have ended."""
+        self.workers = {worker for worker in self.workers if not worker.has_ended()}
+        if os.getpid() == 1:
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        # Nobody else in a container does.
+        own = {worker.pid for worker in self.workers}
+        options = os.WEXITED | os.WNOHANG
+        with suppress(ChildProcessError):
+            while (
+                ended := os.waitid(os.P_ALL, 0, options | os.WNOWAIT)
+            ) and ended.si_pid not in own:
+                os.waitid(os.P_PID, ended.si_pid, options)
+
+    async def _restart_when_asked(self) -> None:
+        while True:
+            await self._restart.wait()
+            self._restart.clear()
+            await self._restart_all()
+
+    async def _restart_all(self) -> None:
+        before = self.settings
+        try:
+            self.settings = self._reloaded()
+        except ConfigError as fault:
+            faults = "; ".join(str(fault).splitlines())
+            log.error("SIGHUP: all stays as it is; %s", faults)  # noqa: TRY400 # without values
+            return
+        log.info("SIGHUP: restarting the workers one by one")
+        for number, slot in enumerate(self._slots):
+            if not await slot.restart():
+                if number == 0:
+                    self.settings = before
+                log.error("SIGHUP: %s does not come up; the others stay as they are", slot.name)
+                return
+        log.info("SIGHUP: all workers are restarted")
+
+    def _reloaded(self) -> Settings:
+        old, new = self.settings, self._reload()
+        changed = {
+            "HOST": new.address != old.address,
+            "PORT": new.port != old.port,
+            "WEB_CONCURRENCY": new.web_concurrency != old.web_concurrency,
+        }
+        for name in (name for name, differs in changed.items() if differs):
+            log.warning("SIGHUP: %s takes a new start of the service", name)
+        for warning in new.warnings:
+            log.warning(warning)
+        kept = {"host": old.address, "port": old.port, "web_concurrency": old.web_concurrency}
+        return new.model_copy(update=kept)
+
+    async def _stop_all(self) -> int:
+        """Have the workers finish what they are at, and no new connection wait for them."""
+        workers = set(self.workers)
+        for worker in workers:
+            worker.be_unready()
+        if not self._killed and self.settings.drain_seconds:
+            await self._wait_for(workers, self.settings.drain_seconds)
+        for slot in self._slots:
+            slot.close()
+        for worker in workers:
+            worker.terminate()
+        await self._wait_for(workers, LONGEST_DRAIN)
+        for worker in workers:
+            if not worker.gone.done():
+                log.error("%s did not end in time: killing it", worker.name)
+                worker.kill()
+        await self._wait_for(workers, None)
+        well = all(worker.gone.result() in {0, -signal.SIGTERM} for worker in workers)
+        return 0 if well and not self._killed else 1
+
+    @staticmethod
+    async def _wait_for(workers: set[WorkerProcess], seconds: float | None) -> None:
+        if workers:
+            await asyncio.wait([worker.gone for worker in workers], timeout=seconds)
+
+
+class _Slot:
+    """One of the WEB_CONCURRENCY places, its listening socket and the worker in it."""
+
+    def __init__(
+        self, name: str, supervisor: Supervisor, listener: socket.socket, *, shares: bool
+    ) -> None:
+        self.name = name
+        self._supervisor = supervisor
+        self._listener = listener
+        self._shares = shares
+        self._worker: WorkerProcess | None = None
+        self._changing = asyncio.Lock()
+        self._rapid_deaths = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a worker serves here."""
+        worker = self._worker
+        return worker is not None and worker.up.done() and not worker.gone.done()
+
+    def close(self) -> None:
+        """Hand no more connections to the worker than it can see."""
+        self._listener.close()
+
+    async def keep(self) -> None:
+        """Have a worker here for ever. Raises GivenUp."""
+        self._worker = self._start()
+        if not await self._worker.comes_up(START_SECONDS) and not self._worker.was_killed:
+            raise CannotStart(f"{self.name} cannot start, exit {self._worker.gone.result()}")
+        while True:
+            worker = self._worker
+            await asyncio.wait([worker.gone])
+            async with self._changing:  # a successor may be on its way
+                if self._worker is worker:
+                    await self._replace(worker)
+
+    async def restart(self) -> bool:
+        """Have a new worker serve here before the old one leaves; False if none comes up."""
+        async with self._changing:
+            old = self._worker
+            if old is None or not self.is_up:
+                return True  # the next one has the new settings in any case
+            try:
+                new = self._start()
+            except OSError:
+                return False
+            if not await new.comes_up(START_SECONDS):
+                return False
+            self._worker = new
+        old.terminate()
+        await asyncio.wait([old.gone], timeout=LONGEST_DRAIN)
+        if not old.gone.done():
+            log.error("%s did not end in time: killing it", old.name)
+            old.kill()
+        return True
+
+    async def _replace(self, dead: WorkerProcess) -> None:
+        """Start a new worker, after a growing delay while they die young."""
+        is_rapid, what = dead.seconds_up < RAPID, f"died, exit {dead.gone.result()}"
+        while True:
+            self._rapid_deaths = self._rapid_deaths + 1 if is_rapid else 0
+            if self._rapid_deaths >= RAPID_DEATHS_ALLOWED:
+                raise GivenUp(f"{self.name} cannot stay alive")
+            delay = 0.0
+            if self._rapid_deaths:
+                delay = min(2.0 ** (self._rapid_deaths - 2), LONGEST_DELAY)
+            log.error("%s %s; next in %.1f s", self.name, what, delay)
+            if delay:
+                await self._pause(delay)
+            try:
+                self._worker = self._start()
+            except OSError as fault:  # no process, descriptor or memory to be had
+                is_rapid, what = True, f"does not start, {fault.strerror}"
+            else:
+                break
+        await self._worker.comes_up(START_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Let others have the new connections meanwhile, if there are others."""
+        if self._shares and self._supervisor.is_served_without(self):
+            self._listener.close()
+        await asyncio.sleep(seconds)
+
+    def _start(self) -> WorkerProcess:
+        if self._listener.fileno() < 0:
+            settings = self._supervisor.settings
+            self._listener = listen(settings.address, settings.port, shared=True)
+        return self._supervisor.start(self.name, self._listener)

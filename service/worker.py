@@ -1,0 +1,152 @@
+"""`python -m service.worker`: one process that serves. The main process starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from service.die_with_parent import die_with_parent
+from service.port_check import BACKLOG
+from service.worker_process import BE_UNREADY, UP
+
+if TYPE_CHECKING:
+    from sanic.server.async_server import AsyncioServer
+
+    from service.worker_process import Task
+
+log = logging.getLogger(__name__)
+
+LONGEST_DRAIN: Final = 9.0
+"""Seconds from SIGTERM after which it ends whatever is still being done."""
+_FAILED: Final = 1
+_CUT_OFF: Final = 3
+_IGNORED: Final = (
+    # For the main process; some are sent to every process of a name, or of a terminal.
+    signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT
+)  # fmt: skip
+
+
+def main(descriptor: int) -> NoReturn:
+    """Do what comes by the pipe of this `descriptor`, and end with the main process."""
+    if not die_with_parent(os.getppid()):
+        _end(_FAILED)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    channel: Connection = Connection(descriptor)
+    try:
+        task: Task = channel.recv()
+    except EOFError:
+        _end(_FAILED)
+    from sanic.server.loop import try_use_uvloop  # noqa: PLC0415 # while SIGTERM still ends it
+
+    from service import logs  # noqa: PLC0415
+
+    logs.configure(task.settings)
+    try_use_uvloop()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(Worker(task, channel).serve())
+    except Exception as fault:  # noqa: BLE001 # the main process reads the exit code
+        log.critical("cannot serve: %s", logs.describe(fault))
+        _end(_FAILED)
+    _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Without waiting for threads, which may never be done."""
+    logging.shutdown()
+    os._exit(code)
+
+
+class Worker:
+    """Sanic's server around the app, from its start to its end."""
+
+    def __init__(self, task: Task, channel: Connection) -> None:
+        self._task = task
+        self._channel = channel
+        self._leave = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Serve until SIGTERM, and finish what is under way then."""
+        from sanic.server.async_server import AsyncioServer  # noqa: PLC0415
+
+        from service.app import create_app  # noqa: PLC0415
+        from service.http.protocol import AppProtocol  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+        app = self._app = create_app(settings=self._task.settings)
+        self._listener = socket.socket(fileno=self._task.listener)
+        self._listener.setblocking(False)
+        self._protocol = partial(AppProtocol, loop=loop, app=app)
+        # Not by `app.create_server`: it would take connections before there is anything to serve.
+        listening = loop.create_server(
+            self._protocol, sock=self._listener.dup(), backlog=BACKLOG, start_serving=False
+        )
+        server = AsyncioServer(app, loop, listening, set())
+        await server.startup()  # type: ignore[no-untyped-call]
+        await server
+        await server.before_start()  # type: ignore[no-untyped-call]
+        await server.start_serving()  # type: ignore[no-untyped-call]
+        await server.after_start()  # type: ignore[no-untyped-call]
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        loop.add_reader(self._channel.fileno(), self._hear)
+        self._channel.send_bytes(UP)
+        await self._leave.wait()
+        loop.call_later(LONGEST_DRAIN, _cut_off)
+        await self._drain(server)
+
+    def _terminate(self) -> None:
+        while self._channel.poll():
+            self._hear()
+        self._leave.set()
+
+    def _hear(self) -> None:
+        try:
+            told = self._channel.recv_bytes()
+        except (EOFError, OSError):
+            # The main process is gone, where the kernel does not see to it.
+            os.kill(os.getpid(), signal.SIGKILL)
+            return
+        if told == BE_UNREADY:
+            self._app.ctx.ready = False
+            self._app.ctx.connections.leaving = True
+
+    async def _drain(self, server: AsyncioServer) -> None:
+        connections = self._app.ctx.connections
+        connections.leaving = True
+        server.close()  # type: ignore[no-untyped-call]
+        await self._take_in_who_waits()
+        await connections.drain()
+        await server.before_stop()  # type: ignore[no-untyped-call]
+        await server.after_stop()  # type: ignore[no-untyped-call]
+
+    async def _take_in_who_waits(self) -> None:
+        """Accept whom the kernel has let in already: who comes later it turns away."""
+        loop = asyncio.get_running_loop()
+        waiting: list[socket.socket] = []
+        with self._listener:
+            try:
+                while len(waiting) < BACKLOG:
+                    waiting.append(self._listener.accept()[0])
+            except OSError:
+                pass  # nobody is left; or there is no room, and then they are turned away
+        for peer in waiting:
+            peer.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, peer)
+
+
+def _cut_off() -> NoReturn:
+    log.warning("cut off after %.0f s: something is still being done", LONGEST_DRAIN)
+    _end(_CUT_OFF)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
