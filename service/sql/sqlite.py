@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from service.private_files import make_private
-from service.sql.database import TIMEOUT_SECONDS
+from service.sql.database import TIMEOUT_SECONDS, change_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,9 @@ _PRAGMAS: Final = (
 )
 _BUSY_TIMEOUT_MS: Final = 1500
 """How long a change waits for those of other processes."""
-
+_TURN_MS: Final = 600_000
+"""How long a migration waits for them: nobody waits because it does."""
+_BUSY: Final = "SQLITE_BUSY"
 
 _FILES: Final = ("", "-wal", "-shm", "-journal")
 """The database, and what SQLite keeps beside it, made with the same mode."""
@@ -47,14 +49,14 @@ class SqliteDatabase:
     """
 
     faults: Final = (SQLAlchemyError, OSError)
+    dialect: Final = "sqlite"
 
     def __init__(self, url: URL) -> None:
+        self._url = url
         make_private(*(Path(f"{url.database}{suffix}") for suffix in _FILES))
         self._reader = _engine(url, busy_ms=0)
-        self._writer = _engine(url, busy_ms=_BUSY_TIMEOUT_MS)
-        # One that read first and wrote later could find the file changed in
-        # between and fail: a change takes its turn at the start.
-        event.listen(self._writer, "begin", _begin_immediate)
+        self._writer = _writing_engine(url, busy_ms=_BUSY_TIMEOUT_MS)
+        self._in_doubt = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
 
@@ -75,7 +77,40 @@ class SqliteDatabase:
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(self._transact, change))
+        try:
+            done = await loop.run_in_executor(self._thread, partial(self._transact, change))
+        except SQLAlchemyError as fault:
+            name = getattr(getattr(fault, "orig", None), "sqlite_errorname", _BUSY)
+            if not name.startswith(_BUSY):
+                # Opened anew: a file that was found read-only would be so for ever.
+                self._in_doubt = True
+                self._stop_reading()
+                self._reader.dispose()
+                self._writer.dispose()
+            raise
+        self._in_doubt = False
+        return done
+
+    async def probe(self, question: Callable[[Connection], T], *, table: Table) -> T:
+        def ask(db: Connection) -> T:
+            db.execute(change_nothing(table))
+            if self._in_doubt:  # of a full disk, say, which shows when something is written
+                db.exec_driver_sql("PRAGMA user_version = 0")
+            return question(db)
+
+        return await self.write(ask)
+
+    async def maintain(self, work: Callable[[Connection], T]) -> T:
+        engine = _writing_engine(self._url, busy_ms=_TURN_MS)
+
+        def transact() -> T:
+            with engine.begin() as db:
+                return work(db)
+
+        try:
+            return await asyncio.to_thread(transact)
+        finally:
+            engine.dispose()
 
     async def aclose(self) -> None:
         self._thread.shutdown()
@@ -93,8 +128,16 @@ class SqliteDatabase:
             return change(db)
 
 
+def _writing_engine(url: URL, *, busy_ms: int) -> Engine:
+    engine = _engine(url, busy_ms=busy_ms)
+    # One that read first and wrote later could find the file changed in
+    # between and fail: a change takes its turn at the start.
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
 def _engine(url: URL, *, busy_ms: int) -> Engine:
-    engine = create_engine(url, pool_size=1, max_overflow=0)
+    engine = create_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
     event.listen(engine, "connect", partial(_prepare, busy_ms=busy_ms))
     return engine
 
