@@ -31,6 +31,7 @@ Sanic.test_mode = True
 
 _SLOW: Final = {
     "test_processes.py": 80,
+    "test_sql_outages.py": 60,
     "test_user_faults.py": 50,
     "test_cluster.py": 40,
     "test_stalled_clients.py": 60,
@@ -44,6 +45,7 @@ _SLOW: Final = {
     "test_flows.py": 10,
     "test_readme.py": 10,
     "test_slow_wechat.py": 10,
+    "test_migrations.py": 20,
     "test_user_store.py": 10,
     "test_user_store_races.py": 10,
 }
