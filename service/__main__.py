@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> None:
     """Serve, or do what the arguments say; exit 2 when the settings do not allow it.
 
     `migrate` brings the user database up to date and puts phone numbers under
-    the newest secret key.
+    the newest secret key. `migrate --check` says whether that is due, and exits 1
+    if it is; `migrate --sql` prints what it would do.
     """
     if not arguments:
         _pass_over_signals()
@@ -60,10 +61,10 @@ def main(arguments: list[str]) -> None:
         make_new_files_private()
         logs.configure(settings)
         hand_on_keys_of_storage()
-        if arguments == ["migrate"]:
-            sys.exit(_migrate(settings))
+        if arguments[:1] == ["migrate"] and arguments[1:] in ([], ["--check"], ["--sql"]):
+            sys.exit(_migrate(settings, *arguments[1:]))
         if arguments:
-            sys.exit(_refusal("usage:", "python -m service [migrate]"))
+            sys.exit(_refusal("usage:", "python -m service [migrate [--check | --sql]]"))
         refuse_taken_port(settings.address, settings.port, variable="PORT")
     except ConfigError as fault:
         sys.exit(_refusal("The settings cannot be used:", str(fault)))
@@ -111,13 +112,23 @@ def _serve_with_stand_ins(settings: Settings, reload: Callable[[], Settings]) ->
         return _refusal(_CANNOT_START, str(fault))
 
 
-def _migrate(settings: Settings) -> int:
+def _migrate(settings: Settings, option: str = "") -> int:
     if settings.database_url is None or not settings.secret_keys:
         return _refusal("Nothing to migrate:", "set DATABASE_URL and SECRET_KEYS")
-    from service.wiring import migrate  # noqa: PLC0415
+    from service.wiring import check_schema, migrate, print_migrations  # noqa: PLC0415
 
     _clean_up_when_interrupted()
     try:
+        if option == "--check":
+            outdated, difference = asyncio.run(check_schema(settings))
+            log.log(
+                logging.WARNING if difference else logging.INFO,
+                difference or "the schema is the one that this code expects",
+            )
+            return int(outdated)
+        if option == "--sql":
+            print(asyncio.run(print_migrations(settings)), end="")  # noqa: T201 # to be piped
+            return 0
         sealed_anew, lost = asyncio.run(migrate(settings))
     except Exception as fault:  # noqa: BLE001 # the platform reads the exit code
         log.error("migration failed: %s", logs.describe(fault))  # noqa: TRY400 # without secrets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.core.background import BackgroundTasks
@@ -23,6 +23,7 @@ from service.pictures.decoder import ChildDecoder
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
+from service.sql.status import DatabaseStatus
 from service.sql.users import SqlUsers
 from service.stores.access_tokens import RedisAccessTokens
 from service.stores.avatars import AvatarFiles
@@ -67,6 +68,8 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
 
         database = _open_database(settings)
         stack.push_async_callback(database.aclose)
+        database_status = DatabaseStatus(database)
+        stack.push_async_callback(database_status.aclose)
         users = SqlUsers(
             database,
             _keyring(settings, "phone"),
@@ -145,12 +148,14 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
 
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
+        await database_status.status()  # which says what is wrong in the log
         yield Services(
             login=login,
             phones=phones,
             profiles=profiles,
             decryptor=decryptor,
             sessions=sessions,
+            database=database_status,
             avatars=avatars,
             pictures=pictures,
             uploads=Uploads(limits, sessions, most_bytes=_UPLOADS * settings.avatar_max_bytes),
@@ -174,6 +179,22 @@ async def migrate(settings: Settings) -> tuple[int, int]:
         return await users.reseal()
     finally:
         await database.aclose()
+
+
+async def check_schema(settings: Settings) -> tuple[bool, str]:
+    """Whether `migrate` has something to do, and how the schema differs from the code's."""
+    from service.sql.migrate import check  # noqa: PLC0415 # as above
+
+    async with aclosing(_open_database(settings)) as database:
+        return await check(database)
+
+
+async def print_migrations(settings: Settings) -> str:
+    """The statements that `migrate` would run; none is."""
+    from service.sql.migrate import script  # noqa: PLC0415 # as above
+
+    async with aclosing(_open_database(settings)) as database:
+        return await script(database)
 
 
 def _open_database(settings: Settings) -> SqlDatabase:

@@ -33,6 +33,7 @@ _SLOW: Final = {
     "test_processes.py": 80,
     "test_rolling_restart.py": 90,
     "test_operations.py": 60,
+    "test_sql_outages.py": 60,
     "test_user_faults.py": 50,
     "test_cluster.py": 40,
     "test_stalled_clients.py": 60,
@@ -47,6 +48,7 @@ _SLOW: Final = {
     "test_flows.py": 10,
     "test_readme.py": 10,
     "test_slow_wechat.py": 10,
+    "test_migrations.py": 20,
     "test_user_store.py": 10,
     "test_user_store_races.py": 10,
 }

@@ -32,7 +32,7 @@ def name_fault(fault: BaseException, *, on_tls: str = "") -> str:
         cause = _certificate(error)
         if cause:
             return f"{kind} ({cause}{f': {on_tls}' if on_tls else ''})"
-        cause = _cause(error)
+        cause = _cause(error).removesuffix(f": {kind}")
         if cause:
             return f"{kind} ({cause})"
     return kind
@@ -72,7 +72,9 @@ def _cause(error: BaseException) -> str:
     if name := getattr(error, "sqlite_errorname", None):
         return str(name)
     if state := getattr(error, "sqlstate", None):
-        return f"SQLSTATE {state}"
+        # The driver's own class, which SQLAlchemy's was raised for, is named like the state.
+        condition = _before(error) if type(error).__name__ == "Error" else error
+        return f"SQLSTATE {state}: {type(condition or error).__name__}"
     return _of_the_kernel(error)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from service.core import base64url
 
@@ -25,6 +25,15 @@ _HANDLE_LENGTH: Final = 22
 DIGEST_LENGTH: Final = 22
 _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+class ComponentStatus(NamedTuple):
+    """What a probe is told of something that the service leans on; no secret."""
+
+    component: str
+    state: Literal["ready", "degraded", "down"]
+    reason: str
+    """Nothing where it is ready."""
 
 
 def handle_of(appid: str, openid: str, device: str) -> str:

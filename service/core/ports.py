@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from service.core.models import (
         AccessToken,
         CodeClaim,
+        ComponentStatus,
         DeletedUser,
         Encrypted,
         LoggedIn,
@@ -106,6 +107,14 @@ class SessionStore(Protocol):
 
     async def ping(self) -> bool:
         """Whether all of the store is well; at least some of it answers."""
+        ...
+
+
+class ComponentCheck(Protocol):
+    """Looks whether something that the service leans on can do its work."""
+
+    async def status(self) -> ComponentStatus:
+        """How it is, within a second; never raises."""
         ...
 
 

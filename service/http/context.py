@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from service.core.ports import (
         AccessTokens,
         AvatarStore,
+        ComponentCheck,
         Limits,
         PictureDecoder,
         SessionStore,
@@ -36,6 +37,7 @@ class Services:
     profiles: Profiles
     decryptor: Decryptor
     sessions: SessionStore
+    database: ComponentCheck
     avatars: AvatarStore
     pictures: PictureDecoder
     uploads: Uploads

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from sqlalchemy import false, update
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection, Insert, Table
+    from sqlalchemy import Connection, Insert, Table, Update
 
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 1.8
 """How long a request waits for a read, and for a change if nothing is heard of the database."""
+
+
+def change_nothing(table: Table) -> Update:
+    """A change of no row: it needs the locks of any, and is refused where there can be none."""
+    return update(table).values({column: column for column in table.c}).where(false())
 
 
 class SqlDatabase(Protocol):
@@ -28,6 +35,11 @@ class SqlDatabase(Protocol):
         """How long a request waits for a change."""
         ...
 
+    @property
+    def dialect(self) -> str:
+        """What SQLAlchemy calls this kind of database."""
+        ...
+
     def upsert(self, table: Table) -> Insert:
         """The dialect's INSERT, which knows ON CONFLICT."""
         ...
@@ -41,6 +53,17 @@ class SqlDatabase(Protocol):
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Make the `change` in a transaction of its own: all of it is done, or nothing."""
+        ...
+
+    async def probe(self, question: Callable[[Connection], T], *, table: Table) -> T:
+        """What `question` returns, if the `table` takes changes now; changes nothing."""
+        ...
+
+    async def maintain(self, work: Callable[[Connection], T]) -> T:
+        """Do in one transaction what takes as long as it takes: migrations, not requests.
+
+        Of several at once one works, in whatever process, and the others wait for their turn.
+        """
         ...
 
     async def aclose(self) -> None:

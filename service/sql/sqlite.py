@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from service.private_files import make_private
-from service.sql.database import TIMEOUT_SECONDS
+from service.sql.database import TIMEOUT_SECONDS, change_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +36,15 @@ _PRAGMAS: Final = (
 _WRITE_SECONDS: Final = 4.0
 """How long a request waits for a change: while the file takes any, a rush is waited out."""
 _BUSY_SECONDS: Final = 1.5
-"""How long a turn is waited for while nobody makes a change."""
+"""How long one waits for its turn while nobody makes a change."""
 _LOOK_SECONDS: Final = 0.005
 """How often, at most. SQLite itself would look every tenth of a second only, by the end."""
 _TURN_SECONDS: Final = 0.1
 """How long a process makes changes before another one may."""
-
-_PRIMARY: Final = 0xFF
-"""The part of SQLite's error codes that says what kind it is."""
+_MIGRATION_SECONDS: Final = 600.0
+"""How long a migration waits for them: nobody waits because it does."""
+_BUSY: Final = "SQLITE_BUSY"
+"""What the names of such faults begin with."""
 _FILES: Final = ("", "-wal", "-shm", "-journal")
 """The database, and what SQLite keeps beside it, made with the same mode."""
 
@@ -60,15 +61,15 @@ class SqliteDatabase:
 
     faults: Final = (SQLAlchemyError, OSError)
     write_seconds: Final = _WRITE_SECONDS
+    dialect: Final = "sqlite"
 
     def __init__(self, url: URL) -> None:
+        self._url = url
         make_private(*(Path(f"{url.database}{suffix}") for suffix in _FILES))
         self._reader = _engine(url, busy_seconds=0)
-        self._writer = _engine(url, busy_seconds=_BUSY_SECONDS)
-        # One that read first and wrote later could find the file changed in
-        # between and fail: a change takes its turn at the start.
-        event.listen(self._writer, "begin", _begin_immediate)
+        self._writer = _writing_engine(url, standing=_BUSY_SECONDS, moving=_WRITE_SECONDS)
         self._waiting: deque[_Waiting] = deque()
+        self._in_doubt = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
 
@@ -91,8 +92,40 @@ class SqliteDatabase:
         waiting = _Waiting(change, time.monotonic())
         self._waiting.append(waiting)
         self._thread.submit(self._take_turn)
-        made: T = await asyncio.wrap_future(waiting.outcome)
+        try:
+            made: T = await asyncio.wrap_future(waiting.outcome)
+        except SQLAlchemyError as fault:
+            name = getattr(getattr(fault, "orig", None), "sqlite_errorname", _BUSY)
+            if not name.startswith(_BUSY):
+                # Opened anew: a file that was found read-only would be so for ever.
+                self._in_doubt = True
+                self._stop_reading()
+                self._reader.dispose()
+                self._writer.dispose()
+            raise
+        self._in_doubt = False
         return made
+
+    async def probe(self, question: Callable[[Connection], T], *, table: Table) -> T:
+        def ask(db: Connection) -> T:
+            db.execute(change_nothing(table))
+            if self._in_doubt:  # of a full disk, say, which shows when something is written
+                db.exec_driver_sql("PRAGMA user_version = 0")
+            return question(db)
+
+        return await self.write(ask)
+
+    async def maintain(self, work: Callable[[Connection], T]) -> T:
+        engine = _writing_engine(self._url, standing=_MIGRATION_SECONDS, moving=_MIGRATION_SECONDS)
+
+        def transact() -> T:
+            with engine.begin() as db:
+                return work(db)
+
+        try:
+            return await asyncio.to_thread(transact)
+        finally:
+            engine.dispose()
 
     async def aclose(self) -> None:
         self._thread.shutdown()
@@ -191,8 +224,19 @@ class _Waiting:
             self.outcome.set_exception(self._fault)
 
 
+def _writing_engine(url: URL, *, standing: float, moving: float) -> Engine:
+    """One whose transactions take their turn at the start; how long they wait for that, in seconds.
+
+    One that read first and wrote later could find the file changed in between, and fail.
+    `standing`: while nobody makes a change; `moving`: in all.
+    """
+    engine = _engine(url, busy_seconds=standing)
+    event.listen(engine, "begin", partial(_begin_immediate, standing=standing, moving=moving))
+    return engine
+
+
 def _engine(url: URL, *, busy_seconds: float) -> Engine:
-    engine = create_engine(url, pool_size=1, max_overflow=0)
+    engine = create_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
     event.listen(engine, "connect", partial(_prepare, busy_ms=int(busy_seconds * 1000)))
     return engine
 
@@ -206,16 +250,16 @@ def _prepare(connection: Any, _record: object, *, busy_ms: int) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin_immediate(connection: Connection, *, standing: float, moving: float) -> None:
     """Take the file's turn; waits for it as long as others make changes meanwhile."""
     raw: Any = connection.connection.dbapi_connection
     began = moved = time.monotonic()
     version = None
-    while min(moved + _BUSY_SECONDS, began + _WRITE_SECONDS) > time.monotonic():
+    while min(moved + standing, began + moving) > time.monotonic():
         try:
             raw.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+            if not fault.sqlite_errorname.startswith(_BUSY):
                 break
             seen, version = version, raw.execute("PRAGMA data_version").fetchone()
             if seen != version:

@@ -41,7 +41,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_RESEAL_TIMEOUT_SECONDS: Final = 600
 _USER_ID_BYTES: Final = 12
 _ON_TLS: Final = "?sslrootcert= in DATABASE_URL names an authority of your own"
 
@@ -133,7 +132,7 @@ class SqlUsers:
         Returns how many were moved, and how many no key of the ring opens. When
         none is left of the latter, the ring's other keys are needed no more.
         """
-        return await self._write(self._reseal, timeout=_RESEAL_TIMEOUT_SECONDS)
+        return await self._database.maintain(self._reseal)
 
     def _find_or_create(
         self, appid: str, identity: WeChatIdentity, candidate: str, db: Connection

@@ -249,7 +249,8 @@ async def while_away(service: ServiceProcess, simulator: Simulator, sessions: li
     assert {(one.status, one.code) for one in answers} == {(503, 50301)}
     verified = await asyncio.gather(*verifying)
     assert {one.status for one in verified} == {200}
-    assert (await ask(service.port, "GET", "/readyz")).status == 200
+    assert (await ask(service.port, "GET", "/readyz")).status == 503
+    assert (await ask(service.port, "GET", "/readyz?exclude=database")).status == 200
     return max(one.took for one in answers)
 
 

@@ -42,13 +42,20 @@ _START_SECONDS: Final = 30
 class Postgres:
     """A running server; each `database()` is empty and its own."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, replica_of: Postgres | None = None) -> None:
         self.folder = Path(folder)
         self._user = _unprivileged(self.folder)
         self._count = 0
         # The server ends with the thread that started it, and the caller's may be short-lived.
         self._keeper = ThreadPoolExecutor(1)
-        self._run("initdb", "-D", folder, "--auth=trust", "--encoding=utf8", "-U", "postgres")
+        if replica_of is None:
+            self._run("initdb", "-D", folder, "--auth=trust", "--encoding=utf8", "-U", "postgres")
+        else:
+            self.folder.chmod(0o700)
+            source = ["-h", str(replica_of.folder), "-p", _PORT, "-U", "postgres"]
+            self._run("pg_basebackup", *source, "-D", folder, "-R", "-c", "fast", "--no-sync")
+            for left in ("postmaster.pid", "log"):
+                (self.folder / left).unlink(missing_ok=True)
         self.start()
 
     @property
@@ -63,9 +70,10 @@ class Postgres:
         self.psql(f"CREATE DATABASE {name}")
         return f"postgresql://postgres:@/{name}?host={self.folder}"
 
-    def psql(self, statement: str) -> None:
-        place = ["-h", str(self.folder), "-p", _PORT]
-        self._run("psql", *place, "-U", "postgres", "-c", statement)
+    def psql(self, statement: str, *, database: str = "postgres") -> str:
+        """What it prints, and nothing around it."""
+        place = ["-h", str(self.folder), "-p", _PORT, "-d", database, "-U", "postgres"]
+        return self._run("psql", *place, "-A", "-t", "-q", "-c", statement).strip()
 
     def start(self) -> None:
         """Start it, if need be again on the same data."""
@@ -82,6 +90,11 @@ class Postgres:
     def kill(self) -> None:
         """End it at once, in the midst of whatever it does."""
         self._process.kill()
+        self._process.wait()
+
+    def shut_down(self) -> None:
+        """End it as an administrator does who wants it to start again."""
+        self._process.send_signal(signal.SIGINT)
         self._process.wait()
 
     def stop(self) -> None:
@@ -106,22 +119,24 @@ class Postgres:
             return "\nready" in (self.folder / "postmaster.pid").read_text()
         return False
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str) -> str:
         user, group = self._user or (None, None)
-        subprocess.run(  # noqa: S603 # of the package
+        ended = subprocess.run(  # noqa: S603 # of the package
             [POSTGRES_BIN_PATH / program, *arguments],
             user=user,
             group=group,
             check=True,
             capture_output=True,
+            text=True,
         )
+        return ended.stdout
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, replica_of: Postgres | None = None) -> Iterator[Postgres]:
     _sweep()
     with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
-        server = Postgres(folder)
+        server = Postgres(folder, replica_of=replica_of)
         try:
             yield server
         finally:

@@ -67,6 +67,15 @@ class ChaosProxy:
     def resume(self) -> None:
         self._flowing.set()
 
+    def forget(self) -> None:
+        """Relay no byte more of the connections there are, and tell nobody; new ones work."""
+        for link in self._links:
+            link.forgotten = True
+
+    def lead_to(self, target: str) -> None:
+        """Have connections from now on go to another unix socket."""
+        self._target = target
+
     def drop_replies_after(self, limit: int | None) -> None:
         """From now on lose all but so many reply bytes of each connection; None lets all pass."""
         self._reply_limit = limit
@@ -125,6 +134,8 @@ class ChaosProxy:
                 if direction == "up":
                     link.awaits_reply = True
                 await self._hold(direction)
+                if link.forgotten:
+                    continue
                 if direction == "down":
                     data = link.passing(data)
                 writer.write(data)
@@ -152,6 +163,7 @@ class _Link:
         self.target = target
         self.reply_limit = reply_limit
         self.awaits_reply = False
+        self.forgotten = False
         self.tasks: tuple[asyncio.Task[None], ...] = ()
 
     def passing(self, reply: bytes) -> bytes:

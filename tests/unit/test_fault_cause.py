@@ -6,8 +6,9 @@ import ssl
 from typing import NoReturn
 
 import pytest
-from asyncpg import DiskFullError
-from sqlalchemy.exc import OperationalError
+from asyncpg import DiskFullError, ReadOnlySQLTransactionError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from service.core.fault_cause import name_fault
 
@@ -54,6 +55,14 @@ def test_what_a_database_says_is_found_behind_sqlalchemy() -> None:
     postgres = raised(OperationalError("x", {}, RuntimeError()), by=DiskFullError("canary"))
     assert name_fault(postgres) == "OperationalError"  # the original counts, not the context
     assert name_fault(DiskFullError("canary")) == "DiskFullError (SQLSTATE 53100)"
+
+
+def test_a_state_of_postgresql_is_named_whatever_sqlalchemy_makes_of_it() -> None:
+    dialect = AsyncAdapt_asyncpg_dbapi.Error("canary", ReadOnlySQLTransactionError("canary"))
+    dialect.__cause__ = ReadOnlySQLTransactionError("canary")
+    outer = DBAPIError("UPDATE canary", {"canary": 1}, dialect)
+    named = "DBAPIError (SQLSTATE 25006: ReadOnlySQLTransactionError)"
+    assert name_fault(outer) == named
 
 
 def test_a_certificate_is_named_with_what_to_do() -> None:

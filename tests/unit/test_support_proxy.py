@@ -185,3 +185,13 @@ async def test_a_target_that_is_down_resets_the_client() -> None:
     async with ChaosProxy("127.0.0.1", 1) as proxy, connected(proxy) as client:
         with pytest.raises(ConnectionResetError):
             await client.read(1)
+
+
+async def test_forgotten_connections_stay_open_and_silent(proxy: ChaosProxy) -> None:
+    async with connected(proxy) as old:
+        await old.ask(b"x")
+        proxy.forget()
+        old.writer.write(b"y")
+        assert await old.silent()
+        async with connected(proxy) as new:
+            assert await new.ask(b"z") == b"z"

@@ -1,0 +1,74 @@
+"""Whether the user database takes changes now, and has the tables that the code expects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final, Literal
+
+from service.core.fault_cause import name_fault
+from service.core.models import ComponentStatus
+from service.sql.schema import users
+from service.sql.schema_version import difference, find_version, read_version
+
+if TYPE_CHECKING:
+    from service.sql.database import SqlDatabase
+
+log = logging.getLogger(__name__)
+
+_NAME: Final = "database"
+_TIMEOUT_SECONDS: Final = 0.8
+_FRESH_SECONDS: Final = 0.5
+
+
+class DatabaseStatus:
+    """The ComponentCheck port. However often it is asked, the database is twice a second."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+        self._looking: asyncio.Task[ComponentStatus] | None = None
+        self._looked_at = 0.0
+        self._told = ""
+
+    async def status(self) -> ComponentStatus:
+        looking = self._looking
+        stale = time.monotonic() - self._looked_at > _FRESH_SECONDS
+        if looking is None or (looking.done() and stale):
+            looking = self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(looking)
+
+    async def aclose(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+
+    async def _look(self) -> ComponentStatus:
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                found = difference(await self._version())
+        except TimeoutError:
+            return self._now("down", f"no answer in {_TIMEOUT_SECONDS} s")
+        except Exception as fault:  # noqa: BLE001 # a dying connection can raise anything
+            return self._now("down", name_fault(fault))
+        # Of another version, or not there yet: whoever has a session is served all the same.
+        return self._now("degraded" if found else "ready", found)
+
+    async def _version(self) -> str | None:
+        try:
+            return await self._database.probe(read_version, table=users)
+        except self._database.faults:
+            if await self._database.read(find_version) is None:
+                return None
+            raise
+
+    def _now(self, state: Literal["ready", "degraded", "down"], reason: str) -> ComponentStatus:
+        self._looked_at = time.monotonic()
+        if reason != self._told:
+            self._told = reason
+            if reason:
+                log.warning("sql: %s: %s", state, reason)
+            else:
+                log.info("sql: ready")
+        return ComponentStatus(_NAME, state, reason)

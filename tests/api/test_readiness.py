@@ -1,0 +1,102 @@
+"""What /readyz tells of the database, and to whom it need not matter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from service.sql.connect import connect_sql
+from service.sql.schema_version import NEWEST
+from tests.support.running import running_service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.config.settings import Settings
+    from tests.support.running import Answer, Api
+
+READY = {"component": "redis", "state": "ready", "reason": ""}
+
+
+async def readiness(api: Api, **params: str) -> Answer:
+    return await api.ask("GET", "/readyz", params=params)
+
+
+async def test_a_service_that_lacks_nothing_is_ready(api: Api) -> None:
+    assert (await readiness(api)).data == {"status": "ready"}
+    answer = await readiness(api, verbose="")
+    database = {"component": "database", "state": "ready", "reason": ""}
+    assert answer.data == {"status": "ready", "components": [READY, database]}
+
+
+async def test_a_database_that_is_away_makes_it_red_for_those_who_need_it(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "postgresql://u:canary@127.0.0.1:1/canary"
+    async with running_service(settings(database_url=address)) as api:
+        answer = await readiness(api)
+        assert (answer.status, answer.code, answer.data) == (503, 50301, None)
+        assert answer.headers["Retry-After"] == "1"
+        verbose = await readiness(api, verbose="")
+        assert (verbose.status, verbose.code) == (503, 50301)
+        redis, database = verbose.data["components"]
+        assert redis == READY
+        assert database["state"] == "down"
+        assert "ECONNREFUSED" in database["reason"]
+        assert "canary" not in str(verbose.body) + capsys.readouterr().err
+        # A gateway that only has sessions checked goes on without.
+        assert (await readiness(api, exclude="database")).data == {"status": "ready"}
+        assert (await api.ask("HEAD", "/readyz", params={"exclude": "database"})).status == 200
+
+
+async def test_only_what_there_is_can_be_excluded(api: Api) -> None:
+    answer = await readiness(api, exclude="canary")
+    assert (answer.status, answer.code) == (400, 40000)
+
+
+@pytest.mark.parametrize(("version", "kind"), [("0001", "older"), ("9999", "newer")])
+async def test_a_schema_of_another_version_is_told_and_turns_nobody_away(
+    settings: Callable[..., Settings],
+    capsys: pytest.CaptureFixture[str],
+    version: str,
+    kind: str,
+) -> None:
+    configured = settings()
+    assert configured.database_url is not None
+    database = connect_sql(configured.database_url.get_secret_value(), pool_size=1)
+    change = text("UPDATE alembic_version SET version_num = :version")
+    await database.write(lambda db: db.execute(change, {"version": version}))
+    await database.aclose()
+    async with running_service(configured) as api:
+        told = f"the schema is {kind} than the code, {version} and not {NEWEST}"
+        assert told in capsys.readouterr().err  # at the start, before anybody asks
+        answer = await readiness(api, verbose="")
+        assert (answer.status, answer.data["status"]) == (200, "degraded")
+        assert told in answer.data["components"][1]["reason"]
+
+
+async def test_a_database_without_tables_is_told(
+    settings: Callable[..., Settings], tmp_path: object
+) -> None:
+    async with running_service(settings(database_url=f"sqlite:///{tmp_path}/new.db")) as api:
+        answer = await readiness(api, verbose="")
+        assert (answer.status, answer.data["status"]) == (200, "degraded")
+        assert answer.data["components"][1]["reason"].startswith("no tables: run")
+
+
+async def test_however_often_it_is_asked_the_database_is_not(api: Api) -> None:
+    looked = 0
+    status = api.app.ctx.services.database
+    look = status._look
+
+    async def counted() -> object:
+        nonlocal looked
+        looked += 1
+        return await look()
+
+    status._look = counted
+    for _ in range(20):
+        await readiness(api)
+    assert looked <= 2
