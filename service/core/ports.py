@@ -99,8 +99,11 @@ class SessionStore(Protocol):
         """WeChat's keys of a session; None when they cannot be opened any more."""
         ...
 
-    async def ping(self) -> bool:
-        """Whether all of the store is well; at least some of it answers."""
+    async def ping(self) -> str | None:
+        """None where all of the store is well; else what ails it, in a word for anybody.
+
+        Raises SessionStoreUnavailable, with that word, where no part of it can serve.
+        """
         ...
 
 

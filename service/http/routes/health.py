@@ -28,18 +28,22 @@ async def live(request: AppRequest) -> HTTPResponse:
 async def ready(request: AppRequest) -> HTTPResponse:
     """200 when sessions can be served; 503 while Redis is away or the worker is stopping.
 
-    While only a part of a cluster is away it is 200, `degraded`: other users are
-    served, and no other worker would do better.
+    And while a replica answers, or a primary without the replicas that it has to
+    have: what it says of a session may be old. `degraded`, with 200, where
+    sessions are served and no other worker would do better: a part of a cluster
+    is away, or Redis is full, or its disk. `reason` says which.
     """
     context = request.app.ctx
     if not context.ready:
         raise SessionStoreUnavailable
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            whole = await context.services.sessions.ping()
+            ailing = await context.services.sessions.ping()
     except TimeoutError:
         raise SessionStoreUnavailable from None
-    return success(request, {"status": "ready" if whole else "degraded"})
+    if ailing is not None:
+        return success(request, {"status": "degraded", "reason": ailing})
+    return success(request, {"status": "ready"})
 
 
 for _route, _path in ((live, "/livez"), (ready, "/readyz")):
