@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 CLUSTER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://")
-SENTINEL_SCHEMES: Final = ("redis+sentinel://",)
+SENTINEL_SCHEMES: Final = ("redis+sentinel://", "rediss+sentinel://")
 
 _SERVER_FORM: Final = "redis://[[user]:password@]host[:port][/database]"
 _SOCKET_FORM: Final = "unix://[[user]:password@]/path/of.sock[?db=database]"
@@ -54,6 +54,8 @@ class RedisAddress:
     master: str = ""
     """What the sentinels call the primary."""
     database: int = 0
+    tls_files: tuple[tuple[str, str], ...] = ()
+    """What the driver calls a certificate, or a key, and the file that it is in."""
 
     @classmethod
     def parse(cls, url: str) -> RedisAddress | None:
@@ -70,24 +72,30 @@ class RedisAddress:
         credentials, _, place = rest.rpartition("@")
         if any(mark in credentials for mark in "/?#"):
             raise ValueError(_UNENCODED)
-        hosts, _, path = place.partition("/")
+        tls = scheme.startswith("rediss")
+        if f"{scheme}://" not in (*CLUSTER_SCHEMES, *SENTINEL_SCHEMES):
+            _check_server(url, place)
+            return None
+        servers, _, parameters = place.partition("?")
+        files = _tls_files(parameters, tls=tls)
+        hosts, _, path = servers.partition("/")
         if f"{scheme}://" in CLUSTER_SCHEMES:
             if path:  # a cluster has no databases
                 raise _WrongForm(_CLUSTER_FORM)
             nodes = _nodes(hosts, 6379, _CLUSTER_FORM)
-            tls = scheme.startswith("rediss")
-            return cls("cluster", nodes, *_credentials(credentials), tls=tls)
-        if f"{scheme}://" in SENTINEL_SCHEMES:
-            named = _MASTER.fullmatch(path)
-            if named is None:
-                raise _WrongForm(_SENTINEL_FORM)
-            nodes = _nodes(hosts, 26379, _SENTINEL_FORM)
-            master, database = named[1], int(named[2] or 0)
-            return cls(
-                "sentinel", nodes, *_credentials(credentials), master=master, database=database
-            )
-        _check_server(url, place)
-        return None
+            return cls("cluster", nodes, *_credentials(credentials), tls=tls, tls_files=files)
+        named = _MASTER.fullmatch(path)
+        if named is None:
+            raise _WrongForm(_SENTINEL_FORM)
+        return cls(
+            "sentinel",
+            _nodes(hosts, 26379, _SENTINEL_FORM),
+            *_credentials(credentials),
+            tls=tls,
+            master=named[1],
+            database=int(named[2] or 0),
+            tls_files=files,
+        )
 
 
 class _WrongForm(ValueError):
@@ -102,20 +110,21 @@ def _check_server(url: str, place: str) -> None:
     _nodes(host, 6379, _SERVER_FORM)
     if "," in host or not _DATABASE.fullmatch(database):
         raise _WrongForm(_SERVER_FORM)
-    _check_parameters(parameters, tls=url.startswith("rediss://"))
+    _tls_files(parameters, tls=url.startswith("rediss://"))
     try:
         urlsplit(url)  # as the driver does: its own texts show the password
     except ValueError:
         raise ValueError(_UNENCODED) from None
 
 
-def _check_parameters(text: str, *, tls: bool) -> None:
+def _tls_files(text: str, *, tls: bool) -> tuple[tuple[str, str], ...]:
     # The driver puts parameters above the settings: only what no setting says is allowed.
     given = parse_qsl(text, keep_blank_values=True)
     if not {name for name, _ in given} <= (_TLS_FILES if tls else set()):
         raise ValueError(_PARAMETERS)
     if not all(Path(file).is_file() for _, file in given):
         raise ValueError("must name files that are there in its ?parameters")
+    return tuple(given)
 
 
 def _credentials(text: str) -> tuple[str | None, str | None]:

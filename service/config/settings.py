@@ -55,6 +55,7 @@ PRIVATE_NETWORKS: Final = (
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", *CLUSTER_SCHEMES, *SENTINEL_SCHEMES)
 _DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://", re.ASCII)
 _AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.-][A-Za-z0-9_.:-]{0,30}:", re.ASCII)
 _SECRET_KEY_LENGTH: Final = 32
 _OF_A_DEPLOYMENT: Final = ("REDIS_URL", "DATABASE_URL", "WECHAT_APPID")
 _UNVERIFIED_REDIS: Final = (
@@ -137,6 +138,16 @@ class Settings(BaseSettings):
     )
     redis_tls_verify: Literal["required", "none"] = Field(
         "required", description="none accepts the self-signed certificates of hosted Redis"
+    )
+    redis_sentinel_username: str | None = Field(
+        None, description="of the sentinels in REDIS_URL, which have users of their own"
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        None, description="of the sentinels; that of the servers stands in REDIS_URL"
+    )
+    redis_prefix: str = Field(
+        "minigate:",
+        description="what all keys begin with; another one for each service on one Redis",
     )
     redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker and primary")
     redis_timeout_ms: int = Field(400, ge=20, le=5000, description="per attempt; reads have two")
@@ -329,6 +340,14 @@ class Settings(BaseSettings):
             RedisAddress.parse(value.get_secret_value())  # says what is wrong
         return value
 
+    @field_validator("redis_prefix", mode="before")
+    @classmethod
+    def _key_prefix(cls, value: object) -> object:
+        # In braces it would put all keys of a cluster on one server; the rest is safe in an ACL.
+        if isinstance(value, str) and not _PREFIX.fullmatch(value):
+            raise ValueError("must be 2 to 32 letters, digits and _ . - : and end with a colon")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _database_address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -428,6 +447,14 @@ class Settings(BaseSettings):
             and self.wechat_api_base != WECHAT_HOSTS,
             "AUTH_ERROR_STATUS: must be 401 with WAFER_COMPAT": self.wafer_compat
             and self.auth_error_status != 401,  # noqa: PLR2004 # what its clients log in again on
+            "REDIS_SENTINEL_PASSWORD: is of no use without redis+sentinel:// in REDIS_URL": bool(
+                self.redis_sentinel_password
+            )
+            and not self._redis_address_text.startswith(SENTINEL_SCHEMES),
+            "REDIS_SENTINEL_USERNAME: is of no use without REDIS_SENTINEL_PASSWORD": bool(
+                self.redis_sentinel_username
+            )
+            and not self.redis_sentinel_password,
             "WECHAT_API_BASE: must be https:// in production": self.production
             and any(base.startswith("http://") for base in self.wechat_api_base),
         }
@@ -436,8 +463,8 @@ class Settings(BaseSettings):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What works, and should not be so where real users are served."""
-        redis = self.redis_url.get_secret_value() if self.redis_url else ""
-        unverified = self.redis_tls_verify == "none" and redis.startswith("rediss")
+        tls = self._redis_address_text.startswith("rediss")
+        unverified = self.redis_tls_verify == "none" and tls
         found = (
             self._forgotten_environment,
             _UNVERIFIED_REDIS if unverified else "",
@@ -454,6 +481,10 @@ class Settings(BaseSettings):
         database = self.database_url.get_secret_value() if self.database_url else ""
         one_machine = database.startswith("sqlite") and not self.dyno
         return self.production and self.avatar_store.startswith("file://") and not one_machine
+
+    @property
+    def _redis_address_text(self) -> str:
+        return self.redis_url.get_secret_value() if self.redis_url else ""
 
     @property
     def _forgotten_environment(self) -> str:

@@ -388,8 +388,9 @@ class SessionStoreUnavailable(ServiceError):
     code, error, status = 50300, "session_store_unavailable", 503
     zh, en = "会话服务暂不可用，请稍后再试", "The session store is not available; try again"
 
-    def __init__(self) -> None:
-        super().__init__(retry_after=1)
+    def __init__(self, reason: str | None = None) -> None:
+        """`reason`: a word for probes."""
+        super().__init__(data={"reason": reason} if reason else None, retry_after=1)
 
 
 class UserStoreUnavailable(ServiceError):

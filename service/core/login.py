@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +14,10 @@ from service.core.errors import (
     NicknameError,
     PhoneCodeInvalid,
     ServiceError,
+    SessionStoreUnavailable,
     UnknownAppid,
     UserBanned,
+    UserStoreUnavailable,
 )
 from service.core.login_request import add_hint
 from service.core.models import LoggedIn, PastLogin, UserIdentity, counted_as
@@ -169,9 +172,11 @@ class Login:
         # The user's row stands before any session can point to it.
         known = replace(identity, unionid=identity.unionid or match.unionid)
         opened = await self._sessions.create(known, appid=app.appid, device=device, user_id=user.id)
-        if await self._sessions.is_user_deleted(user.id) and await self._users.get(user.id) is None:
+        # From here on the session before is out: no failure may turn the answer into another.
+        if await self._is_gone(user):
             # Deleted after the row was read: the session goes, and the next login makes a new user.
-            await self._sessions.revoke(opened.session_id)
+            with suppress(SessionStoreUnavailable):
+                await self._sessions.revoke(opened.session_id)
             raise LoginCodeUsed
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
@@ -184,6 +189,20 @@ class Login:
         )
         who = UserIdentity(app.appid, identity.openid, known.unionid)
         return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
+
+    async def _is_gone(self, user: User) -> bool:
+        """Whether the user was deleted since their row was read. Raises nothing.
+
+        The mark may be on another server than the session, and that one be away; then
+        the row says it. If nothing does: who deletes looks for new sessions after the
+        row is gone.
+        """
+        with suppress(SessionStoreUnavailable):
+            if not await self._sessions.is_user_deleted(user.id):
+                return False
+        with suppress(UserStoreUnavailable):
+            return await self._users.get(user.id) is None
+        return False
 
     async def _find_or_create(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest

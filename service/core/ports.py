@@ -105,8 +105,11 @@ class SessionStore(Protocol):
         """Those of the session that a login is about to replace; None if there is none."""
         ...
 
-    async def ping(self) -> bool:
-        """Whether all of the store is well; at least some of it answers."""
+    async def ping(self) -> str | None:
+        """None where all of the store is well; else what ails it, in a word for anybody.
+
+        Raises SessionStoreUnavailable, with that word, where no part of it can serve.
+        """
         ...
 
 

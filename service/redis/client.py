@@ -7,8 +7,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from redis.exceptions import ResponseError
+
 from service.redis.batching import Reading
-from service.redis.errors import FAULTS, NoNode, store_errors
+from service.redis.errors import FAULTS, NoNode, describe, reason_of, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +23,11 @@ T = TypeVar("T")
 
 _REDIRECTIONS: Final = 4
 _HEALTH_SECONDS: Final = 0.4
+_MARK_MS: Final = 1
+"""How long a key lives that is only written to see whether it can be."""
+_MOST_MARKS: Final = 1000
+_READS_ON: Final = frozenset({"out_of_memory", "disk_error"})
+"""Why the right server may refuse changes, while it knows the sessions that there are."""
 
 
 class Health(NamedTuple):
@@ -29,7 +36,9 @@ class Health(NamedTuple):
     available: bool
     """Some of Redis answers."""
     complete: bool
-    """All of it answers, and can confirm what has to be confirmed."""
+    """All of it answers, takes changes, and can confirm what has to be confirmed."""
+    reason: str = ""
+    """Why it is not so, in a word that anybody may see."""
 
 
 class RedisClient:
@@ -40,12 +49,20 @@ class RedisClient:
     """
 
     def __init__(
-        self, topology: Topology, *, timeout: float, log: ThrottledLog, replicas: int = 0
+        self,
+        topology: Topology,
+        *,
+        timeout: float,
+        log: ThrottledLog,
+        replicas: int = 0,
+        prefix: str = "minigate:",
     ) -> None:
         """`timeout`: seconds for a call with all its attempts.
 
-        `replicas`: how many have to hold a change that waits for them.
+        `replicas`: how many have to hold a change that waits for them. `prefix`:
+        what every key begins with; the stores put it there.
         """
+        self.prefix = prefix
         self.topology = topology
         self.timeout = timeout
         self.replicas = replicas
@@ -116,12 +133,13 @@ class RedisClient:
         if not self.topology.nodes():
             try:
                 await self.topology.find_node("")
-            except NoNode:
-                return Health(available=False, complete=False)
+            except NoNode as fault:
+                return Health(available=False, complete=False, reason=reason_of(fault))
         found = await asyncio.gather(*(self._health_of(one) for one in self.topology.nodes()))
         return Health(
             available=any(one.available for one in found),
             complete=all(one.complete for one in found),
+            reason=next((one.reason for one in found if one.reason), ""),
         )
 
     async def aclose(self) -> None:
@@ -146,16 +164,44 @@ class RedisClient:
     async def _health_of(self, node: Node) -> Health:
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
-                await node.sync_clock()
-                available, complete = (
-                    await node.cluster_health() if node.in_cluster else (True, True)
+                _, (available, complete), refused, enough = await asyncio.gather(
+                    node.sync_clock(), _served(node), self._refusal(node), self._confirms(node)
                 )
-                if self.replicas:
-                    complete = complete and await node.replicas() >= self.replicas
         except FAULTS as fault:
             self.topology.on_fault(node, fault)
-            return Health(available=False, complete=False)
-        return Health(available, complete)
+            self.log.failed("health", describe(fault))
+            return Health(available=False, complete=False, reason=reason_of(fault))
+        if refused:
+            return Health(available and refused in _READS_ON, complete=False, reason=refused)
+        if not complete:
+            return Health(available, complete=False, reason="cluster_down")
+        return Health(available, enough, "" if enough else "too_few_replicas")
+
+    async def _confirms(self, node: Node) -> bool:
+        """Whether there are as many replicas as have to hold a change."""
+        return not self.replicas or await node.replicas() >= self.replicas
+
+    async def _refusal(self, node: Node) -> str:
+        """Why it takes no changes, or "": nothing but a change shows that. Raises FAULTS."""
+        mark = self._mark(node)
+        try:
+            if mark:
+                await node.execute("SET", mark, "", "PX", _MARK_MS)
+        except ResponseError as fault:
+            self.topology.on_fault(node, fault)
+            self.log.failed("health", describe(fault))
+            return reason_of(fault)
+        return ""
+
+    def _mark(self, node: Node) -> str | None:
+        """A key that is this node's; None where it has next to no slots."""
+        names = (f"{self.prefix}health:{number}" for number in range(_MOST_MARKS))
+        return next((name for name in names if self.topology.node_of(name) is node), None)
+
+
+async def _served(node: Node) -> tuple[bool, bool]:
+    """Whether it serves its slots, and whether all slots are served."""
+    return await node.cluster_health() if node.in_cluster else (True, True)
 
 
 async def _read(key: str, with_ttl: bool, node: Node, asking: bool) -> Reading:  # noqa: FBT001 # as `on_node` calls

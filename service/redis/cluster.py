@@ -95,7 +95,7 @@ class ClusterTopology:
             await self._refresher.refresh(timeout=self._timeout)
             node = self.node_of(key)
         if node is None:
-            raise NoNode
+            raise NoNode from self._refresher.fault
         return node
 
     def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:

@@ -12,21 +12,23 @@ redis-py 8.1 needs three things said:
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.config.redis_url import HostPort, RedisAddress
 from service.redis.client import RedisClient
 from service.redis.cluster import ClusterTopology
-from service.redis.node import Node
+from service.redis.node import Node, check_primary
 from service.redis.sentinel import SentinelTopology
-from service.redis.topology import SingleNode
+from service.redis.single import SinglePrimary
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -46,6 +48,7 @@ def open_client(settings: Settings, log: ThrottledLog) -> RedisClient:
         timeout=_call_timeout(settings),
         log=log,
         replicas=settings.session_confirm_replicas,
+        prefix=settings.redis_prefix,
     )
 
 
@@ -53,13 +56,14 @@ def connect(settings: Settings) -> Redis:
     """A client for the REDIS_URL of one server; it connects when first used."""
     url = _url(settings)
     tls = _tls(settings) if url.startswith("rediss://") else {}
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, **_options(settings), **tls))
+    options = {**_options(settings), **tls, "redis_connect_func": _to_no_replica}
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
 
 
 def _topology(settings: Settings, log: ThrottledLog) -> Topology:
     address = RedisAddress.parse(_url(settings))
     if address is None:
-        return SingleNode(Node(connect(settings), timeout=_call_timeout(settings)))
+        return SinglePrimary(lambda: Node(connect(settings), timeout=_call_timeout(settings)), log)
     timeout = settings.redis_timeout_ms / 1000
     if address.kind == "cluster":
         return ClusterTopology(
@@ -69,7 +73,13 @@ def _topology(settings: Settings, log: ThrottledLog) -> Topology:
             timeout=timeout,
             log=log,
         )
-    sentinels = RedisAddress("sentinel", ())  # they have no user and no password
+    # They have users of their own, and often none.
+    password = settings.redis_sentinel_password
+    sentinels = replace(
+        address,
+        username=settings.redis_sentinel_username,
+        password=password.get_secret_value() if password else None,
+    )
     return SentinelTopology(
         [_client(settings, sentinels, host, max_connections=1) for host in address.hosts],
         address.master,
@@ -92,7 +102,9 @@ def _node(settings: Settings, address: RedisAddress, host: HostPort, **more: Any
 
 def _client(settings: Settings, address: RedisAddress, host: HostPort, **more: Any) -> Redis:
     who = {"username": address.username, "password": address.password}
-    tls = {"connection_class": SSLConnection, **_tls(settings)} if address.tls else {}
+    tls: dict[str, Any] = {}
+    if address.tls:
+        tls = {"connection_class": SSLConnection, **_tls(settings), **dict(address.tls_files)}
     options = {**_options(settings), **who, **tls, **more}
     return Redis.from_pool(BlockingConnectionPool(host=host.host, port=host.port, **options))
 
@@ -129,7 +141,16 @@ def _url(settings: Settings) -> str:
 async def _only_to_a_primary(connection: AbstractConnection) -> None:
     """Greet the server, and refuse one that has become a replica: its data may be old."""
     await connection.on_connect()
+    await _check_role(connection)
+
+
+async def _to_no_replica(connection: AbstractConnection) -> None:
+    """The same; but take one that does not say what it is: a proxy, or a user that may not ask."""
+    await connection.on_connect()
+    with suppress(ResponseError):
+        await _check_role(connection)
+
+
+async def _check_role(connection: AbstractConnection) -> None:
     await connection.send_command("ROLE", check_health=False)
-    role = await connection.read_response()
-    if role[0] != b"master":
-        raise RedisConnectionError("not a primary")
+    check_primary(await connection.read_response())

@@ -8,11 +8,12 @@ exception is a bug of ours, and becomes a 500.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.fault_cause import name_fault
@@ -27,6 +28,41 @@ if TYPE_CHECKING:
 _ON_TLS: Final = (
     "?ssl_ca_certs= in REDIS_URL names an authority of your own, REDIS_TLS_VERIFY=none accepts any"
 )
+
+
+_WRONG_USER: Final = (
+    "that of servers stands in REDIS_URL, that of sentinels in REDIS_SENTINEL_USERNAME and"
+    " REDIS_SENTINEL_PASSWORD"
+)
+_HINTS: Final = {
+    "NOAUTH": f"it wants a password: {_WRONG_USER}",
+    "WRONGPASS": f"not its user and password: {_WRONG_USER}",
+    "NOPERM": "the user may not do this: config/redis-acl.conf says what is needed",
+    "READONLY": "a replica answers at this address",
+}
+# An error within a script is told as ERR by servers before 7, and what it was further on.
+_IN_SCRIPT: Final = re.compile(
+    r"\b(READONLY|MASTERDOWN|NOREPLICAS|OOM|MISCONF|LOADING|CLUSTERDOWN|NOPERM) "
+)
+_REASONS: Final = {
+    "READONLY": "read_only",
+    "MASTERDOWN": "read_only",
+    "NOREPLICAS": "too_few_replicas",
+    "OOM": "out_of_memory",
+    "MISCONF": "disk_error",
+    "LOADING": "loading",
+    "CLUSTERDOWN": "cluster_down",
+    "NOAUTH": "password_missing",
+    "WRONGPASS": "password_wrong",
+    "NOPERM": "not_permitted",
+}
+
+
+class NotPrimary(RedisConnectionError):
+    """A connection was made to what is a replica by now: what it would say may be old."""
+
+    def __init__(self) -> None:
+        super().__init__("not a primary", status_code="READONLY")
 
 
 class NoNode(Exception):
@@ -75,7 +111,29 @@ def describe(fault: BaseException) -> str:
 
     The rest of its text could hold an address with a password.
     """
-    word = str(fault).partition(" ")[0] if isinstance(fault, ResponseError) else ""
-    if word.isupper() and word.isalpha():
-        return f"{type(fault).__name__} {word}"
+    word = code_word(fault)
+    if word:
+        hint = _HINTS.get(word)
+        return f"{type(fault).__name__} {word}" + (f" ({hint})" if hint else "")
     return name_fault(fault, on_tls=_ON_TLS)
+
+
+def code_word(fault: BaseException | None) -> str:
+    """The word that Redis begins an error with, READONLY say; that of the cause for a NoNode."""
+    if isinstance(fault, NoNode):
+        return code_word(fault.__cause__)
+    if isinstance(fault, AuthenticationError):
+        # ERR: a password for a server that has none.
+        return "NOAUTH" if fault.status_code == "NOAUTH" else "WRONGPASS"
+    if not isinstance(fault, RedisError):
+        return ""
+    text = str(fault) if isinstance(fault, ResponseError) else ""
+    word = fault.status_code or text.partition(" ")[0]
+    if word == "ERR" and (inner := _IN_SCRIPT.search(text)):
+        return inner[1]
+    return word if word.isupper() and word.isalpha() else ""
+
+
+def reason_of(fault: BaseException) -> str:
+    """Why Redis does not serve, in a word that anybody may see."""
+    return _REASONS.get(code_word(fault), "unreachable")

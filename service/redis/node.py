@@ -12,7 +12,7 @@ from redis.exceptions import InvalidResponse, ResponseError
 
 from service.redis.batching import CommandBatcher, ReadBatcher
 from service.redis.clock import ServerClock
-from service.redis.errors import NotConfirmed, driver_calls
+from service.redis.errors import NotConfirmed, NotPrimary, driver_calls
 from service.redis.pipeline import Pipeline, close, encode_command, exchange, raise_if_error
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ASKING: Final = encode_command("ASKING")
 _TIME: Final = encode_command("TIME")
+_ROLE: Final = encode_command("ROLE")
 _SLOTS: Final = 16384
 _MARK_MS: Final = 1
 """How long a key lives that is only written to be waited for."""
@@ -46,6 +47,7 @@ class Node:
         self.clock = ServerClock()
         self._timeout = timeout
         self._pipeline = Pipeline(driver)
+        self._watched: AbstractConnection | None = None
 
     @cached_property
     def reads(self) -> ReadBatcher:
@@ -77,6 +79,42 @@ class Node:
         with driver_calls:
             role = await self.driver.execute_command("ROLE")  # type: ignore[no-untyped-call] # the driver's
         return len(role[2]) if role[0] == b"master" else 0
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a connection for `check_role`."""
+        return self._watched is not None
+
+    async def check_role(self) -> None:
+        """Look whether it still is a primary; raises NotPrimary.
+
+        Over one connection of the pool, which is kept for this: another one could
+        be to a server that has taken over the address since. Raises another of
+        FAULTS when that one is lost, or cannot be had.
+        """
+        pool = self.driver.connection_pool
+        if self._watched is None:
+            with driver_calls:
+                self._watched = await pool.get_connection()  # type: ignore[no-untyped-call] # the driver's
+            return  # when it was made, which may be long ago, the role was looked at; soon again
+        watched = self._watched
+        try:
+            with driver_calls:
+                [role] = await exchange(watched, [_ROLE])
+                if isinstance(role, ResponseError):
+                    return  # not for this user, or unknown to a proxy
+                check_primary(role)
+        except BaseException:
+            self._watched = None
+            with suppress(Exception):
+                await watched.disconnect(nowait=True)
+            await pool.release(watched)
+            raise
+
+    async def close_idle(self) -> None:
+        """Close the connections that nothing is under way on; raises nothing."""
+        with suppress(Exception):
+            await self.driver.connection_pool.disconnect(inuse_connections=False)
 
     async def execute(self, *command: str | bytes | int, asking: bool = False) -> Any:
         """One command; `asking` for a key that is just moving here from another node."""
@@ -162,6 +200,16 @@ class Node:
             raise_if_error(count)
             if count >= replicas:
                 return
+
+
+def check_primary(role: Any) -> None:
+    """Raise NotPrimary unless this, which ROLE has answered, is of a primary."""
+    match role:
+        case [b"master", *_]:
+            return
+        case [b"slave" | b"sentinel", *_]:
+            raise NotPrimary
+    raise InvalidResponse("the reply to something else")
 
 
 def _is_no_text(reply: object) -> bool:

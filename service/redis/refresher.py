@@ -28,6 +28,8 @@ class TopologyRefresher:
         """`refresh` learns which nodes there are; it may fail."""
         self._refresh = refresh
         self._log = log
+        self.fault: Exception | None = None
+        """Why the last refresh has failed; None when it has not."""
         self._wanted = asyncio.Event()
         self._refreshed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +59,9 @@ class TopologyRefresher:
             self._wanted.clear()
             try:
                 await self._refresh()
+                self.fault = None
             except Exception as fault:  # noqa: BLE001 # must not end the task: the next refresh may succeed
+                self.fault = fault
                 self._log.failed("topology", describe(fault))
             self._refreshed.set()
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -51,6 +51,7 @@ class Scripts:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self.prefix = client.prefix
 
     async def now_ms(self, key: str) -> int:
         """Milliseconds since the epoch by the clock of the key's server."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from redis.exceptions import ReadOnlyError
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.config.redis_url import HostPort
-from service.redis.errors import NoNode, driver_calls
+from service.redis.errors import NoNode, code_word, driver_calls
 from service.redis.pipeline import close
 from service.redis.refresher import TopologyRefresher, majority_of
 from service.redis.topology import DrainingNodes
@@ -19,6 +17,9 @@ if TYPE_CHECKING:
 
     from service.core.throttled_log import ThrottledLog
     from service.redis.node import Node
+
+
+_DEMOTED: Final = frozenset({"READONLY", "MASTERDOWN"})
 
 
 class _Nomination(NamedTuple):
@@ -64,7 +65,7 @@ class SentinelTopology:
         if self._node is None:
             await self._refresher.refresh(timeout=self._timeout)
         if self._node is None:
-            raise NoNode
+            raise NoNode from self._refresher.fault
         return self._node
 
     def on_fault(self, node: Node, fault: BaseException) -> None:
@@ -73,7 +74,7 @@ class SentinelTopology:
         Its other connections are from before, too, and would go on to read from
         what is a replica now. New connections look at the server's role.
         """
-        if isinstance(fault, ReadOnlyError) and node is self._node:
+        if code_word(fault) in _DEMOTED and node is self._node:
             self._draining.add(node)
             self._node = None
         self._refresher.refresh_soon()

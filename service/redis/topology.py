@@ -46,32 +46,6 @@ class Topology(Protocol):
         ...
 
 
-class SingleNode:
-    """A single Redis: whatever happens, there is nowhere else to go."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def node_of(self, key: str) -> Node:  # noqa: ARG002 # one serves all
-        """The only one."""
-        return self._node
-
-    async def find_node(self, key: str) -> Node:  # noqa: ARG002
-        """The only one."""
-        return self._node
-
-    def on_fault(self, node: Node, fault: BaseException) -> None:
-        """Do nothing: nothing helps."""
-
-    def nodes(self) -> Sequence[Node]:
-        """The only one."""
-        return (self._node,)
-
-    async def aclose(self) -> None:
-        """Close its connections."""
-        await self._node.aclose()
-
-
 class DrainingNodes:
     """Nodes that take writes no more: their calls under way end before they are closed."""
 
@@ -85,6 +59,11 @@ class DrainingNodes:
     def remove(self, node: Node) -> None:
         """Keep it open: it is needed again."""
         self._due.pop(node, None)
+
+    async def close_idle(self) -> None:
+        """Close at once what no call is under way on."""
+        for node in self._due:
+            await node.close_idle()
 
     async def close_due(self) -> list[Node]:
         """Close those whose time has come; returns them."""

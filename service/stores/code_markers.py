@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from service.redis.client import RedisClient
     from service.redis.scripts import Scripts
 
-KEY_PREFIX: Final = "minigate:code:"
+_KIND: Final = "code:"
 CODE_LIFE_MS: Final = 300_000
 """WeChat forgets a code after five minutes; then so may we."""
 UNKNOWN_CODE_LIFE_MS: Final = 30_000
@@ -35,7 +35,7 @@ UNKNOWN_CODE_LIFE_MS: Final = 30_000
 _LUA: Final = Path(__file__).with_name("lua")
 _CLAIM = Script(_LUA / "claim.lua", fenced=False)
 _DISCARD = Script(_LUA / "discard.lua", fenced=False)
-_IDEMPOTENCY_PREFIX: Final = "minigate:idempotency:"
+_IDEMPOTENCY_KIND: Final = "idempotency:"
 _UNKNOWN_CODE: Final = orjson.dumps({"n": ""})
 _POLL_SECONDS: Final = 0.05
 _GRACE_SECONDS: Final = 1.0
@@ -46,6 +46,8 @@ class CodeMarkers:
 
     def __init__(self, redis: RedisClient, scripts: Scripts, settings: Settings) -> None:
         self._redis = redis
+        self._prefix = redis.prefix + _KIND
+        self._idempotency_prefix = redis.prefix + _IDEMPOTENCY_KIND
         self._scripts = scripts
         self._timeout = settings.wechat_timeout_ms / 1000 + _GRACE_SECONDS
 
@@ -58,7 +60,7 @@ class CodeMarkers:
         request; the marker lacks `at` if that never ended. A code that WeChat
         does not know has a marker for everybody. Raises SessionStoreUnavailable.
         """
-        key = _key(kind, appid, code)
+        key = self._key(kind, appid, code)
         claim = CodeClaim(key, unique_id(), digest(client) if client else "", request)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
@@ -102,16 +104,19 @@ class CodeMarkers:
         at = marker.get("at")
         if type(at) is not int:
             return False
-        return await self._scripts.now_ms(_key(kind, appid, code)) - at <= within_ms
+        return await self._scripts.now_ms(self._key(kind, appid, code)) - at <= within_ms
 
     async def claim_key(self, claim: CodeClaim, appid: str, openid: str, *, life_ms: int) -> bool:
         """Whether the client's key stands, from now on at the latest, for what it asks for.
 
         It is the user's: nobody else has the same one. Raises SessionStoreUnavailable.
         """
-        key = _IDEMPOTENCY_PREFIX + digest(appid, openid, claim.client)
+        key = self._idempotency_prefix + digest(appid, openid, claim.client)
         stands = await self._scripts.run_idempotent(_CLAIM, key, claim.request, life_ms, "text")
         return bool(stands == claim.request.encode())
+
+    def _key(self, kind: str, appid: str, code: str) -> str:
+        return self._prefix + digest(kind, appid, code)
 
     async def _put(self, claim: CodeClaim) -> dict[str, Any]:
         """The marker that stands after trying to set this claim's."""
@@ -136,7 +141,3 @@ def _marker(claim: CodeClaim) -> dict[str, Any]:
     if claim.client:
         marker |= {"c": claim.client, "q": claim.request}
     return marker
-
-
-def _key(kind: str, appid: str, code: str) -> str:
-    return f"{KEY_PREFIX}{digest(kind, appid, code)}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from service.core.ports import LimitName
     from service.redis.scripts import Scripts
 
-KEY_PREFIX: Final = "minigate:limit:"
+_KIND: Final = "limit:"
 
 _COUNT: Final = Script(Path(__file__).with_name("lua") / "count.lua", fenced=False)
 _TOLERANCE: Final = 100
@@ -78,6 +78,7 @@ class RedisLimits:
     ) -> None:
         """`workers`: how many there are that count together."""
         self._scripts = scripts
+        self._prefix = scripts.prefix + _KIND
         self._allowed = allowed
         self._batches = {
             name: item.amount // (_TOLERANCE * workers) for name, item in allowed.items()
@@ -171,7 +172,7 @@ class RedisLimits:
     ) -> _Waits:
         """A script whose reply was lost may count twice."""
         item = self._allowed[limit]
-        key = f"{KEY_PREFIX}{limit}:{digest(who)}"
+        key = f"{self._prefix}{limit}:{digest(who)}"
         window_ms = item.get_expiry() * 1000
         reply = await self._scripts.run_idempotent(
             _COUNT, key, cost, item.amount, window_ms, mode, doubtful

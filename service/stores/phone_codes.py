@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from service.core.errors import PhoneCodeInvalid, SessionStoreUnavailable
 from service.core.ids import digest
 from service.core.models import CodeClaim, Phone
-from service.stores.code_markers import CODE_LIFE_MS, KEY_PREFIX
+from service.stores.code_markers import CODE_LIFE_MS
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient
     from service.stores.code_markers import CodeMarkers
     from service.stores.keyring import Keyring
 
-NUMBER_PREFIX: Final = "minigate:number:"
+_KIND: Final = "number:"
 
 
 class RedisPhoneCodes:
@@ -28,6 +28,7 @@ class RedisPhoneCodes:
 
     def __init__(self, redis: RedisClient, markers: CodeMarkers, keyring: Keyring) -> None:
         self._redis = redis
+        self._prefix = redis.prefix + _KIND
         self._markers = markers
         self._keyring = keyring
 
@@ -43,11 +44,11 @@ class RedisPhoneCodes:
         return Phone(number)
 
     async def succeed(self, claim: CodeClaim, phone: Phone) -> None:
-        code = claim.key.removeprefix(KEY_PREFIX)
+        code = claim.key.rpartition(":")[2]
         sealed = self._keyring.seal(phone.number.encode(), owner=code)
         with suppress(SessionStoreUnavailable):
             await self._redis.set(
-                NUMBER_PREFIX + claim.client, f"{code} {sealed}", "PX", CODE_LIFE_MS
+                self._prefix + claim.client, f"{code} {sealed}", "PX", CODE_LIFE_MS
             )
         await self._markers.note(claim, {})
 
@@ -55,10 +56,10 @@ class RedisPhoneCodes:
         await self._markers.release(claim)
 
     async def forget(self, appid: str, openid: str) -> None:
-        await self._redis.delete(NUMBER_PREFIX + digest(appid, openid))
+        await self._redis.delete(self._prefix + digest(appid, openid))
 
     async def _number(self, code: str, client: str) -> str | None:
-        kept = await self._redis.get(NUMBER_PREFIX + client) or b""
+        kept = await self._redis.get(self._prefix + client) or b""
         of_code, _, sealed = kept.partition(b" ")
         if of_code != code.encode():
             return None

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from service.core.models import Session
     from service.redis.client import RedisClient
 
-KEY_PREFIX: Final = "minigate:session:"
+_KIND: Final = "session:"
 
 _NOBODY: Final = "-" * 22
 """The handle of a record that is looked through where there is none."""
 _AHEAD_MS: Final = 1000
 """By which the clocks of two servers may differ, as create.lua has it."""
-_DELETED_USER_PREFIX: Final = "minigate:gone:"
+_DELETED_USER_KIND: Final = "gone:"
 _DELETED_USER_MS: Final = 30_000
 """Longer than a login may take."""
 FORMER_KEY_SECONDS: Final = 3600
@@ -82,6 +82,8 @@ class RedisSessions:
     def __init__(self, redis: RedisClient, scripts: Scripts, settings: Settings) -> None:
         """`settings` gives the lifetime, the coalescing window and the key ring."""
         self.redis = redis
+        self._prefix = redis.prefix + _KIND
+        self._deleted_user_prefix = redis.prefix + _DELETED_USER_KIND
         self._scripts = scripts
         self._lifetime = Lifetime.of(
             ttl=settings.session_ttl,
@@ -161,7 +163,7 @@ class RedisSessions:
         return bool(reply[0] == b"ended")
 
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:
-        reading = await self.redis.read(KEY_PREFIX + handle)
+        reading = await self.redis.read(self._prefix + handle)
         try:
             record = SessionRecord.read(reading.value or b"", handle=handle)
         except InvalidRecord:
@@ -172,7 +174,7 @@ class RedisSessions:
         return opened[0] if opened else None
 
     async def login_age(self, session: Session) -> float:
-        key = KEY_PREFIX + session.handle
+        key = self._prefix + session.handle
         now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
         return (now_ms - session.issued_at) / 1000
 
@@ -189,21 +191,24 @@ class RedisSessions:
 
     async def mark_user_deleted(self, user_id: str) -> None:
         # The mark says nothing of the user.
-        key = _deleted_user_key(user_id)
+        key = self._deleted_user_key(user_id)
         await self.redis.set(key, b"1", "PX", _DELETED_USER_MS, wait_replicas=True)
 
     async def is_user_deleted(self, user_id: str) -> bool:
-        return (await self.redis.read(_deleted_user_key(user_id))).value is not None
+        return (await self.redis.read(self._deleted_user_key(user_id))).value is not None
 
-    async def ping(self) -> bool:
+    async def ping(self) -> str | None:
         health = await self.redis.health()
         if not health.available:
-            raise SessionStoreUnavailable
-        return health.complete
+            raise SessionStoreUnavailable(health.reason)
+        return None if health.complete else health.reason
+
+    def _deleted_user_key(self, user_id: str) -> str:
+        return self._deleted_user_prefix + hashlib.sha256(user_id.encode()).hexdigest()[:32]
 
     async def _live(self, handle: str, digest: str) -> Session:
         """The live session of the secret that `digest` stands for; raises as `validate` does."""
-        key = KEY_PREFIX + handle
+        key = self._prefix + handle
         reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
         # A handle can be computed from an openid. So whether a session is there must not be told
         # by the time that a wrong secret takes: each step is taken in both cases.
@@ -230,7 +235,7 @@ class RedisSessions:
 
     async def _standing(self, handle: str) -> Session | None:
         """The session that a login is about to replace, or to share."""
-        raw = await self.redis.get(KEY_PREFIX + handle)
+        raw = await self.redis.get(self._prefix + handle)
         try:
             record = SessionRecord.read(raw or b"", handle=handle)
         except InvalidRecord:
@@ -323,7 +328,7 @@ class RedisSessions:
 
         `ttl_ms`: what Redis gives it, where that was asked for. Raises SessionExpired.
         """
-        key = KEY_PREFIX + record.handle
+        key = self._prefix + record.handle
         longest_ms = record.longest_ms
         now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
         left_ms = record.issued_at + longest_ms - now_ms
@@ -383,15 +388,11 @@ class RedisSessions:
     ) -> list[Any]:
         return await self._scripts.run_fenced(
             script,
-            KEY_PREFIX + handle,
+            self._prefix + handle,
             *args,
             expected_echo=expected_echo,
             wait_replicas=wait_replicas,
         )
 
     def _now_ms(self, handle: str) -> Awaitable[int]:
-        return self._scripts.now_ms(KEY_PREFIX + handle)
-
-
-def _deleted_user_key(user_id: str) -> str:
-    return _DELETED_USER_PREFIX + hashlib.sha256(user_id.encode()).hexdigest()[:32]
+        return self._scripts.now_ms(self._prefix + handle)

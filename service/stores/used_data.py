@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.redis.client import RedisClient
     from service.redis.scripts import Scripts
 
-KEY_PREFIX: Final = "minigate:used:"
+_KIND: Final = "used:"
 
 _LUA: Final = Path(__file__).with_name("lua")
 _CLAIM = Script(_LUA / "claim.lua", fenced=False)
@@ -36,11 +36,12 @@ class RedisUsedData:
         """`max_age`: seconds for which data is taken; markers live as long."""
         self._redis = redis
         self._scripts = scripts
+        self._prefix = redis.prefix + _KIND
         self._life_ms = (max_age + CLOCK_SKEW_SECONDS) * 1000
 
     @asynccontextmanager
     async def use(self, user: str, encrypted: Encrypted) -> AsyncIterator[bool]:
-        key, nonce = _key(user, encrypted), unique_id()
+        key, nonce = self._prefix + digest(user, ciphertext_of(encrypted)), unique_id()
         if not await self._claim(key, nonce):
             yield False
             return
@@ -64,7 +65,3 @@ class RedisUsedData:
             if marker == _USED or loop.time() > deadline:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
-
-
-def _key(user: str, encrypted: Encrypted) -> str:
-    return KEY_PREFIX + digest(user, ciphertext_of(encrypted))

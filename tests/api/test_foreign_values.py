@@ -17,11 +17,10 @@ import redis.asyncio
 
 from service.core.ids import digest
 from service.core.models import handle_of
-from service.stores import code_markers, sessions
-from service.stores.access_tokens import KEY_PREFIX as TOKEN_PREFIX
-from service.stores.access_tokens import LOCK_PREFIX
-from service.stores.phone_codes import NUMBER_PREFIX
-from service.stores.sessions import KEY_PREFIX
+from tests.support.keys import ACCESS_TOKEN_LOCK_PREFIX as LOCK_PREFIX
+from tests.support.keys import ACCESS_TOKEN_PREFIX as TOKEN_PREFIX
+from tests.support.keys import NUMBER_PREFIX, code_key, deleted_user_key
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.running import running_service
 from tests.support.settings import APPID
 
@@ -237,7 +236,7 @@ async def test_under_a_code_it_refuses_no_login(
 ) -> None:
     for idempotency_key in (None, "k1"):
         code = await simulator.code()
-        await foreign.put(store, code_markers._key("login", APPID, code))
+        await foreign.put(store, code_key("login", APPID, code))
         assert (await api.login(code, key=idempotency_key)).status == 200
 
 
@@ -263,7 +262,7 @@ async def test_a_noted_answer_that_is_not_as_it_was_is_no_fault(
 ) -> None:
     code, bob = await simulator.code(), await log_in(api, simulator, "bob")
     first = await api.login(code, key="k1")
-    key = code_markers._key("login", APPID, code)
+    key = code_key("login", APPID, code)
     marker = json.loads(await store.get(key) or b"")
     await store.set(key, json.dumps({**marker, field: value}), px=60_000)
     again = await api.login(code, key="k1")
@@ -279,7 +278,7 @@ async def test_under_the_mark_of_a_deleted_user_or_of_a_key_it_refuses_no_login(
 ) -> None:
     first = await api.login(await simulator.code())
     openid = await openid_of(api, first.data["sessionid"])
-    await foreign.put(store, sessions._deleted_user_key(first.data["user"]["id"]))
+    await foreign.put(store, deleted_user_key(first.data["user"]["id"]))
     await foreign.put(store, "minigate:idempotency:" + digest(APPID, openid, digest("k1")))
     assert (await api.login(await simulator.code(), key="k1")).status == 200
 
@@ -305,7 +304,7 @@ async def test_under_all_that_a_phone_login_needs_it_costs_a_new_code_at_most(
     for key in (TOKEN_PREFIX + APPID, LOCK_PREFIX + APPID):
         await foreign.put(store, key)
     code = await phone_code()
-    await foreign.put(store, code_markers._key("phone", APPID, code))
+    await foreign.put(store, code_key("phone", APPID, code))
     answers = await asyncio.gather(by_phone(await phone_code()), by_phone(await phone_code()))
     later = await by_phone(code)
     assert [one.status for one in (*answers, later)] in ([200, 200, 200], [200, 200, 400])

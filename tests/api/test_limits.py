@@ -15,7 +15,7 @@ import redis.asyncio
 
 from service.core import login_limits
 from service.core.models import SessionId
-from service.stores.limits import KEY_PREFIX
+from tests.support.keys import LIMIT_PREFIX as KEY_PREFIX
 from tests.support.running import running_service
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 import redis.asyncio
 
-from service.stores.sessions import KEY_PREFIX
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from service.stores.sessions import KEY_PREFIX
 from tests.bench.contestants import BARE, MINIGATE
 from tests.bench.spread import Spread
 from tests.bench.tasks import Validation
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

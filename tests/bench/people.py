@@ -16,7 +16,7 @@ from service.simulator.state.identities import openid_of
 from service.sql.schema import identities, users
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.sessions import KEY_PREFIX
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,7 +14,7 @@ import pytest
 from service.core.errors import SessionStoreUnavailable, WeChatMisconfigured
 from service.core.models import WeChatApp
 from service.redis.pipeline import Pipeline
-from service.stores.access_tokens import KEY_PREFIX, LOCK_PREFIX, RedisAccessTokens
+from service.stores.access_tokens import RedisAccessTokens
 from tests.contracts.kinds import ONE_KIND
 from tests.contracts.test_access_token import (
     APP,
@@ -26,6 +26,8 @@ from tests.contracts.test_access_token import (
     scene,
     until,
 )
+from tests.support.keys import ACCESS_TOKEN_LOCK_PREFIX as LOCK_PREFIX
+from tests.support.keys import ACCESS_TOKEN_PREFIX as KEY_PREFIX
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:

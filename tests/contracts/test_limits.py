@@ -16,9 +16,10 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from service.core.errors import RateLimited, SessionStoreUnavailable
 from service.core.ids import digest
 from service.redis.scripts import Scripts
-from service.stores.limits import KEY_PREFIX, RedisLimits
+from service.stores.limits import RedisLimits
 from tests.contracts.conftest import client_at
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
+from tests.support.keys import LIMIT_PREFIX as KEY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -18,6 +18,7 @@ from service.core.errors import (
 from service.core.models import CodeClaim, LoggedIn, PastLogin, Phone, SessionId, User
 from service.stores import code_markers, login_codes
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
+from tests.support.keys import code_key
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ async def test_made_up_codes_take_less_than_three_megabytes_at_600_a_second(
         await asyncio.gather(*(refused(number) for number in range(first, first + 100)))
     each = (await used() - before) / 4500
     await refused(-1)
-    seconds = await stores.redis.pttl(code_markers._key("login", APPID, "made up -1")) / 1000
+    seconds = await stores.redis.pttl(code_key("login", APPID, "made up -1")) / 1000
     print(f"{each:.0f} bytes a marker, for {seconds:.0f} s")  # noqa: T201 # figures to keep
     assert each * 600 * seconds < 3 * 2**20
 

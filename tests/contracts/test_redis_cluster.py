@@ -17,7 +17,8 @@ from service.redis.connect import open_client
 from service.redis.errors import NotConfirmed
 from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.stores.sessions import KEY_PREFIX, RedisSessions
+from service.stores.sessions import RedisSessions
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import APPID, make_settings
 

@@ -27,8 +27,8 @@ from service.redis.batching import Reading
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import SessionRecord
-from service.stores.sessions import KEY_PREFIX
 from tests.contracts.kinds import ALSO_FAKEREDIS, ONE_KIND
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.scripts import script
 from tests.support.settings import APPID, SECRET_KEY
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from service.redis.batching import ReadBatcher
-from service.stores.sessions import KEY_PREFIX
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
+from tests.support.keys import code_key, deleted_user_key
 from tests.support.process import LINUX_ONLY, eventually
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import until
+from tests.support.settings import APPID
 from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ async def test_a_replaced_session_stays_replaced_when_replicas_confirm(
         await until(lambda: len(cluster.primaries()) == 3, within=5, what="a successor")
         await load.calm(seconds=0.5, within=5, kinds=("check",))
         degraded = await api.ask("GET", "/readyz")
-        assert degraded.data == {"status": "degraded"}, "it has a primary without a replica"
+        assert degraded.data == {"status": "degraded", "reason": "too_few_replicas"}
         victim.start()
         await cluster.whole()
         await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
@@ -155,6 +157,40 @@ async def test_unconfirmed_it_would_be_called_done_and_undone(
 ) -> None:
     async with serve() as api:
         assert await resurrected(cluster, api, simulator) == ((200, 0), True)
+
+
+async def apart(cluster: RedisCluster, api: Api, simulator: Simulator) -> tuple[str, str, str]:
+    """A user, whose session is on another server than the mark would be; and these two."""
+    for number in range(50):
+        answer = await api.login(await simulator.code(f"user-{number}"))
+        session, mark = answer.data["sessionid"], deleted_user_key(answer.data["user"]["id"])
+        if cluster.owner(mark) is not owner_of(cluster, session):
+            return f"user-{number}", session, mark
+    raise AssertionError("of two thirds there is none")
+
+
+async def code_on(
+    cluster: RedisCluster, simulator: Simulator, owner: RedisProcess, user: str
+) -> str:
+    """A code whose marker is on that server."""
+    while True:
+        code = await simulator.code(user)
+        if cluster.owner(code_key("login", APPID, code)) is owner:
+            return code
+
+
+async def test_a_login_is_done_though_the_mark_of_deleted_users_cannot_be_read(
+    cluster: RedisCluster, serve: Serve, simulator: Simulator
+) -> None:
+    """The mark is on another primary than the session, and that one does not answer."""
+    async with serve(limit_login="off", limit_login_per_app="off") as api:
+        user, former, mark = await apart(cluster, api, simulator)
+        code = await code_on(cluster, simulator, owner_of(cluster, former), user)
+        cluster.owner(mark).freeze()
+        answer = await api.login(code)
+        assert answer.status == 200, "and the session before is gone"
+        assert (await verify(api, answer.data["sessionid"]))[0][0] == 200
+        assert (await verify(api, former))[0] == (401, 40101)
 
 
 class Together:

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.stores.access_tokens import KEY_PREFIX
+from tests.support.keys import ACCESS_TOKEN_PREFIX as KEY_PREFIX
 from tests.support.process import eventually
 from tests.support.running import Api, running_service
 from tests.support.settings import APPID

@@ -28,6 +28,9 @@ from service.stores.avatars import AvatarFiles
 from service.stores.keyring import Keyring
 from service.wechat.http import WeChatHttp, open_http
 from tests.support.certificates import Authority
+from tests.support.ports import free_ports
+from tests.support.process import LINUX_ONLY
+from tests.support.redis_servers import HABITS, RedisProcess, until
 from tests.support.running import Api, running_service
 from tests.support.settings import SECRET_KEY, make_settings
 
@@ -110,6 +113,63 @@ async def test_a_redis_cluster(authority: Authority, caplog: pytest.LogCaptureFi
     [line] = caplog.messages
     assert line.startswith(f"redis: topology failed: NoNode ({SELF_SIGNED}: ")
     assert PASSWORD not in caplog.text
+
+
+@asynccontextmanager
+async def tls_cluster(authority: Authority, home: Path) -> AsyncIterator[int]:
+    """A cluster of one node that is reached by TLS alone; yields its port."""
+    plain, bus = free_ports(2, bus=True)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_node, to_node = await asyncio.open_connection("127.0.0.1", plain)
+        pumps = [pump(reader, to_node), pump(from_node, writer)]
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    context = authority.server(host="127.0.0.1")
+    server = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    announced = ("--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", str(port))
+    bus_port = ("--cluster-announce-bus-port", str(bus))
+    node = RedisProcess(home, plain, *HABITS, "--cluster-enabled", "yes", *announced, *bus_port)
+    node.start()
+    try:
+        await until(lambda: node.answers, within=5, what="it answers")
+        node.client.execute_command("CLUSTER ADDSLOTS", *range(16384))
+        await until(
+            lambda: node.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
+            within=5,
+            what="it serves",
+        )
+        yield port
+    finally:
+        server.close()
+        node.kill()
+
+
+@LINUX_ONLY
+async def test_a_redis_cluster_with_an_authority_of_its_own(
+    authority: Authority, tmp_path: Path
+) -> None:
+    async with tls_cluster(authority, tmp_path / "redis") as port:
+        url = f"rediss+cluster://127.0.0.1:{port}"
+        for trusted, right in ((url, False), (f"{url}?ssl_ca_certs={authority.file}", True)):
+            settings = make_settings(redis_url=trusted, redis_timeout_ms=2000)
+            client = open_client(settings, ThrottledLog("redis"))
+            if right:
+                await client.set("key", "value")
+                assert await client.get("key") == b"value"
+            else:
+                with pytest.raises(SessionStoreUnavailable):
+                    await client.get("key")
+            await client.aclose()
 
 
 def users_at(address: str) -> tuple[SqlUsers, Callable[[], object]]:

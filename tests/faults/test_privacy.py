@@ -20,8 +20,8 @@ from service.core.models import handle_of
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.simulator.state.identities import openid_of
-from service.stores.sessions import KEY_PREFIX
 from tests.faults.test_wechat_faults import forms
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import (
     LINUX_ONLY,
     RedisServer,

@@ -245,6 +245,28 @@ async def test_a_cluster_can_do_with_less(
     )
 
 
+async def test_another_prefix_begins_every_key(
+    pair: Pair, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    """By a user who may touch no key without it."""
+    primary = pair.nodes[0]
+    own = [word.replace("~minigate:", "~shop:").replace("{minigate:", "{shop:") for word in USER]
+    primary.client.execute_command("ACL", "SETUSER", *own[:2], "resetkeys", *own[2:])
+    url = f"redis://minigate:{PASSWORD}@{primary.address}/1"
+    overrides = {"redis_prefix": "shop:", "session_confirm_replicas": 1}
+    async with serving(settings, simulator, url, **overrides) as api:
+        await live(api, simulator)
+        sessionid = (await api.login(await simulator.code("dora"))).data["sessionid"]
+    assert denied([primary]) == []
+    with redis.Redis(port=primary.port, db=1) as client:
+        kept = {bytes(key) for key in client.scan_iter()}
+    assert kept
+    assert all(key.startswith((b"shop:", b"{shop:")) for key in kept), kept
+    # Another service there knows nothing of it.
+    async with serving(settings, simulator, f"redis://{primary.address}/1") as other:
+        assert (await other.session(sessionid)).code == 40102
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -25,8 +25,8 @@ from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
 from service.simulator.state.identities import openid_of
 from service.stores import sessions
-from service.stores.sessions import KEY_PREFIX
 from tests.support.failover import pools_of
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import (
     LINUX_ONLY,
     Connection,
@@ -359,8 +359,10 @@ class Injection:
         return "" if after.status in {401, 503} else f"logout: its session is {after.status}"
 
     def _unread(self) -> int:
-        """The connections in the pool on which something waits to be read."""
-        idle: list[Any] = pool_of(self.api)._available_connections
+        """The connections of the pool on which something waits to be read."""
+        pool = pool_of(self.api)
+        # Nothing is under way: what is in use is kept for looking at the server's role.
+        idle: list[Any] = [*pool._available_connections, *pool._in_use_connections]
         return sum(bool(one._reader and one._reader._buffer) for one in idle)
 
 
@@ -584,7 +586,8 @@ async def test_clients_that_hang_up_mix_up_nobody(
 
         await asyncio.gather(*(client() for _ in range(64)))
         in_use = pool_of(api)._in_use_connections
-        await eventually(lambda: not in_use, within=3, what="every connection is given back")
+        # But the one that is kept for looking at the server's role.
+        await eventually(lambda: len(in_use) <= 1, within=3, what="every connection is given back")
     print(seen)  # noqa: T201 # figures to keep
     assert seen["wrong"] == 0
     assert seen["hung up"] > 800

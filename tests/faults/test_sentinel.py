@@ -51,6 +51,45 @@ def serve(
     )
 
 
+@pytest.mark.parametrize(
+    ("password", "reason", "word"),
+    [
+        ("sentinel-canary", None, None),
+        (None, "password_missing", "NOAUTH"),
+        ("another", "password_wrong", "WRONGPASS"),
+    ],
+)
+async def test_sentinels_have_a_password_of_their_own(  # what it needs
+    simulator: Simulator,
+    tmp_path: Path,
+    empty_database: Path,
+    capfd: pytest.CaptureFixture[str],
+    password: str | None,
+    reason: str | None,
+    word: str | None,
+) -> None:
+    async with (
+        SentinelGroup(password="sentinel-canary") as guarded,
+        serving(
+            guarded.url,
+            simulator,
+            home=tmp_path,
+            empty_database=empty_database,
+            redis_sentinel_password=password,
+        ) as api,
+    ):
+        ready = await api.ask("GET", "/readyz")
+        login = outcome(await api.login(await simulator.code()))
+    if reason is None:
+        assert (ready.status, login) == (200, (200, 0))
+        return
+    assert (ready.status, ready.data, login) == (503, {"reason": reason}, (503, 50300))
+    shown = "".join(capfd.readouterr())
+    assert f"topology failed: NoNode {word} (" in shown
+    assert "REDIS_SENTINEL_PASSWORD" in shown
+    assert "sentinel-canary" not in shown
+
+
 async def follow(api: Api, former: RedisProcess) -> None:
     """Wait until the service's pool is one of another primary than `former`."""
 

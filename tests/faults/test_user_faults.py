@@ -30,9 +30,9 @@ from service.sql.connect import connect_sql
 from service.sql.rows import by_openid
 from service.sql.schema import identities, users
 from service.sql.users import SqlUsers, _new_id
-from service.stores.access_tokens import LOCK_PREFIX
-from service.stores.sessions import KEY_PREFIX
 from tests.support.effort import effort
+from tests.support.keys import ACCESS_TOKEN_LOCK_PREFIX as LOCK_PREFIX
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.process import (
     LINUX_ONLY,

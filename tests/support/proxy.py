@@ -60,6 +60,10 @@ class ChaosProxy:
             await asyncio.sleep(0)  # uvloop closes the socket in its next round
         self._listener = None
 
+    def point_to(self, target: str, target_port: int | None = None) -> None:
+        """Have new connections go elsewhere, as an address does; those there are live on."""
+        self._target, self._target_port = target, target_port
+
     def stall(self) -> None:
         """Hold all bytes, both ways, until `resume` delivers them."""
         self._flowing.clear()

@@ -31,13 +31,23 @@ HABITS: Final = (
 class RedisProcess:
     """One redis-server on a port of its own, which it keeps through kills and restarts."""
 
-    def __init__(self, home: Path, port: int, *options: str, config: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        port: int,
+        *options: str,
+        config: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """`password`: what its options, or its config, ask for."""
         self.port = port
         self._home = home
         self._config = [config] if config else []
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = redis.Redis(port=port, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+        self.client = redis.Redis(
+            port=port, password=password, socket_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
 
     def __repr__(self) -> str:
         return f"redis:{self.port}"

@@ -19,8 +19,10 @@ MASTER_NAME: Final = "minigate"
 class SentinelGroup(RedisServers):
     """One primary, two replicas and three sentinels that watch over them."""
 
-    def __init__(self, *, down_after_ms: int = 1000) -> None:
+    def __init__(self, *, down_after_ms: int = 1000, password: str = "") -> None:
+        """`password`: of the sentinels; the servers have none."""
         super().__init__()
+        self._password = password
         self._down_after_ms = down_after_ms
         self.sentinels: list[RedisProcess] = []
 
@@ -65,8 +67,15 @@ class SentinelGroup(RedisServers):
             f"sentinel monitor {MASTER_NAME} 127.0.0.1 {watching} 2\n"
             f"sentinel down-after-milliseconds {MASTER_NAME} {self._down_after_ms}\n"
             f"sentinel failover-timeout {MASTER_NAME} 4000\n"
+            + (
+                f"requirepass {self._password}\nsentinel sentinel-pass {self._password}\n"
+                if self._password
+                else ""
+            )
         )
-        return RedisProcess(home, port, "--sentinel", config=str(file))
+        return RedisProcess(
+            home, port, "--sentinel", config=str(file), password=self._password or None
+        )
 
     def _named(self) -> set[int]:
         return {int(self._ask(sentinel, "get-master-addr-by-name")[1]) for sentinel in self._up()}

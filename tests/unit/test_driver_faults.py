@@ -16,11 +16,12 @@ from service.redis.client import RedisClient
 from service.redis.errors import NoNode, NotConfirmed
 from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.redis.topology import Redirection, SingleNode
+from service.redis.topology import Redirection
 from service.stores.code_markers import CodeMarkers
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.sessions import RedisSessions
 from tests.support.settings import make_settings
+from tests.support.single_node import SingleNode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,7 +87,7 @@ class Faulty:
 class Roundabout(SingleNode):
     """Always says to go to where one comes from."""
 
-    def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
+    def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:
         return Redirection(node, asking=False) if isinstance(fault, Exception) else None
 
 

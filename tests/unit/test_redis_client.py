@@ -15,7 +15,8 @@ from service.core.throttled_log import ThrottledLog
 from service.redis.client import RedisClient
 from service.redis.errors import NoNode
 from service.redis.node import Node
-from service.redis.topology import Redirection, SingleNode
+from service.redis.topology import Redirection
+from tests.support.single_node import SingleNode
 from tests.unit.test_cluster_topology import NODES, Cluster, FakeNode
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from service.redis.connect import open_client
 from service.redis.node import Node
 from service.redis.pipeline import Pipeline
 from service.redis.scripts import Scripts
-from service.redis.topology import SingleNode
 from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.scripts import script
 from tests.support.settings import make_settings
+from tests.support.single_node import SingleNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ NONSENSE: list[Any] = [
 @pytest.mark.parametrize("reply", NONSENSE, ids=repr)
 async def test_a_time_that_is_none_is_a_fault(reply: Any) -> None:
     client = client_of(reply)
-    assert await client.health() == Health(available=False, complete=False)
+    assert await client.health() == Health(available=False, complete=False, reason="unreachable")
     with pytest.raises(SessionStoreUnavailable):
         await Scripts(client).now_ms("key")
 
@@ -117,7 +117,9 @@ async def test_only_a_primary_has_replicas(
 ) -> None:
     client = client_of(reply, replicas=1)
     monkeypatch.setattr(Node, "sync_clock", no_time)
-    assert await client.health() == Health(available=True, complete=complete)
+    monkeypatch.setattr(RedisClient, "_refusal", no_refusal)
+    reason = "" if complete else "too_few_replicas"
+    assert await client.health() == Health(available=True, complete=complete, reason=reason)
 
 
 @LINUX_ONLY
@@ -125,13 +127,20 @@ async def test_a_server_that_was_demoted_is_not_all_that_is_wanted() -> None:
     async with RedisServer() as server, redis.asyncio.Redis.from_url(server.url) as control:
         settings = make_settings(redis_url=server.url, session_confirm_replicas=1)
         async with aclosing(open_client(settings, ThrottledLog("redis"))) as client:
-            for of in (("NO", "ONE"), ("127.0.0.1", "1")):
-                await control.execute_command("REPLICAOF", *of)
-                assert await client.health() == Health(available=True, complete=False)
+            few = Health(available=True, complete=False, reason="too_few_replicas")
+            assert await client.health() == few
+            await control.execute_command("REPLICAOF", "127.0.0.1", "1")
+            none = Health(available=False, complete=False, reason="read_only")
+            assert await client.health() == none
 
 
 async def no_time(_: Node) -> None:
     """Stands for a time that was told."""
+
+
+async def no_refusal(_: RedisClient, _node: Node) -> str:
+    """Stands for a change that was made."""
+    return ""
 
 
 @pytest.mark.parametrize("info", [{}, {"cluster_state": "fail"}])
@@ -140,7 +149,9 @@ async def test_a_node_that_says_nothing_of_its_cluster_does_not_serve(
 ) -> None:
     client = client_of(info, in_cluster=True)
     monkeypatch.setattr(Node, "sync_clock", no_time)
-    assert await client.health() == Health(available=False, complete=False)
+    monkeypatch.setattr(RedisClient, "_refusal", no_refusal)
+    down = Health(available=False, complete=False, reason="cluster_down")
+    assert await client.health() == down
 
 
 def fail() -> NoReturn:

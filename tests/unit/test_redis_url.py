@@ -62,6 +62,14 @@ def test_sentinels_name_a_primary_and_a_database_of_it() -> None:
     assert parsed("redis+sentinel://one/main").database == 0
 
 
+@pytest.mark.parametrize("url", ["rediss+cluster://h", "rediss+sentinel://h/main/2"])
+def test_several_servers_may_have_an_authority_of_their_own(url: str) -> None:
+    address = parsed(f"{url}?ssl_ca_certs={quote(certifi.where())}")
+    assert address.tls
+    assert address.tls_files == (("ssl_ca_certs", certifi.where()),)
+    assert (address.hosts[0].host, address.database) == ("h", 2 * ("sentinel" in url))
+
+
 def test_a_password_is_not_shown() -> None:
     assert "canary" not in repr(parsed("redis+cluster://:canary@one"))
 
@@ -109,7 +117,8 @@ def test_what_cannot_be_read_is_refused_without_being_shown(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "scheme", ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel"]
+    "scheme",
+    ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"],
 )
 @pytest.mark.parametrize("mark", "/?#")
 def test_a_password_that_would_be_read_in_part_is_to_be_encoded(scheme: str, mark: str) -> None:

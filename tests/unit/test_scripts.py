@@ -13,8 +13,8 @@ from service.core.throttled_log import ThrottledLog
 from service.redis.client import RedisClient
 from service.redis.node import Node
 from service.redis.scripts import Scripts
-from service.redis.topology import SingleNode
 from tests.support.scripts import script
+from tests.support.single_node import SingleNode
 
 CREATE: Final = script("create")
 

@@ -67,7 +67,7 @@ def test_production_names_every_missing_variable_and_no_value(
     [
         "redis+cluster://canary/1",
         "redis+sentinel://canary",
-        "rediss+sentinel://canary/x",
+        "rediss+sentinel://canary/x/y",
         "canary",
         "redis://:canary/canary@h:6379/0",
         "redis://h:6379/0?ssl_cert_reqs=canary",
@@ -475,3 +475,26 @@ def test_what_would_fail_later_is_refused_now(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         load(monkeypatch, **variables)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["shop", ":", "{shop}:", "sh op:", "shop*:", "x" * 32 + ":", "\N{SNOWMAN}:"]
+)
+def test_a_prefix_of_keys_that_could_not_stand_in_an_acl_is_named(
+    monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setenv("REDIS_PREFIX", prefix)
+    with pytest.raises(ConfigError, match="REDIS_PREFIX: must be 2 to 32 letters"):
+        load_settings()
+
+
+def test_a_password_of_sentinels_needs_sentinels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_SENTINEL_PASSWORD", "canary")
+    monkeypatch.setenv("REDIS_URL", "redis://h")
+    with pytest.raises(ConfigError, match="REDIS_SENTINEL_PASSWORD: is of no use") as refusal:
+        load_settings()
+    assert "canary" not in str(refusal.value)
+    monkeypatch.setenv("REDIS_URL", "redis+sentinel://h/main")
+    password = load_settings().redis_sentinel_password
+    assert password is not None
+    assert password.get_secret_value() == "canary"

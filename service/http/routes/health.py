@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Blueprint
 
@@ -29,6 +29,7 @@ _ERRORS: Final[dict[str, type[ServiceError]]] = {
     "redis": SessionStoreUnavailable,
     "database": UserStoreUnavailable,
 }
+_STATES: Final = ("ready", "degraded", "down")
 
 
 async def live(request: AppRequest) -> HTTPResponse:
@@ -39,9 +40,12 @@ async def live(request: AppRequest) -> HTTPResponse:
 async def ready(request: AppRequest) -> HTTPResponse:
     """200 when all can be served; 503 while Redis or the database is away or the worker stops.
 
-    `degraded`, which is a 200, means that some are served and no other worker would do
-    better. `?exclude=` leaves a component out, for those who can do without;
-    `?verbose` tells of each.
+    Away is also a Redis that is a replica, or a primary without the replicas that
+    it has to have: what it says of a session may be old; and a database that takes
+    no changes. `degraded`, which is a 200, means that some are served and no other
+    worker would do better: a part of a cluster is away, say, or Redis is full.
+    `reason` says why. `?exclude=` leaves a component out, for those who can do
+    without; `?verbose` tells of each.
     """
     context = request.app.ctx
     if not context.ready:
@@ -53,27 +57,28 @@ async def ready(request: AppRequest) -> HTTPResponse:
     services = context.services
     found = await asyncio.gather(_redis(services.sessions), services.database.status())
     counting = [one for one in found if one.component not in excluded]
-    details = None
+    worst = max(counting, key=lambda one: _STATES.index(one.state), default=None)
+    data: dict[str, Any] = {"reason": worst.reason} if worst and worst.reason else {}
     if "verbose" in asked:
-        details = {"components": [one._asdict() for one in found]}
-    for one in counting:
-        if one.state == "down":
-            error = _ERRORS[one.component]()
-            error.data = details
-            raise error
-    whole = all(one.state == "ready" for one in counting)
-    return success(request, {"status": "ready" if whole else "degraded", **(details or {})})
+        data["components"] = [one._asdict() for one in found]
+    if worst is None or worst.state != "down":
+        return success(request, {"status": worst.state if worst else "ready", **data})
+    error = _ERRORS[worst.component]()
+    error.data = data or None
+    raise error
 
 
 async def _redis(sessions: SessionStore) -> ComponentStatus:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            whole = await sessions.ping()
-    except (TimeoutError, SessionStoreUnavailable):
-        return ComponentStatus("redis", "down", "no answer")
-    if whole:
+            ailing = await sessions.ping()
+    except TimeoutError:
+        return ComponentStatus("redis", "down", "unreachable")
+    except SessionStoreUnavailable as fault:
+        return ComponentStatus("redis", "down", (fault.data or {}).get("reason", "unreachable"))
+    if ailing is None:
         return ComponentStatus("redis", "ready", "")
-    return ComponentStatus("redis", "degraded", "a part of it does not answer")
+    return ComponentStatus("redis", "degraded", ailing)
 
 
 for _route, _path in ((live, "/livez"), (ready, "/readyz")):
