@@ -324,7 +324,10 @@ async def test_nothing_of_the_headers_is_logged(
     async with running_service(configured) as api:
         skey = (await log_in(api, codes[2], **encrypted)).data["skey"]
         await log_in(api, codes[2], **encrypted)  # used
-        await log_in(api, codes[0], **encrypted)  # another key
+        bobs = await simulator.profile("bob")
+        await log_in(  # another key
+            api, codes[0], **{"X-WX-Encrypted-Data": bobs["encryptedData"], "X-WX-IV": bobs["iv"]}
+        )
         await log_in(api, "0" * 9000)  # more than headers may be
         await show(api, skey)
         await show(api, skey, "/nowhere")

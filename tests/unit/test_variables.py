@@ -61,6 +61,7 @@ def test_every_setting_may_stand_in_a_file(
         "wechat_secret": NEW,
         "wechat_apps": '[{"appid": "wx2", "secret": "s"}]',
         "host": "10.0.0.1",
+        "redis_sentinel_password": NEW,
         "dyno": "web.1",
         "device_classes": "phone,pc",
     }
@@ -69,6 +70,8 @@ def test_every_setting_may_stand_in_a_file(
     text = values.get(name) or (",".join(default) if isinstance(default, tuple) else str(default))
     if name.startswith("wechat_") and name != "wechat_apps":
         put(monkeypatch, WECHAT_APPID="wx1", WECHAT_SECRET=NEW)
+    if name.startswith("redis_sentinel_"):
+        put(monkeypatch, REDIS_URL="redis+sentinel://h/mymaster", REDIS_SENTINEL_PASSWORD="p")
     if name == "dyno":
         put(monkeypatch, **PRODUCTION, WECHAT_SECRET=NEW, SECRET_KEYS=NEW)
     put(monkeypatch, **{name.upper(): text})
