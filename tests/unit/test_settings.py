@@ -11,6 +11,7 @@ from service.config.settings import (
     Settings,
     hand_on_keys_of_storage,
     load_settings,
+    reload_settings,
     withdraw_from_environment,
 )
 
@@ -424,6 +425,21 @@ def test_a_dotenv_file_serves_and_the_environment_wins(
     (tmp_path / ".env").write_text("PORT=9001\nSESSION_TTL=60\n")
     settings = load(monkeypatch, PORT="9002")
     assert (settings.port, settings.session_ttl) == (9002, 60)
+
+
+def test_files_are_read_again_beside_what_was_withdrawn_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\nSESSION_TTL=60\n")
+    load(monkeypatch, PORT="9002")
+    withdrawn = withdraw_from_environment()
+    (tmp_path / ".env").write_text("PORT=9003\nSESSION_TTL=90\n")
+    settings = reload_settings(withdrawn)
+    assert (settings.port, settings.session_ttl) == (9002, 90)
+    (tmp_path / ".env").write_text("SESSION_TTL=canary\n")
+    with pytest.raises(ConfigError, match="SESSION_TTL"):
+        reload_settings(withdrawn)
+    assert "PORT" not in os.environ
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
