@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import io
 import os
 import shutil
@@ -46,10 +45,6 @@ PAGE, CHINESE = "docs/operations.md", "docs/operations.zh-CN.md"
 BIN: Final = Path(sys.executable).parent
 NEW_SECRET: Final = "app-secret-canary-of-today-91b3d75e"
 NEW_KEY: Final = "secret-key-canary-of-today-2f7c9a4e61d8"
-RESTARTS_ITS_WORKERS: Final = importlib.util.find_spec("service.watchdog") is None
-NEEDS_SIGHUP: Final = pytest.mark.skipif(
-    not RESTARTS_ITS_WORKERS, reason="workers are not restarted on SIGHUP by this version"
-)
 
 
 @pytest.fixture
@@ -286,7 +281,6 @@ async def restarted(process: ServiceProcess, before: set[int]) -> None:
         await asyncio.sleep(0.1)
 
 
-@NEEDS_SIGHUP
 async def test_an_appsecret_is_changed_without_a_stop(redis: RedisServer, tmp_path: Path) -> None:
     console = Console()
     async with running(console.app) as url, aiohttp.ClientSession() as http:
@@ -327,7 +321,6 @@ async def test_an_appsecret_is_changed_without_a_stop(redis: RedisServer, tmp_pa
     assert sum(login != 200 for login, _ in statuses[meanwhile:]) <= 1
 
 
-@NEEDS_SIGHUP
 async def test_settings_that_cannot_be_used_change_nothing(
     redis: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -344,7 +337,6 @@ async def test_settings_that_cannot_be_used_change_nothing(
         assert (await api.login(await simulator.code())).status == 200
 
 
-@NEEDS_SIGHUP
 async def test_secret_keys_are_changed_without_a_logout(
     redis: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:

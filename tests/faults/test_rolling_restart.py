@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
     from tests.support.running import Simulator
 
-pytestmark = [
-    LINUX_ONLY,
-    pytest.mark.timeout(240),
-    pytest.mark.xfail(
-        reason="a service that stops cuts kept-alive connections", raises=AssertionError
-    ),
-]
+pytestmark = [LINUX_ONLY, pytest.mark.timeout(240)]
 
 ROLLS: Final = effort(1, 3)
 LEAST_REQUESTS: Final = effort(3_000, 20_000)
