@@ -38,12 +38,14 @@ async def send(
     return [(int(status), orjson.loads(body)["code"]) for status, body in heads]
 
 
+@pytest.mark.bar("D3")
 @pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_what_is_malformed_is_refused_and_ends_the_connection(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(400, 40000)]
     assert await send(api, GET + END + raw) == [(200, 0), (400, 40000)]
 
 
+@pytest.mark.bar("D3")
 @LINUX_ONLY
 async def test_so_it_is_where_the_server_has_rewritten_its_own_methods(
     redis_server: EmbeddedRedis, tmp_path: Path
@@ -60,6 +62,7 @@ async def test_so_it_is_where_the_server_has_rewritten_its_own_methods(
         ]
 
 
+@pytest.mark.bar("D3")
 async def test_without_the_look_at_the_head_it_would(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +101,7 @@ WELL_FORMED = {
 }
 
 
+@pytest.mark.bar("D3")
 @pytest.mark.parametrize("raw", WELL_FORMED.values(), ids=WELL_FORMED.keys())
 async def test_a_body_ends_where_it_says(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(200, 0), (200, 0)]
@@ -105,6 +109,7 @@ async def test_a_body_ends_where_it_says(api: Api, raw: bytes) -> None:
     assert await send(api, raw, byte_by_byte=True) == [(200, 0), (200, 0)]
 
 
+@pytest.mark.bar("D6")
 async def test_a_length_is_judged_before_the_body_is_asked_for(api: Api) -> None:
     expecting = POST + b"\r\nExpect: 100-continue\r\nContent-Length: "
     assert await _said(api, expecting + b"5" + END, b"hello") == [100, 200, 200]

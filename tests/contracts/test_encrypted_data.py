@@ -446,6 +446,7 @@ def fuzz(count: int, seed: int) -> Counter[str]:
     return seen
 
 
+@pytest.mark.bar("D2")
 def test_of_50000_mutations_each_opens_or_is_unopenable() -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")  # noqa: T201 # to repeat a failure
@@ -670,6 +671,7 @@ def apart(keys: SessionKeys, *, below: float, rounds: int = 2000) -> float:
     return found
 
 
+@pytest.mark.bar("D2")
 @pytest.mark.parametrize("keys", [KEYS, SessionKeys(KEY, OLD_KEY)], ids=["one key", "two keys"])
 def test_whatever_is_wrong_it_takes_the_same_time(keys: SessionKeys) -> None:
     """About 4 % are left, which is three microseconds; a request takes a thousand."""

@@ -497,6 +497,7 @@ async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stor
     assert await is_live(other, again.session_id)
 
 
+@pytest.mark.bar("E2")
 async def test_a_sealed_part_opens_for_no_other_user(stores: Stores) -> None:
     sessions = stores.sessions()
     alice, bob = (
@@ -783,6 +784,7 @@ async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
         await sessions.validate(first.session_id)
 
 
+@pytest.mark.bar("B8")
 @ALSO_FAKEREDIS
 async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:
     sessions = stores.sessions()

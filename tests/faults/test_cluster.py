@@ -51,6 +51,7 @@ def owner_of(cluster: RedisCluster, sessionid: str) -> RedisProcess:
     return cluster.owner(KEY_PREFIX + sessionid[:22])
 
 
+@pytest.mark.bar("B9")
 async def test_three_primaries_killed_under_load_cost_moments_and_no_connection(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:
@@ -101,6 +102,7 @@ async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None
         assert len(node.client.client_list(_type="normal")) <= most + 2
 
 
+@pytest.mark.bar("B11")
 async def test_a_replaced_session_stays_replaced_when_replicas_confirm(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:
@@ -142,6 +144,7 @@ async def resurrected(
     return outcome(answer), seen[0][0] == 200
 
 
+@pytest.mark.bar("B11")
 async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:
@@ -150,6 +153,7 @@ async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     assert answer == (503, 50300)
 
 
+@pytest.mark.bar("B11")
 async def test_unconfirmed_it_would_be_called_done_and_undone(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:

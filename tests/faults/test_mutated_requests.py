@@ -196,6 +196,7 @@ async def seeds(
     return lambda moment: moment.choice(whole)
 
 
+@pytest.mark.bar("D1")
 async def test_none_is_answered_with_a_fault_or_not_at_all_or_keeps_memory(
     redis_server: EmbeddedRedis, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ async def test_when_the_main_process_is_killed_nothing_keeps_a_port(tmp_path: Pa
         assert all("multiprocessing" in one.command for one in service.remains)
 
 
+@pytest.mark.bar("F3")
 async def test_workers_that_are_killed_are_replaced(
     redis: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -268,6 +269,7 @@ async def test_a_crowd_that_comes_in_one_instant_waits_in_the_kernel(
         assert Counter(answer.status for answer in answers) == {200: 500}
 
 
+@pytest.mark.bar("F1")
 @pytest.mark.parametrize("group", [False, True], ids=["main process", "process group"])
 async def test_sigterm_lets_logins_under_way_finish(
     redis: RedisServer, simulator: Simulator, tmp_path: Path, *, group: bool
@@ -350,6 +352,7 @@ async def test_sigterm_ends_workers_in_the_midst_of_an_import(
         assert "Traceback" not in service.output
 
 
+@pytest.mark.bar("F4")
 @pytest.mark.parametrize("sign", [{"ENVIRONMENT": "production"}, {"DYNO": "web.1"}])
 async def test_production_names_all_that_is_missing_and_starts_nothing(
     tmp_path: Path, sign: dict[str, str]
@@ -362,6 +365,7 @@ async def test_production_names_all_that_is_missing_and_starts_nothing(
     assert "Traceback" not in output
 
 
+@pytest.mark.bar("F4")
 async def test_production_shows_no_value_of_a_setting_that_is_wrong(tmp_path: Path) -> None:
     values = {
         "REDIS_URL": "http://canary-1:canary-2@localhost",
@@ -464,6 +468,7 @@ async def test_in_production_all_configured_it_serves_without_the_demo(
         assert APPID not in service.output
 
 
+@pytest.mark.bar("F4")
 async def test_it_starts_without_redis_and_is_ready_as_soon_as_that_is_there(
     redis: RedisServer, tmp_path: Path
 ) -> None:

@@ -180,6 +180,7 @@ async def live_with_a_cluster(
             node.client.execute_command("ACL", "DELUSER", "minigate")
 
 
+@pytest.mark.bar("B12")
 async def test_all_that_the_service_does_is_allowed_and_nothing_else(
     pair: Pair,
     redis_cluster: RedisCluster,
@@ -192,6 +193,7 @@ async def test_all_that_the_service_does_is_allowed_and_nothing_else(
     assert alone | together >= ALLOWED
 
 
+@pytest.mark.bar("B12")
 @pytest.mark.parametrize(
     "command",
     [

@@ -143,6 +143,7 @@ async def hammer(
     return seen, longest - 2 * late
 
 
+@pytest.mark.bar("B1")
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 async def test_a_killed_redis_is_a_quick_503_and_back_as_soon_as_it_is(
     serving: Serving, simulator: Simulator, *, tcp: bool
@@ -167,6 +168,7 @@ async def test_a_killed_redis_is_a_quick_503_and_back_as_soon_as_it_is(
         print(f"longest {longest:.3f} s, back after {back:.3f} s")  # noqa: T201 # a figure to keep
 
 
+@pytest.mark.bar("B2")
 async def test_a_frozen_redis_keeps_nobody_waiting(
     serving: Serving, server: RedisServer, simulator: Simulator
 ) -> None:
@@ -230,6 +232,7 @@ async def freezing(
         yield Freeze(server, simulator, api)
 
 
+@pytest.mark.bar("B3")
 @pytest.mark.parametrize("after_exchange", [False, True], ids=["before", "after"])
 async def test_a_login_that_was_answered_503_does_not_land_when_redis_wakes_up(
     serving: Serving, server: RedisServer, simulator: Simulator, *, after_exchange: bool
@@ -285,6 +288,7 @@ async def test_an_erasure_that_was_called_failed_takes_no_session_when_redis_wak
             await sessions.validate(opened.session_id)
 
 
+@pytest.mark.bar("B3")
 async def test_without_its_deadline_such_a_login_would_land(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +404,7 @@ STRAYS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
+@pytest.mark.bar("A8")
 @pytest.mark.parametrize("kind", STRAYS)
 async def test_a_stray_reply_reaches_nobody(
     serving: Serving, server: RedisServer, simulator: Simulator, kind: str
@@ -420,6 +425,7 @@ def connect_by_default(settings: Settings) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=1)
 
 
+@pytest.mark.bar("A8")
 async def test_with_the_drivers_defaults_a_stray_reply_would_be_believed(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,6 +449,7 @@ async def test_the_driver_by_default_hands_a_stray_reply_to_the_next_caller(
         await client.aclose()
 
 
+@pytest.mark.bar("B5")
 async def test_a_full_redis_refuses_logins_and_keeps_the_sessions_it_has(
     serving: Serving, server: RedisServer, simulator: Simulator
 ) -> None:
@@ -472,6 +479,7 @@ async def test_a_full_redis_refuses_logins_and_keeps_the_sessions_it_has(
         assert ((await api.session(again)).status, (await api.session(alice)).status) == (200, 401)
 
 
+@pytest.mark.bar("B4")
 async def test_idle_connections_that_redis_has_closed_are_noticed_by_nobody(
     serving: Serving, server: RedisServer, simulator: Simulator
 ) -> None:
@@ -487,6 +495,7 @@ async def test_idle_connections_that_redis_has_closed_are_noticed_by_nobody(
         assert killed >= 20
 
 
+@pytest.mark.bar("B7")
 async def test_connections_stay_within_workers_times_pool(
     server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -534,6 +543,7 @@ async def test_connections_stay_within_workers_times_pool(
     assert statuses[200] > 1000
 
 
+@pytest.mark.bar("A8")
 async def test_clients_that_hang_up_mix_up_nobody(
     serving: Serving, server: RedisServer, simulator: Simulator
 ) -> None:

@@ -60,6 +60,7 @@ async def follow(api: Api, former: RedisProcess) -> None:
     await until(moved, within=10, what="the service has another primary")
 
 
+@pytest.mark.bar("B10")
 async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
     group: SentinelGroup, serve: Serve, simulator: Simulator
 ) -> None:
@@ -88,6 +89,7 @@ async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
         await asyncio.gather(*(verify(api, sid) for sid in load.steady.values()))
 
 
+@pytest.mark.bar("B10")
 async def test_a_primary_that_steps_down_is_asked_no_more(
     group: SentinelGroup, serve: Serve, simulator: Simulator
 ) -> None:
@@ -131,6 +133,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     await trusting.aclose()
 
 
+@pytest.mark.bar("B11")
 async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     group: SentinelGroup, serve: Serve, simulator: Simulator
 ) -> None:

@@ -57,6 +57,7 @@ async def best_p99_of_checks(port: int, sessionid: str) -> float:
     return min([await p99_of_checks(port, sessionid) for _ in range(3)])
 
 
+@pytest.mark.bar("C4")
 async def test_five_hundred_logins_that_hang_hold_up_no_check(
     simulator: Simulator, tmp_path: Path
 ) -> None:

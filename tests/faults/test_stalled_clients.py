@@ -138,6 +138,7 @@ def all_cut(clients: list[Stalled]) -> Callable[[], bool]:
     return lambda: all(client.lasted is not None for client in clients)
 
 
+@pytest.mark.bar("D7")
 async def test_two_thousand_drips_and_as_many_stalled_bodies_are_cut_in_time(
     redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:

@@ -210,6 +210,7 @@ async def kill_under_registrations(
     return Verdict(registrations, lost, back)
 
 
+@pytest.mark.bar("G2")
 async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
     database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
     assert registrations.longest < 2.5
 
 
+@pytest.mark.bar("G2")
 async def test_a_database_that_acknowledges_too_early_is_caught(
     database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -411,6 +413,7 @@ async def mortal(
         assert "Traceback" not in service.output
 
 
+@pytest.mark.bar("G3")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
     request: pytest.FixtureRequest,
@@ -431,6 +434,7 @@ async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
     assert min(found.logins["200"], found.logins["cut off"]) > KILLS * _AT_ONCE / 20
 
 
+@pytest.mark.bar("G3")
 async def test_a_session_that_is_written_before_its_user_is_caught(
     redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -523,6 +527,7 @@ async def phone_logins(
     print(f"200 phone logins in {watch.elapsed:.2f} s")  # noqa: T201 # a figure
 
 
+@pytest.mark.bar("C5")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_four_workers_share_one_token_and_renew_it_once(
     request: pytest.FixtureRequest,
@@ -542,6 +547,7 @@ async def test_four_workers_share_one_token_and_renew_it_once(
         assert await simulator.calls(FETCH) == 2
 
 
+@pytest.mark.bar("C5")
 async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does(
     redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -295,6 +295,7 @@ async def test_every_fault_there_is_has_an_expectation(simulator: Simulator) -> 
     assert {one["kind"] for one in catalogue["kinds"]} == {*EXPECTED, *PHONE_EXPECTED}
 
 
+@pytest.mark.bar("C1", "E1")
 @pytest.mark.parametrize(("kind", "params", "expected"), numbered(EXPECTED))
 async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     settings: Callable[..., Settings],
@@ -329,6 +330,7 @@ async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     assert service.leaks(output) == []
 
 
+@pytest.mark.bar("C1")
 @pytest.mark.parametrize(("kind", "params", "expected"), numbered(PHONE_EXPECTED))
 async def test_a_fault_during_a_phone_login_is_answered_as_documented(
     settings: Callable[..., Settings],
@@ -386,6 +388,7 @@ async def test_an_error_that_quotes_the_address_is_not_passed_on(
     assert service.leaks("".join(capfd.readouterr())) == []
 
 
+@pytest.mark.bar("C1")
 async def test_a_redirect_is_not_followed(settings: Callable[..., Settings]) -> None:
     async with ChaosProxy("127.0.0.1", 1) as elsewhere, watched(settings) as service:
         await service.simulator.fault("redirect", location=f"http://127.0.0.1:{elsewhere.port}/")
@@ -454,6 +457,7 @@ async def log_in_over_resets(service: Watched) -> dict[str, Any]:
     return await service.simulator.stats()
 
 
+@pytest.mark.bar("C2")
 async def test_a_connection_that_is_reset_sends_no_code_twice(
     settings: Callable[..., Settings],
 ) -> None:
@@ -464,6 +468,7 @@ async def test_a_connection_that_is_reset_sends_no_code_twice(
     assert 120 < len(service.sessionids) < 270
 
 
+@pytest.mark.bar("C2")
 async def test_with_the_drivers_defaults_codes_would_be_sent_twice(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

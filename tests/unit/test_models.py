@@ -13,6 +13,7 @@ from service.core.models import (
 )
 
 
+@pytest.mark.bar("A6")
 def test_a_million_ids_differ_and_have_one_form() -> None:
     ids = {SessionId.new("H" * 22).secret for _ in range(1_000_000)}
     assert len(ids) == 1_000_000
