@@ -51,7 +51,9 @@ BARS: Final = (
     Bar("A8", "Nobody gets another's answer", "0 wrong; every connection given back"),
     Bar("B1", "Redis is killed", "503 only, within 1 s; well 2 s after its start"),
     Bar("B2", "Redis hangs for 8 s", "503 only, within 1.5 s; under 20 MB more; well 2 s after"),
-    Bar("B3", "Redis pauses and freezes at random", "0 histories unexplained, no login lands later"),
+    Bar(
+        "B3", "Redis pauses and freezes at random", "0 histories unexplained, no login lands later"
+    ),
     Bar("B4", "Redis closes idle connections", "0 checks of 1,000 notice it, no login runs twice"),
     Bar("B5", "Redis is full", "logins 503, the old session valid, logout works"),
     Bar("B6", "Redis becomes read-only", "changes 503, sessions hold; well 5 s after"),
@@ -64,7 +66,9 @@ BARS: Final = (
     Bar("C1", "Every fault of WeChat's", "its documented answer, 0 x 500, within 5 s, 30 MB"),
     Bar("C2", "Connections to WeChat are reset", "0 codes sent twice"),
     Bar("C3", "WeChat is busy, or says too often", "one more try; none, 429 with Retry-After"),
-    Bar("C4", "500 logins hang at WeChat", "p99 of checks <= 1.2 x + 5 ms; more are refused at once"),
+    Bar(
+        "C4", "500 logins hang at WeChat", "p99 of checks <= 1.2 x + 5 ms; more are refused at once"
+    ),
     Bar("C5", "Four workers want an access_token", "1 fetch, 1 renewal; taken over within 10 s"),
     Bar("C6", "WeChat's certificate is wrong", "refused, whatever is wrong with it"),
     Bar("D1", "Mutated requests, 20,000", "0 faults, 0 hangs, under 20 MB more"),
@@ -77,7 +81,9 @@ BARS: Final = (
     Bar("D8", "Every route in every odd spelling", "401, 404 or 405"),
     Bar("D9", "Forged addresses of clients", "what the own proxy added counts, nothing else"),
     Bar("E1", "Secrets in logs, answers, files, command lines", "0 of any in any form"),
-    Bar("E2", "Secrets at rest in Redis and SQL", "0; sealed twice it differs, elsewhere it is shut"),
+    Bar(
+        "E2", "Secrets at rest in Redis and SQL", "0; sealed twice it differs, elsewhere it is shut"
+    ),
     Bar("E3", "Answers to errors", "one form, id, no-store; no trace, version or host"),
     Bar("E4", "The key of the data is rotated under load", "0 logged out, 0 x 5xx"),
     Bar(
@@ -97,12 +103,18 @@ BARS: Final = (
         untested="restarts in place are not supported yet",
     ),
     Bar("F3", "Workers are killed", "all there again within 5 s; sessions hold; logged"),
-    Bar("F4", "Started without Redis, or without settings", "alive within 5 s; or named within 2 s"),
+    Bar(
+        "F4", "Started without Redis, or without settings", "alive within 5 s; or named within 2 s"
+    ),
     Bar("G1", "100 new users, 20 first logins each at once", "100 rows"),
     Bar("G2", "PostgreSQL is killed", "0 lost of those told, 0 twice; well 2 s after"),
     Bar("G3", "The service is killed 200 times in logins", "0 sessions without their user"),
     Bar("G4", "Two accounts bind one number at once", "one has it, the other is told 409"),
-    Bar("G5", "1,200 tasks are cancelled in SQL", "every connection given back, none in a transaction"),
+    Bar(
+        "G5",
+        "1,200 tasks are cancelled in SQL",
+        "every connection given back, none in a transaction",
+    ),
     Bar("H1", "Limits of logins, over all workers", "exact within 1 %, 429 with Retry-After"),
     Bar("H2", "One code ten times at once, and later", "1 call of WeChat's, 1 session, no 500"),
     Bar("H3", "100,000 guessed ids", "0 taken; slowed down; malformed ones never reach Redis"),

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _LONGEST_SECONDS: Final = 240
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "var", "node_modules", "__pycache__")
-_ASSERTED: Final = re.compile(r"^E\s.*(?:assert|AssertionError|DID NOT RAISE|Failed:)", re.MULTILINE)
+_ASSERTED: Final = re.compile(
+    r"^E\s.*(?:assert|AssertionError|DID NOT RAISE|Failed:)", re.MULTILINE
+)
 _TESTS_FAILED: Final = 1
 
 
@@ -69,7 +71,17 @@ def try_all(mutants: Sequence[Mutant], *, at_once: int) -> list[Caught]:
 
 
 def _try(mutant: Mutant, copy: Path) -> Caught:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "THOROUGH"}
     began = time.monotonic()
     with mutated(copy / mutant.file, mutant):

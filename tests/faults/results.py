@@ -48,7 +48,9 @@ class Results:
         self._done: dict[str, str] = {}
         """The outcome so far of each test that is under way, of its set-up, run or tear-down."""
 
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Leave out what is not wanted."""
         if self._wanted:
             out = [item for item in items if not self._wanted & _bars_of(item)]

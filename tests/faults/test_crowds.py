@@ -100,9 +100,7 @@ async def test_of_two_hundred_logins_at_once_one_session_is_left(
             lives.append(await client.pttl(key))
             issued = [session_of(reply) for reply in replies]
             assert len(set(issued)) == LOGINS
-            told = await asyncio.gather(
-                *(statuses(mine[0], issued) for mine in by_worker.values())
-            )
+            told = await asyncio.gather(*(statuses(mine[0], issued) for mine in by_worker.values()))
             assert told[0] == told[1], "the workers disagree"
             valid[told[0].count(200)] += 1
             assert set(told[0]) == {200, 401}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
+    from tests.support.figure import Figure
     from tests.support.redis_servers import RedisProcess
     from tests.support.running import Api, Simulator
 
@@ -62,7 +63,7 @@ async def follow(api: Api, former: RedisProcess) -> None:
 
 @pytest.mark.bar("B10")
 async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
-    group: SentinelGroup, serve: Serve, simulator: Simulator
+    group: SentinelGroup, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api:
         async with Load(api, simulator) as load:
@@ -72,7 +73,7 @@ async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
             await follow(api, former)
             await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
             windows = [load.window(kind, since=killed, watch=watch) for kind in KINDS]
-            print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s")  # noqa: T201 # a figure to keep
+            figure(f"killed: refused for {max(windows):.1f} s")
             assert max(windows) < 10
             # It comes back as a primary with nothing in it, until the sentinels see to that.
             former.start()
@@ -91,7 +92,7 @@ async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
 
 @pytest.mark.bar("B10")
 async def test_a_primary_that_steps_down_is_asked_no_more(
-    group: SentinelGroup, serve: Serve, simulator: Simulator
+    group: SentinelGroup, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api, Load(api, simulator) as load:
         former, began, watch = group.primary, time.monotonic(), Stopwatch()
@@ -99,7 +100,7 @@ async def test_a_primary_that_steps_down_is_asked_no_more(
         await follow(api, former)
         await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
         windows = [load.window(kind, since=began, watch=watch) for kind in KINDS]
-        print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s", load.damage)  # noqa: T201 # a figure to keep
+        figure(f"stepped down: refused for {max(windows):.1f} s")
         assert max(windows) < 10
     # Until it steps down it takes logins that its successor never hears of: `undone` may be some.
     assert not load.wrong

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.core.models import WeChatIdentity
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 
@@ -212,13 +213,17 @@ async def kill_under_registrations(
 
 @pytest.mark.bar("G2")
 async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
-    database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    database: Postgres,
+    redis_server: RedisServer,
+    simulator: Simulator,
+    tmp_path: Path,
+    figure: Figure,
 ) -> None:
     verdict = await kill_under_registrations(database, redis_server, simulator, tmp_path)
     registrations = verdict.registrations
-    print(  # noqa: T201 # figures to keep
-        f"{len(registrations.acknowledged)} acknowledged, {registrations.seen}, "
-        f"back after {verdict.back}, longest {registrations.longest:.2f} s"
+    figure(
+        f"{len(verdict.lost)} of {len(registrations.acknowledged)} lost, longest "
+        f"{registrations.longest:.2f} s, back after {max(verdict.back):.2f} s"
     )
     assert verdict.lost == set()
     assert set(registrations.seen) == {(200, 0), (503, 50301)}
@@ -229,13 +234,17 @@ async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
 
 @pytest.mark.bar("G2")
 async def test_a_database_that_acknowledges_too_early_is_caught(
-    database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    database: Postgres,
+    redis_server: RedisServer,
+    simulator: Simulator,
+    tmp_path: Path,
+    figure: Figure,
 ) -> None:
     hasty = "ALTER DATABASE {name} SET synchronous_commit = off"
     verdict = await kill_under_registrations(
         database, redis_server, simulator, tmp_path, after=hasty
     )
-    print(f"{len(verdict.lost)} lost")  # noqa: T201 # a figure to keep
+    figure(f"with synchronous_commit off {len(verdict.lost)} lost")
     assert verdict.lost
 
 
@@ -420,6 +429,7 @@ async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
     redis_server: RedisServer,
     simulator: Simulator,
     tmp_path: Path,
+    figure: Figure,
     kind: str,
 ) -> None:
     address = request.getfixturevalue("database").database() if kind == "postgresql" else ""
@@ -427,6 +437,7 @@ async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
         for _ in range(KILLS):
             await found.die()
         everybody = await rows(found.address, users)
+    figure(f"{kind}: {found.orphans} of nobody in {KILLS} kills, next logins {found.slowest:.2f} s")
     assert found.orphans == 0
     assert len(everybody) == KILLS * _AT_ONCE
     assert found.slowest < 2
@@ -534,6 +545,7 @@ async def test_four_workers_share_one_token_and_renew_it_once(
     redis_server: RedisServer,
     simulator: Simulator,
     tmp_path: Path,
+    figure: Figure,
     kind: str,
 ) -> None:
     address = "sqlite:///users.db"
@@ -545,11 +557,12 @@ async def test_four_workers_share_one_token_and_renew_it_once(
         await simulator.fault("token_superseded", times=1)
         await phone_logins(by_worker, simulator, "1")
         assert await simulator.calls(FETCH) == 2
+    figure(f"{kind}: 400 phone logins, 1 fetch and 1 renewal")
 
 
 @pytest.mark.bar("C5")
 async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does(
-    redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    redis_server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
     environment = complete_environment(
         redis=redis_server.url, wechat=simulator.url, WEB_CONCURRENCY="2"
@@ -583,7 +596,7 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
         watch = Stopwatch()
         answer = await log_in_by_phone(service.port, simulator, "bob")
         took = watch.seconds
-    print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
+    figure(f"taken over after {took:.1f} s")
     assert (answer.status, answer.code) == (200, 0)
     assert took < 10
     assert await simulator.calls(FETCH) == 2
