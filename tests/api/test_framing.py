@@ -225,7 +225,9 @@ async def test_two_hundred_floods_of_headers_at_once_are_refused_and_cut(
 
 
 @pytest.mark.bar("D5")
-@pytest.mark.parametrize("header", [b"sessionid: %b", b"X-Session-Id: %b", b"Authorization: Bearer %b"])
+@pytest.mark.parametrize(
+    "header", [b"sessionid: %b", b"X-Session-Id: %b", b"Authorization: Bearer %b"]
+)
 @pytest.mark.parametrize(
     "odd",
     [

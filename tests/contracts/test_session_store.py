@@ -488,6 +488,7 @@ async def test_a_rotated_key_still_opens_what_it_sealed(stores: Stores) -> None:
     assert (await log_in(rotated)).session_id == opened.session_id
 
 
+@pytest.mark.bar("E4")
 async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stores) -> None:
     opened = await log_in(stores.sessions())
     other = stores.sessions(secret_keys=NEW_KEY)

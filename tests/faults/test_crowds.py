@@ -232,24 +232,26 @@ async def ask_all(
 async def test_an_id_that_was_not_issued_is_nobodys(
     server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
-    async with client_of(server) as client, two_workers(server, simulator, tmp_path) as service:
-        async with await Connection.open(service.port) as connection:
-            session = session_of(await log_in(connection, await simulator.code()))
-            handle = session.partition(".")[0]
-            keys = await client.dbsize()
-            ids = [(made_up(), None) for _ in range(UNISSUED // 2)]
-            ids += [(f"{handle}.{made_up().partition('.')[2]}", None) for _ in range(UNISSUED // 2)]
-            seen = await ask_all(service.port, ids)
-            assert seen == {401: UNISSUED}
-            assert await client.dbsize() == keys
-            # Nor is an id taken that a client brings to its login.
-            chosen = made_up()
-            body = {"code": await simulator.code("bob"), "sessionid": chosen}
-            reply = await connection.ask(
-                "POST", "/login", sessionid=chosen, body=orjson.dumps(body)
-            )
-            assert session_of(reply) != chosen
-            assert await statuses(connection, [chosen, "", session]) == [401, 401, 200]
+    async with (
+        client_of(server) as client,
+        two_workers(server, simulator, tmp_path) as service,
+        AsyncExitStack() as stack,
+    ):
+        connection = await stack.enter_async_context(await Connection.open(service.port))
+        session = session_of(await log_in(connection, await simulator.code()))
+        handle = session.partition(".")[0]
+        keys = await client.dbsize()
+        ids = [(made_up(), None) for _ in range(UNISSUED // 2)]
+        ids += [(f"{handle}.{made_up().partition('.')[2]}", None) for _ in range(UNISSUED // 2)]
+        seen = await ask_all(service.port, ids)
+        assert seen == {401: UNISSUED}
+        assert await client.dbsize() == keys
+        # Nor is an id taken that a client brings to its login.
+        chosen = made_up()
+        body = {"code": await simulator.code("bob"), "sessionid": chosen}
+        reply = await connection.ask("POST", "/login", sessionid=chosen, body=orjson.dumps(body))
+        assert session_of(reply) != chosen
+        assert await statuses(connection, [chosen, "", session]) == [401, 401, 200]
     figure(f"{seen[200]} of {UNISSUED} taken, 0 keys made")
 
 

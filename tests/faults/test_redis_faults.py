@@ -512,7 +512,7 @@ STRAYS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.mark.bar("A8")
+@pytest.mark.bar("A8", "I3")
 @pytest.mark.parametrize("kind", STRAYS)
 async def test_a_stray_reply_reaches_nobody(
     serving: Serving, server: RedisServer, simulator: Simulator, kind: str

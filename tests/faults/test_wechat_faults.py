@@ -33,7 +33,6 @@ from tests.support.workers import two_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
-
     from pathlib import Path
 
     from service.config.settings import Settings
@@ -382,6 +381,7 @@ class Leaky:
         raise RuntimeError(f"{url}?{urlencode(params)}")
 
 
+@pytest.mark.bar("E1")
 async def test_an_error_that_quotes_the_address_is_not_passed_on(
     settings: Callable[..., Settings],
     capfd: pytest.CaptureFixture[str],

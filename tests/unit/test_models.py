@@ -17,7 +17,6 @@ from service.core.models import (
     handle_of,
 )
 
-
 if TYPE_CHECKING:
     from tests.support.figure import Figure
 
@@ -38,7 +37,9 @@ def test_no_secret_is_drawn_from_anything_but_the_systems_source() -> None:
     for file in service.rglob("*.py"):
         name = file.relative_to(service).as_posix()
         if not name.startswith("simulator/"):
-            found = re.findall(r"^\s*(?:import|from) (random|uuid)\b", file.read_text(), re.MULTILINE)
+            found = re.findall(
+                r"^\s*(?:import|from) (random|uuid)\b", file.read_text(), re.MULTILINE
+            )
             assert found == (["random"] if name in jitter else []), name
     assert SECRET_BYTES * 8 == 256
     assert "secrets.token_urlsafe(SECRET_BYTES)" in inspect.getsource(SessionId.new)
