@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench.document import DOCS, insert, provenance
 from tests.faults.bars import BARS, GROUPS
-from tests.faults.mutants import MUTANTS
+from tests.faults.mutants import MUTANTS, OTHERWISE
 from tests.faults.results import Result
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def measured(bar: Bar, result: Result) -> str:
 
 def bar_tables(results: Mapping[str, Result]) -> str:
     """A table for each group."""
-    seen = {mutant.bar: mutant.change for mutant in MUTANTS}
+    seen = {**{mutant.bar: mutant.change for mutant in MUTANTS}, **OTHERWISE}
     parts = []
     for letter, title in GROUPS.items():
         rows = []
@@ -62,7 +62,7 @@ def bar_tables(results: Mapping[str, Result]) -> str:
             rows.append(
                 [bar.id, bar.holds, bar.bar, measured(bar, result), verdict(bar, result), change]
             )
-        head = ["", "what holds", "bar", "measured", "", "fails when"]
+        head = ["", "what holds", "bar", "measured", "", "fails with"]
         parts.append(f"### {letter}. {title}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
