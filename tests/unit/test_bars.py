@@ -21,7 +21,8 @@ def marked() -> dict[str, list[str]]:
     for file in (ROOT / "tests").rglob("test_*.py"):
         text = file.read_text()
         marks = re.finditer(
-            r"^@pytest\.mark\.bar\(([^)]*)\)\n(?:(?!(?:async )?def ).*\n)*(?:async )?def (test_\w+)",
+            r"^@pytest\.mark\.bar\(([^)]*)\)\n"
+            r"(?:(?!(?:async )?def ).*\n)*(?:async )?def (test_\w+)",
             text,
             re.MULTILINE,
         )
