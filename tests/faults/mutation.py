@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _LONGEST_SECONDS: Final = 240
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "var", "node_modules", "__pycache__")
 _ASSERTED: Final = re.compile(
-    r"^E\s.*(?:assert|AssertionError|DID NOT RAISE|Failed:)", re.MULTILINE
+    r"^(?:E\s+assert|.*(?:AssertionError|DID NOT RAISE|Failed: ))", re.MULTILINE
 )
+"""Also within a group of exceptions, of which pytest shows Python's own traceback."""
 _TESTS_FAILED: Final = 1
 
 

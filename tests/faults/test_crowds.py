@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections import Counter
@@ -141,7 +142,7 @@ async def test_a_replaced_id_is_refused_by_all_workers_at_once(
 async def test_a_logout_of_the_old_id_ends_no_new_session(
     server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
-    lost, ended = 0, Counter[bool]()
+    lost, ended, typical = 0, Counter[bool](), 0.01
     async with (
         two_workers(server, simulator, tmp_path) as service,
         clients_of_both_workers(service, 2) as by_worker,
@@ -152,17 +153,21 @@ async def test_a_logout_of_the_old_id_ends_no_new_session(
             code = await simulator.code()
             login, logout = ((one[0], other[0]), (other[0], one[0]))[number % 2]
 
-            async def log_out(connection: Connection = logout, former: str = session) -> bool:
-                # As late as a login takes, so that they meet at Redis.
-                await asyncio.sleep(0.001 * (number % 8))  # noqa: B023 # awaited in this turn
+            async def log_out(
+                connection: Connection, former: str, after: float = random.uniform(0, typical)
+            ) -> bool:
+                await asyncio.sleep(after)
                 reply = await connection.ask("POST", "/logout", sessionid=former)
                 assert reply.status == 200
                 return bool(orjson.loads(reply.body)["data"]["ended"])
 
-            reply, was_ended = await asyncio.gather(log_in(login, code), log_out())
+            began = time.monotonic()
+            reply, was_ended = await asyncio.gather(log_in(login, code), log_out(logout, session))
+            # Up to about as late as a login takes, so that they meet at Redis.
+            typical = 0.9 * typical + 0.1 * (time.monotonic() - began)
             ended[was_ended] += 1
             session = session_of(reply)
-            told = await asyncio.gather(statuses(one[1], [session]), statuses(other[1], [session]))
+            told = [await statuses(one[1], [session]), await statuses(other[1], [session])]
             lost += told != [[200], [200]]
             if told != [[200], [200]]:
                 session = session_of(await log_in(one[0], await simulator.code()))
