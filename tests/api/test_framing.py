@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
@@ -192,11 +193,12 @@ async def test_what_is_larger_than_a_body_may_be_is_refused_before_it_is_read(
     """Nobody sends the rest: an answer that waited for it would not come."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
     writer.write(raw)
-    try:
-        async with asyncio.timeout(3):
-            assert (await reader.readuntil(END)).startswith(b"HTTP/1.1 413 ")
-    finally:
-        writer.transport.abort()
+    said = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            said = await reader.readuntil(END)
+    writer.transport.abort()
+    assert said.startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.bar("D4")
@@ -212,9 +214,11 @@ async def test_two_hundred_floods_of_headers_at_once_are_refused_and_cut(
     async def statuses(raw: bytes) -> list[int]:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
         writer.write(raw)
-        async with asyncio.timeout(20):
-            said = await reader.read()
-        writer.close()
+        said = b"not cut in time"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(20):
+                said = await reader.read()
+        writer.transport.abort()
         return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", said)]
 
     seen = await asyncio.gather(*(statuses(floods[number % 3]) for number in range(200)))

@@ -199,11 +199,11 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="C3",
-        change="a busy WeChat is not asked again",
-        file="service/wechat/http.py",
-        old='if answer.get("errcode") == errcodes.SYSTEM_BUSY:',
-        new='if answer.get("errcode") == 0:',
-        test="tests/contracts/test_wechat.py::test_a_busy_wechat_is_asked_once_more_and_no_more",
+        change="WeChat's word for too often is another one",
+        file="service/wechat/errcodes.py",
+        old="APP_QUOTA: Final = 45009",
+        new="APP_QUOTA: Final = 45008",
+        test="tests/faults/test_breaker.py::test_an_app_over_its_quota_is_told_when_to_come_back",
     ),
     Mutant(
         bar="C4",
