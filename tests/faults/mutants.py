@@ -111,10 +111,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="B4",
-        change="nothing is sent again",
+        change="connections out of the pool are not looked at, and nothing is sent again",
         file="service/redis/connect.py",
-        old="cap=0.1), 1)",
-        new="cap=0.1), 0)",
+        old='cap=0.1), 1),\n        "maint_notifications_config": MaintNotificationsConfig(enabled=False),',
+        new="cap=0.1), 0),",
         test="tests/faults/test_redis_faults.py::test_idle_connections_that_redis_has_closed_are_noticed_by_nobody",
     ),
     Mutant(
@@ -407,10 +407,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="G5",
-        change="a connection is not given back",
+        change="the pool may overflow",
         file="service/sql/postgres.py",
-        old="async with self._reader.connect() as db:\n                return await db.run_sync(question)",
-        new="db = await self._reader.connect().__aenter__()\n            return await db.run_sync(question)",
+        old="max_overflow=0,",
+        new="max_overflow=50,",
         test="tests/faults/test_cancelled_sql.py",
     ),
     Mutant(

@@ -67,28 +67,25 @@ def bar_tables(results: Mapping[str, Result]) -> str:
     return "\n\n".join(parts)
 
 
-def mutant_table(caught: Sequence[Caught]) -> str:
-    """What was changed, and which test noticed."""
-    rows = [
-        [
-            one.mutant.bar,
-            one.mutant.change,
-            f"`{one.mutant.file}`",
-            f"`{one.mutant.test.rpartition('::')[2]}`",
-            "caught" if one.by_assertion else f"**MISSED**: {one.otherwise}",
-            f"{one.seconds:.0f} s",
-        ]
-        for one in caught
-    ]
-    return table(["", "change", "in", "test", "", ""], rows)
+def mutant_table(caught: Sequence[Caught], former: str) -> str:
+    """What was changed, and which test noticed; of what was not tried now, the `former` rows."""
+    rows = {line.split()[1]: line for line in former.splitlines() if line.startswith("| ")}
+    for one in caught:
+        verdict = "caught" if one.by_assertion else f"**MISSED**: {one.otherwise}"
+        test = one.mutant.test.split()[0].rpartition("::")[2]
+        cells = [one.mutant.bar, one.mutant.change, f"`{one.mutant.file}`", f"`{test}`", verdict]
+        rows[one.mutant.bar] = _row(cells)
+    head = table(["", "change", "in", "noticed by", ""], [])
+    return "\n".join([head, *(rows[one.bar] for one in MUTANTS if one.bar in rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown, all to the left."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "\n".join(_row(line) for line in [head, ["---"] * len(head), *rows])
 
 
 def write_bars(results: Mapping[str, Result]) -> None:
@@ -97,5 +94,7 @@ def write_bars(results: Mapping[str, Result]) -> None:
 
 
 def write_mutants(caught: Sequence[Caught]) -> None:
-    """Into its place."""
-    insert(PAGE, "mutants", f"{provenance('make faults MUTANTS=1')}\n\n{mutant_table(caught)}")
+    """Into their rows."""
+    former = PAGE.read_text().partition("<!-- mutants -->")[2]
+    told = mutant_table(caught, former)
+    insert(PAGE, "mutants", f"{provenance('make faults MUTANTS=1')}\n\n{told}")

@@ -489,6 +489,7 @@ async def log_in_over_resets(service: Watched, each: int = 100) -> dict[str, Any
 
 
 @pytest.mark.bar("C2")
+@pytest.mark.timeout(180)
 async def test_a_connection_that_is_reset_sends_no_code_twice(
     settings: Callable[..., Settings], figure: Figure
 ) -> None:
