@@ -10,8 +10,23 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Another text in the place of one."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, text: str) -> str:
+        """The file with the change; an error where it is not to be made exactly once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file} has this {text.count(self.old)} times: {self.old}")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file, and the tests of which one has to fail."""
+    """A change of a file, and the tests of which one has to fail."""
 
     bar: str
     change: str
@@ -20,12 +35,13 @@ class Mutant:
     new: str
     test: str
     """What pytest is to be told, below the repository."""
+    together: tuple[Edit, ...] = ()
+    """What has to be changed as well, where one thing guards what another does."""
 
-    def apply(self, text: str) -> str:
-        """The file with the change; an error where it is not to be made exactly once."""
-        if text.count(self.old) != 1:
-            raise ValueError(f"{self.bar}: {self.file} has this {text.count(self.old)} times")
-        return text.replace(self.old, self.new)
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All that is changed."""
+        return (Edit(self.file, self.old, self.new), *self.together)
 
 
 MUTANTS: Final = (
@@ -111,11 +127,18 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="B4",
-        change="connections out of the pool are not looked at, and nothing is sent again",
+        change="connections are not looked at before use, and nothing is sent again",
         file="service/redis/connect.py",
-        old='cap=0.1), 1),\n        "maint_notifications_config": MaintNotificationsConfig(enabled=False),',
-        new="cap=0.1), 0),",
+        old="MaintNotificationsConfig(enabled=False),",
+        new='MaintNotificationsConfig(enabled="auto"),',
         test="tests/faults/test_redis_faults.py::test_idle_connections_that_redis_has_closed_are_noticed_by_nobody",
+        together=(
+            Edit(
+                "service/redis/pipeline.py",
+                "except (RedisConnectionError, RedisTimeoutError):",
+                "except ZeroDivisionError:",
+            ),
+        ),
     ),
     Mutant(
         bar="B5",

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ from tests.support.process import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.faults.mutants import Mutant
+    from tests.faults.mutants import Edit, Mutant
 
 _LONGEST_SECONDS: Final = 240
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "var", "node_modules", "__pycache__")
@@ -85,7 +85,9 @@ def _try(mutant: Mutant, copy: Path) -> Caught:
     ]
     environment = {name: value for name, value in os.environ.items() if name != "THOROUGH"}
     began = time.monotonic()
-    with mutated(copy / mutant.file, mutant):
+    with ExitStack() as changes:
+        for edit in mutant.edits:
+            changes.enter_context(edited(copy, edit))
         try:
             done = subprocess.run(  # noqa: S603 # our own tests
                 [*command, *mutant.test.split()],
@@ -106,10 +108,11 @@ def _try(mutant: Mutant, copy: Path) -> Caught:
 
 
 @contextmanager
-def mutated(path: Path, mutant: Mutant) -> Iterator[None]:
-    """The file with the change, and afterwards without it."""
+def edited(copy: Path, edit: Edit) -> Iterator[None]:
+    """The copy with the change, and afterwards without it."""
+    path = copy / edit.file
     text = path.read_text()
-    path.write_text(mutant.apply(text))
+    path.write_text(edit.apply(text))
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ async def test_tasks_that_are_cancelled_at_any_moment_leave_no_connection_behind
     await upgrade(database)
     assert isinstance(database, PostgresDatabase)
     store = SqlUsers(database, Keyring([SECRET_KEY], purpose="phone"), ThrottledLog("sql"))
-    rng, became = random.SystemRandom(), Counter[str]()
+    rng, became, most = random.SystemRandom(), Counter[str](), 0
 
     async def arrive(number: int) -> None:
         try:
@@ -70,7 +70,7 @@ async def test_tasks_that_are_cancelled_at_any_moment_leave_no_connection_behind
             most = max(most, len(await beside.read(states)))
             await asyncio.sleep(0.01)
 
-    longest, most, beside = 60.0, 0, connect_sql(address, pool_size=1)
+    longest, beside = 60.0, connect_sql(address, pool_size=1)
     watching = asyncio.create_task(watch())
     try:
         await store.get("somebody")
