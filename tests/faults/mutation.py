@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ from tests.support.process import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.faults.mutants import Edit, Mutant
+    from tests.faults.mutants import Mutant
 
 _LONGEST_SECONDS: Final = 240
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "var", "node_modules", "__pycache__")
@@ -85,9 +85,7 @@ def _try(mutant: Mutant, copy: Path) -> Caught:
     ]
     environment = {name: value for name, value in os.environ.items() if name != "THOROUGH"}
     began = time.monotonic()
-    with ExitStack() as changes:
-        for edit in mutant.edits:
-            changes.enter_context(edited(copy, edit))
+    with mutated(copy / mutant.file, mutant):
         try:
             done = subprocess.run(  # noqa: S603 # our own tests
                 [*command, *mutant.test.split()],
@@ -108,11 +106,10 @@ def _try(mutant: Mutant, copy: Path) -> Caught:
 
 
 @contextmanager
-def edited(copy: Path, edit: Edit) -> Iterator[None]:
-    """The copy with the change, and afterwards without it."""
-    path = copy / edit.file
+def mutated(path: Path, mutant: Mutant) -> Iterator[None]:
+    """The file with the change, and afterwards without it."""
     text = path.read_text()
-    path.write_text(edit.apply(text))
+    path.write_text(mutant.apply(text))
     try:
         yield
     finally:
