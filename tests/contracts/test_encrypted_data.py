@@ -33,7 +33,6 @@ from service.core.errors import DecryptFailed
 from service.core.failed_openings import FailedOpenings
 from service.core.models import Encrypted, Session, SessionKeys, WeChatIdentity
 from service.core.throttled_log import ThrottledLog
-from tests.support.effort import effort
 from tests.support.limits import MemoryLimits
 from tests.support.settings import APPID
 
@@ -678,10 +677,9 @@ def apart(keys: SessionKeys, *, below: float, rounds: int = 2000) -> float:
 @pytest.mark.parametrize("keys", [KEYS, SessionKeys(KEY, OLD_KEY)], ids=["one key", "two keys"])
 def test_whatever_is_wrong_it_takes_the_same_time(keys: SessionKeys, figure: Figure) -> None:
     """About 4 % are left, which is three microseconds; a request takes a thousand."""
-    bound = effort(0.12, 0.05)
-    found = apart(keys, below=bound, rounds=effort(2000, 5000))
+    found = apart(keys, below=0.12)
     figure(f"{found:.1%} between the quickest refusal and the slowest")
-    assert found < bound
+    assert found < 0.12
 
 
 @pytest.mark.parametrize("keys", [KEYS, SessionKeys(KEY, OLD_KEY)], ids=["one key", "two keys"])
