@@ -32,9 +32,9 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 	@$(if $(filter tests,$(T)),echo "The whole suite: seven minutes on two cores; ten while they are busy.",:)
 	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
 
-faults: $(STAMP) ## the tests of races and crashes, repeated more often
-	@echo "Races, crashes and restarts, many times over: eight minutes on two cores."
-	THOROUGH=1 $(BIN)/pytest $(PARALLEL) tests/faults
+faults: $(STAMP) ## races, crashes, outages, attacks: every bar into docs/reliability.md; MUTANTS=1: see each fail
+	@echo "$(if $(MUTANTS),A change for each bar: 15,Every bar, many times over: 20) minutes on two cores that are idle."
+	$(BIN)/python -m tests.faults $(if $(MUTANTS),--mutants)
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
 	tests/browser/chromium.sh

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.dev.embedded_redis import EmbeddedRedis
+    from tests.support.figure import Figure
 
 Sanic.test_mode = True
 
@@ -79,6 +80,23 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no core is left to it alone in the end."""
     items.sort(key=lambda item: -_SLOW.get(item.path.name, 0))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have reports say which bars a test measures (tests/faults/bars.py), in whatever process."""
+    bars = {name: None for mark in item.iter_markers("bar") for name in mark.args}
+    item.user_properties.extend(("bar", name) for name in bars)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Prints what was measured, and has it in the table of `make faults`."""
+
+    def say(text: str) -> None:
+        print(text)  # noqa: T201 # a figure to keep
+        request.node.user_properties.append(("figure", text))
+
+    return say
 
 
 @pytest.fixture(scope="session")

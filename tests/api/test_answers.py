@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.core.errors import InternalError, ServiceError, error_classes
 from tests.support.running import running_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.config.settings import Settings
-    from tests.support.running import Api
+    from tests.support.figure import Figure
+    from tests.support.running import Api, Simulator
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,7 @@ async def test_problem_json_is_given_to_who_asks_for_it(api: Api) -> None:
     }
 
 
+@pytest.mark.bar("E3")
 @pytest.mark.parametrize("path", ["/livez", "/session", "/nowhere", "/verify"])
 async def test_no_answer_may_be_cached_and_each_can_be_traced(api: Api, path: str) -> None:
     answer = await api.ask("GET", path, headers={"X-Request-ID": "abc-1.2_3"})
@@ -208,3 +211,35 @@ async def test_the_access_log_shows_the_route_and_never_the_query(
     assert "GET /wx/onlogin 400" in logged
     assert "GET - 404" in logged
     assert "canary" not in logged
+
+
+CANARY = "canary-of-an-exception"
+
+
+@pytest.mark.bar("E3")
+async def test_every_error_there_is_has_one_form_and_tells_nothing(
+    api: Api, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    session = {"sessionid": (await api.login(await simulator.code())).data["sessionid"]}
+    kinds: list[Exception] = [
+        kind.again({"field": "x"}, 7) for kind in error_classes().values() if kind.code != 50000
+    ]
+    kinds += [RuntimeError(CANARY), KeyError(CANARY), OSError(CANARY), ValueError(f"/srv/{CANARY}")]
+    for error in kinds:
+
+        async def fail(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(api.app.ctx.services.sessions, "validate", fail)
+        answer = await api.ask("GET", "/session", headers=session)
+        expected = type(error) if isinstance(error, ServiceError) else InternalError
+        assert (answer.status, answer.code) == (expected.status, expected.code)
+        assert set(answer.body) == {"code", "error", "msg", "data", "requestId"}
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Request-ID"] == answer.body["requestId"]
+        everything = f"{answer.body} {dict(answer.headers)}"
+        for word in (CANARY, "Traceback", ".py", "anic", "ython", "127.0.0.1"):
+            assert word not in everything, word
+    figure(f"{len(kinds)} kinds of errors")
+    assert len(kinds) >= 40

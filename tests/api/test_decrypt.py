@@ -135,6 +135,7 @@ async def test_a_plus_that_became_a_space_is_mended(api: Api, simulator: Simulat
     assert (await decrypt(api, session, broken)).status == 200
 
 
+@pytest.mark.bar("D2")
 async def test_no_mutation_gets_more_than_the_one_answer(api: Api, simulator: Simulator) -> None:
     rng = random.Random(7)
     texts = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.dev.embedded_redis import EmbeddedRedis
+    from tests.support.figure import Figure
     from tests.support.running import Api
 
 
@@ -38,12 +40,14 @@ async def send(
     return [(int(status), orjson.loads(body)["code"]) for status, body in heads]
 
 
+@pytest.mark.bar("D3")
 @pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_what_is_malformed_is_refused_and_ends_the_connection(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(400, 40000)]
     assert await send(api, GET + END + raw) == [(200, 0), (400, 40000)]
 
 
+@pytest.mark.bar("D3")
 @LINUX_ONLY
 async def test_so_it_is_where_the_server_has_rewritten_its_own_methods(
     redis_server: EmbeddedRedis, tmp_path: Path
@@ -60,6 +64,7 @@ async def test_so_it_is_where_the_server_has_rewritten_its_own_methods(
         ]
 
 
+@pytest.mark.bar("D3")
 async def test_without_the_look_at_the_head_it_would(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +103,7 @@ WELL_FORMED = {
 }
 
 
+@pytest.mark.bar("D3")
 @pytest.mark.parametrize("raw", WELL_FORMED.values(), ids=WELL_FORMED.keys())
 async def test_a_body_ends_where_it_says(api: Api, raw: bytes) -> None:
     assert await send(api, raw) == [(200, 0), (200, 0)]
@@ -105,6 +111,7 @@ async def test_a_body_ends_where_it_says(api: Api, raw: bytes) -> None:
     assert await send(api, raw, byte_by_byte=True) == [(200, 0), (200, 0)]
 
 
+@pytest.mark.bar("D6")
 async def test_a_length_is_judged_before_the_body_is_asked_for(api: Api) -> None:
     expecting = POST + b"\r\nExpect: 100-continue\r\nContent-Length: "
     assert await _said(api, expecting + b"5" + END, b"hello") == [100, 200, 200]
@@ -165,3 +172,90 @@ async def test_an_address_that_is_none_is_answered_and_never_logged(
 ) -> None:
     assert await send(api, b"GET %b HTTP/1.1\r\nHost: here" % url + END) == [(400, 40000)]
     assert not [text for text in caplog.messages if "CANARY" in text or "forged" in text]
+
+
+LARGE = b"x" * (16 * 1024 + 1)
+
+
+@pytest.mark.bar("D6")
+@pytest.mark.parametrize(
+    "raw",
+    [
+        POST + b"\r\nContent-Length: %d" % len(LARGE) + END,
+        POST + b"\r\nContent-Length: 99999999999" + END,
+        CHUNKED + (b"400\r\n" + b"x" * 1024 + b"\r\n") * 17,
+    ],
+    ids=["by a length", "by a huge one", "by chunks"],
+)
+async def test_what_is_larger_than_a_body_may_be_is_refused_before_it_is_read(
+    api: Api, raw: bytes
+) -> None:
+    """Nobody sends the rest: an answer that waited for it would not come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+    writer.write(raw)
+    said = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            said = await reader.readuntil(END)
+    writer.transport.abort()
+    assert said.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.bar("D4")
+async def test_two_hundred_floods_of_headers_at_once_are_refused_and_cut(
+    api: Api, figure: Figure
+) -> None:
+    floods = [
+        GET + b"\r\nA: " + b"x" * 9000 + END,
+        GET + b"\r\n" + b"\r\n".join(b"A%d: b" % number for number in range(700)) + END,
+        GET + b"\r\n" + b"\r\n".join(b"A%d: b" % number for number in range(100)) + END,
+    ]
+
+    async def statuses(raw: bytes) -> list[int]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+        writer.write(raw)
+        said = b"not cut in time"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(20):
+                said = await reader.read()
+        writer.transport.abort()
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", said)]
+
+    seen = await asyncio.gather(*(statuses(floods[number % 3]) for number in range(200)))
+    figure(f"{len(seen)} floods: {sorted({one for each in seen for one in each})}, and cut")
+    assert all(len(each) == 1 and each[0] in {400, 413, 431} for each in seen)
+    enough = GET + b"\r\n" + b"\r\n".join(b"A%d: b" % number for number in range(99)) + END
+    assert await send(api, enough) == [(200, 0), (200, 0)]
+
+
+@pytest.mark.bar("D5")
+@pytest.mark.parametrize(
+    "header", [b"sessionid: %b", b"X-Session-Id: %b", b"Authorization: Bearer %b"]
+)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"CANARY\xff\xfe",
+        b"CANARY\0",
+        b"CANARY\r\nforged: yes",
+        b"CANARY\rforged",
+        b"CANARY\nforged",
+        b"CANARY" + b"A" * 7000,
+        "CANARY登录".encode(),
+        b"CANARY' OR 1=1; --",
+        b"CANARY\x1b[2J",
+        b"CANARY%s%n%x",
+    ],
+)
+async def test_odd_bytes_for_an_id_are_refused_and_never_logged(
+    api: Api, caplog: pytest.LogCaptureFixture, header: bytes, odd: bytes
+) -> None:
+    ask = b"GET /session HTTP/1.1\r\nHost: here\r\nConnection: close\r\n" + header % odd + END
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+    writer.write(ask)
+    said = await reader.read()
+    writer.close()
+    assert re.match(rb"HTTP/1\.1 (400|401) ", said), said
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"CANARY" not in said
+    assert "CANARY" not in caplog.text

@@ -42,6 +42,7 @@ async def test_exactly_these_routes_are_public(api: Api) -> None:
     assert public == PUBLIC
 
 
+@pytest.mark.bar("D8")
 async def test_every_other_route_turns_strangers_away(api: Api) -> None:
     protected = [
         (method, f"/{route.path}")
@@ -56,6 +57,7 @@ async def test_every_other_route_turns_strangers_away(api: Api) -> None:
             assert answer.status == 401, (method, variant)
 
 
+@pytest.mark.bar("D8")
 @pytest.mark.parametrize(
     "path",
     ["//session", "/SESSION", "/%73ession/x", "/session;x", "/session%2f", "/wx//products/list"],
@@ -88,6 +90,7 @@ async def test_the_id_is_taken_in_each_of_its_headers(
     assert (await api.ask("GET", "/session", headers=form(sessionid))).status == 200
 
 
+@pytest.mark.bar("D5", "H3")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -113,6 +116,7 @@ async def test_what_cannot_be_an_id_is_malformed_and_never_looked_up(
 OTHER = "C" * 22 + "." + "A" * 43
 
 
+@pytest.mark.bar("A7")
 @pytest.mark.parametrize(
     "headers",
     [

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service.config.settings import Settings
+    from tests.support.figure import Figure
     from tests.support.running import Answer, Api, Simulator
 
 LIMITED: Final = (429, 42900)
@@ -91,6 +92,7 @@ def tally(answers: list[Answer]) -> Counter[tuple[int, int]]:
     return Counter((answer.status, answer.code) for answer in answers)
 
 
+@pytest.mark.bar("H1")
 @pytest.mark.parametrize("limit", ["login_per_address", "login_per_app", "login"])
 async def test_a_burst_of_logins_passes_exactly_what_is_allowed(workers: Start, limit: str) -> None:
     async with workers(**{f"limit_{limit}": "20/minute"}) as two:
@@ -124,6 +126,7 @@ async def test_a_code_that_was_not_let_through_is_not_spent(workers: Start) -> N
         assert (await two.log_in(code=code, address=OTHER)).status == 200
 
 
+@pytest.mark.bar("D9")
 async def test_what_a_client_wrote_itself_does_not_get_it_past_a_limit(workers: Start) -> None:
     async with workers(limit_login_per_address="3/minute") as two:
         forged = [f"{OTHER}, 192.0.2.{number}, {CLIENT}" for number in range(9)]
@@ -400,6 +403,7 @@ def guess() -> str:
     return SessionId.new("A" * 22).text
 
 
+@pytest.mark.bar("H3")
 @pytest.mark.parametrize("path", ["/session", "/verify"])
 async def test_dead_ids_are_limited(workers: Start, path: str) -> None:
     async with workers(limit_dead_sessions_per_address="20/minute") as two:
@@ -413,11 +417,15 @@ async def test_dead_ids_are_limited(workers: Start, path: str) -> None:
         assert (await two.ask("GET", path, address=OTHER, sessionid=guess())).status == 401
 
 
-async def test_a_limit_of_hundreds_is_kept_within_a_hundredth(workers: Start) -> None:
+@pytest.mark.bar("H1")
+async def test_a_limit_of_hundreds_is_kept_within_a_hundredth(
+    workers: Start, figure: Figure
+) -> None:
     async with workers(limit_dead_sessions_per_address="600/minute") as two:
         asking = (two.ask("GET", "/verify", sessionid=guess()) for _ in range(1800))
         kinds = tally(await asyncio.gather(*asking))
         assert set(kinds) == {(401, 40102), LIMITED}
+        figure(f"{kinds[401, 40102]} of 1,800 pass a limit of 600")
         assert 600 <= kinds[401, 40102] <= 606
 
 
@@ -546,6 +554,7 @@ async def test_ids_are_not_guessed_by_logging_out_either(workers: Start) -> None
         assert (await two.ask("POST", "/logout", sessionid=session)).data == {"ended": True}
 
 
+@pytest.mark.bar("H1")
 async def test_without_redis_what_is_limited_is_unavailable(workers: Start) -> None:
     async with workers(redis_url="redis://127.0.0.1:1") as two:
         wrong = {"Authorization": "Bearer wrong"}

@@ -120,6 +120,7 @@ async def test_of_ten_strict_logins_at_once_exactly_one_stays_valid(
     assert sorted(statuses) == [200] + [401] * 9
 
 
+@pytest.mark.bar("H2")
 async def test_one_code_sent_ten_times_at_once_goes_to_wechat_once(
     api: Api, simulator: Simulator
 ) -> None:

@@ -112,6 +112,7 @@ async def test_a_row_of_the_table_is_so(
         assert (await fresh.put(again)).status == 200
 
 
+@pytest.mark.bar("G4")
 @pytest.mark.parametrize(("age", "status"), [(0, 200), (295, 200), (301, 401), (-60, 401)])
 async def test_five_minutes_are_the_limit_and_a_login_from_the_future_is_none(
     caller: Callable[..., Any], age: int, status: int

@@ -238,6 +238,7 @@ async def test_no_browser_may_take_a_picture_for_something_else(
             assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.bar("E8")
 async def test_an_export_has_everything_of_the_caller_and_nothing_of_others(
     api: Api, simulator: Simulator
 ) -> None:

@@ -119,6 +119,7 @@ async def test_that_wechat_knows_no_such_code_is_told_to_all_for_half_a_minute(
     await claim(codes)
 
 
+@pytest.mark.bar("H2")
 @pytest.mark.parametrize("refusal", [LoginCodeUsed(), WeChatUserBlocked()])
 async def test_a_code_that_wechat_does_know_is_marked_while_it_lives(
     stores: Stores, refusal: ServiceError

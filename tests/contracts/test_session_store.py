@@ -659,6 +659,7 @@ async def test_a_rotated_key_still_opens_what_it_sealed(stores: Stores) -> None:
     assert (await log_in(rotated)).session_id == opened.session_id
 
 
+@pytest.mark.bar("E4")
 async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stores) -> None:
     opened = await log_in(stores.sessions())
     other = stores.sessions(secret_keys=NEW_KEY)
@@ -668,6 +669,7 @@ async def test_a_key_that_left_the_ring_costs_a_new_session_at_most(stores: Stor
     assert await is_live(other, again.session_id)
 
 
+@pytest.mark.bar("E2")
 async def test_a_sealed_part_opens_for_no_other_user(stores: Stores) -> None:
     sessions = stores.sessions()
     alice, bob = (
@@ -954,6 +956,7 @@ async def test_a_repeat_of_a_login_that_has_been_replaced_replaces_nobody(
         await sessions.validate(first.session_id)
 
 
+@pytest.mark.bar("B8")
 @ALSO_FAKEREDIS
 async def test_scripts_survive_a_flush_of_the_script_cache(stores: Stores) -> None:
     sessions = stores.sessions()

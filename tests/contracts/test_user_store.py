@@ -108,6 +108,7 @@ async def patiently(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.bar("G1")
 async def test_a_hundred_users_arriving_twenty_times_at_once_are_a_hundred_rows(
     address: str, database: SqlDatabase
 ) -> None:
@@ -299,6 +300,7 @@ async def test_a_unionid_finds_its_account_whom_a_number_has_joined_there(
     assert owner.id == joined.user.id == arrived.user.id
 
 
+@pytest.mark.bar("G4")
 async def test_two_accounts_linking_one_phone_fifty_times_at_once_have_one_owner(
     database: SqlDatabase, store: SqlUsers
 ) -> None:

@@ -171,6 +171,7 @@ async def test_an_unknown_errcode_is_an_unavailable_wechat(simulator: Simulator)
         await exchange(simulator)
 
 
+@pytest.mark.bar("C3")
 async def test_a_busy_wechat_is_asked_once_more_and_no_more(simulator: Simulator) -> None:
     await simulator.fault("errcode", errcode=-1, times=1)
     assert (await exchange(simulator)).openid
@@ -290,6 +291,7 @@ async def test_a_host_that_takes_no_connection_in_time_hangs_as_well(
     assert all(isinstance(one, WeChatUnavailable) and not one.sent for one in hung)
 
 
+@pytest.mark.bar("C3")
 async def test_a_quota_that_is_used_up_stops_the_calls_of_its_app() -> None:
     other = WeChatApp("wx00000000000000aa", APP_SECRET)
     entries = tuple(AppEntry(appid=one.appid, secret=SecretStr(APP_SECRET)) for one in (APP, other))

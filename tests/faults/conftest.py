@@ -1,10 +1,15 @@
-"""What the tests of faults have in common: limits of time."""
+"""What the tests of faults have in common: limits of time, and a mark."""
 
 from __future__ import annotations
 
 import gc
 
 import pytest
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All of this folder is `make faults`, bar or not."""
+    item.add_marker("faults")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -97,6 +97,7 @@ async def test_an_access_token_is_not_asked_for_while_that_hangs(
     assert (await log_in_by_phone(api, simulator)).status == 200
 
 
+@pytest.mark.bar("C3")
 async def test_an_app_over_its_quota_is_told_when_to_come_back(
     api: Api, simulator: Simulator
 ) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.redis.cluster import ClusterTopology
+    from tests.support.figure import Figure
     from tests.support.redis_servers import RedisProcess
     from tests.support.running import Api, Simulator
 
@@ -53,9 +54,11 @@ def owner_of(cluster: RedisCluster, sessionid: str) -> RedisProcess:
     return cluster.owner(KEY_PREFIX + sessionid[:22])
 
 
+@pytest.mark.bar("B9")
 async def test_three_primaries_killed_under_load_cost_moments_and_no_connection(
-    cluster: RedisCluster, serve: Serve, simulator: Simulator
+    cluster: RedisCluster, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
+    longest = []
     async with serve() as api:
         async with Load(api, simulator) as load:
             await asyncio.sleep(0.5)
@@ -65,11 +68,12 @@ async def test_three_primaries_killed_under_load_cost_moments_and_no_connection(
                 await until(lambda: len(cluster.primaries()) == 3, within=5, what="a successor")
                 await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
                 windows = [load.window(kind, since=killed, watch=watch) for kind in KINDS]
-                print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s")  # noqa: T201 # a figure to keep
+                longest.append(max(windows))
                 assert max(windows) < 5
                 victim.start()
                 await cluster.whole()
-        print(load.seen, load.damage)  # noqa: T201
+        refused = ", ".join(f"{seconds:.1f}" for seconds in longest)
+        figure(f"refused for {refused} s; {len(load.wrong)} wrong, {load.lost} lost")
         assert not load.wrong
         assert load.lost == 0
         assert set(load.seen) <= {f"{k} {s}" for k in ("check", "login") for s in (200, 401, 503)}
@@ -103,6 +107,7 @@ async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None
         assert len(node.client.client_list(_type="normal")) <= most + 2
 
 
+@pytest.mark.bar("B11")
 async def test_a_replaced_session_stays_replaced_when_replicas_confirm(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:
@@ -144,6 +149,7 @@ async def resurrected(
     return outcome(answer), seen[0][0] == 200
 
 
+@pytest.mark.bar("B11")
 async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:
@@ -152,6 +158,7 @@ async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     assert answer == (503, 50300)
 
 
+@pytest.mark.bar("B11")
 async def test_unconfirmed_it_would_be_called_done_and_undone(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:

@@ -88,6 +88,7 @@ def listening_on(port: int) -> set[str]:
     return found
 
 
+@pytest.mark.bar("E1")
 async def test_no_process_that_is_started_sees_the_secrets(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:

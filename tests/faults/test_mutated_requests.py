@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.dev.embedded_redis import EmbeddedRedis
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 pytestmark = LINUX_ONLY
@@ -196,8 +197,9 @@ async def seeds(
     return lambda moment: moment.choice(whole)
 
 
+@pytest.mark.bar("D1")
 async def test_none_is_answered_with_a_fault_or_not_at_all_or_keeps_memory(
-    redis_server: EmbeddedRedis, simulator: Simulator, tmp_path: Path
+    redis_server: EmbeddedRedis, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
     environment = complete_environment(redis=redis_server.url, wechat=simulator.url)
     async with ServiceProcess({**environment, "WEB_CONCURRENCY": "2"}, home=tmp_path) as service:
@@ -214,6 +216,7 @@ async def test_none_is_answered_with_a_fault_or_not_at_all_or_keeps_memory(
         before = memory_of(service)
         statuses += await send_many(service, made, moment, REQUESTS - REQUESTS // 4)
         grown = memory_of(service) - before
+        figure(f"{REQUESTS} sent, {statuses.total()} answers, {grown / 1e6:.1f} MB more")
         # Enough of each gets past the first parser.
         assert statuses.total() > REQUESTS * 0.6, statuses
         assert all(statuses[one] > REQUESTS / 200 for one in (200, 400, 401, 404)), statuses

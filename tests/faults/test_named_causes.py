@@ -6,6 +6,7 @@ import asyncio
 import io
 import resource
 import socket
+import ssl
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +36,6 @@ from tests.support.running import Api, running_service
 from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
@@ -89,6 +89,7 @@ async def tls_server(context: ssl.SSLContext, *, postgres: bool = False) -> Asyn
         await server.wait_closed()
 
 
+@pytest.mark.bar("E6")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_redis(authority: Authority, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     async with tls_server(context_of(authority, kind)) as port:
@@ -197,21 +198,44 @@ async def test_postgresql(
     assert PASSWORD not in caplog.text
 
 
-async def test_wechat(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
-    async with tls_server(authority.self_signed()) as port:
-        settings = make_settings(wechat_api_base=(f"https://localhost:{port}",))
-        async with open_http(settings) as session:
-            share = FairShare(1, ThrottledLog("wechat"))
-            http = WeChatHttp(session, bases=settings.wechat_api_base, timeout=3, share=share)
-            [app] = settings.apps.values()
-            with pytest.raises(WeChatUnavailable) as fault:
-                await http.ask(app, "/path", {"secret": PASSWORD}, error_map={})
-    assert not fault.value.sent
+async def asked(port: int) -> WeChatUnavailable:
+    """Why a call of WeChat at this port fails."""
+    settings = make_settings(wechat_api_base=(f"https://localhost:{port}",))
+    async with open_http(settings) as session:
+        share = FairShare(1, ThrottledLog("wechat"))
+        http = WeChatHttp(session, bases=settings.wechat_api_base, timeout=3, share=share)
+        [app] = settings.apps.values()
+        with pytest.raises(WeChatUnavailable) as fault:
+            await http.ask(app, "/path", {"secret": PASSWORD}, error_map={})
+    return fault.value
+
+
+@pytest.fixture
+def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SSL_CERT_FILE has it, which aiohttp reads when it is imported."""
+    context = ssl.create_default_context(cafile=authority.file)
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", context)
+
+
+@pytest.mark.bar("C6")
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_wechat(authority: Authority, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with tls_server(context_of(authority, kind)) as port:
+        fault = await asked(port)
+    assert not fault.sent
     [line] = caplog.messages
     assert line.startswith(f"wechat: no connection to https://localhost:{port}: ")
-    assert f"({SELF_SIGNED}: " in line
+    assert f"({KINDS[kind]}: " in line
     assert "SSL_CERT_FILE" in line
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.bar("C6")
+@pytest.mark.usefixtures("trusted")
+async def test_a_wechat_whose_certificate_is_good_is_asked(authority: Authority) -> None:
+    async with tls_server(authority.server()) as port:
+        assert (await asked(port)).sent, "it answers nonsense, but it was asked"
 
 
 async def test_the_bucket_of_avatars(

@@ -241,6 +241,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             yield House(service, api, simulator, world, client, tmp_path)
 
 
+@pytest.mark.bar("E1", "E2")
 async def test_no_secret_lies_open_anywhere(house: House) -> None:
     people = [await house.live(name) for name in PHONES]
     headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
@@ -257,6 +258,7 @@ async def test_no_secret_lies_open_anywhere(house: House) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.bar("E1")
 async def test_the_search_finds_what_is_planted_in_any_place_and_form(house: House) -> None:
     await house.live("alice")
     assert await house.leaks() == []
@@ -289,6 +291,7 @@ async def test_the_search_finds_what_is_planted_in_any_place_and_form(house: Hou
     assert ("output", secrets[1]) in {(p.partition("-")[0], s) for p, s in await house.leaks()}
 
 
+@pytest.mark.bar("E2")
 async def test_a_phone_number_under_no_seal_is_caught(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -307,6 +310,7 @@ async def test_a_phone_number_under_no_seal_is_caught(
     assert any(form.encode() in content for form in forms(PHONES["alice"]))
 
 
+@pytest.mark.bar("E8")
 async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: House) -> None:
     alice, bob = [await house.live(name) for name in PHONES]
     before, keys = house.tables(), await house.dump()

@@ -186,6 +186,7 @@ async def live_with_a_cluster(
             node.client.execute_command("ACL", "DELUSER", "minigate")
 
 
+@pytest.mark.bar("B12")
 async def test_all_that_the_service_does_is_allowed_and_nothing_else(
     pair: Pair,
     redis_cluster: RedisCluster,
@@ -267,6 +268,7 @@ async def test_another_prefix_begins_every_key(
         assert (await other.session(sessionid)).code == 40102
 
 
+@pytest.mark.bar("B12")
 @pytest.mark.parametrize(
     "command",
     [

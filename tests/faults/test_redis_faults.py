@@ -25,6 +25,7 @@ from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
 from service.simulator.state.identities import openid_of
 from service.stores import sessions
+from tests.support.effort import effort
 from tests.support.failover import pools_of
 from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import (
@@ -34,18 +35,22 @@ from tests.support.process import (
     ServiceProcess,
     complete_environment,
     eventually,
+    resident,
 )
 from tests.support.proxy import ChaosProxy
 from tests.support.running import Api, running_service
 from tests.support.scripts import script
 from tests.support.settings import APPID
 from tests.support.stopwatch import Stopwatch
+from tests.support.workers import two_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from service.config.settings import Settings
+    from tests.support.figure import Figure
+    from tests.support.process import Reply
 from tests.support.running import Answer, Simulator
 
 pytestmark = LINUX_ONLY
@@ -143,14 +148,15 @@ async def hammer(
     return seen, longest - 2 * late
 
 
+@pytest.mark.bar("B1")
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 async def test_a_killed_redis_is_a_quick_503_and_back_as_soon_as_it_is(
-    serving: Serving, simulator: Simulator, *, tcp: bool
+    serving: Serving, simulator: Simulator, figure: Figure, *, tcp: bool
 ) -> None:
     async with RedisServer(tcp=tcp) as server, serving(server.url) as api:
         sessions = [await log_in(api, simulator, f"user-{n}") for n in range(20)]
         server.kill()
-        seen, longest = await hammer(api, simulator, sessions, count=200)
+        seen, longest = await hammer(api, simulator, sessions, count=effort(200, 500))
         assert set(seen) == {UNAVAILABLE}
         assert longest <= 1
         await server.start()
@@ -164,11 +170,12 @@ async def test_a_killed_redis_is_a_quick_503_and_back_as_soon_as_it_is(
         assert (await api.logout(sid)).data == {"ended": True}
         back = watch.seconds
         assert back < 2
-        print(f"longest {longest:.3f} s, back after {back:.3f} s")  # noqa: T201 # a figure to keep
+        figure(f"longest {longest:.2f} s, back after {back:.2f} s")
 
 
+@pytest.mark.bar("B2")
 async def test_a_frozen_redis_keeps_nobody_waiting(
-    serving: Serving, server: RedisServer, simulator: Simulator
+    serving: Serving, server: RedisServer, simulator: Simulator, figure: Figure
 ) -> None:
     async with serving(server.url) as api:
         sessions = [await log_in(api, simulator, f"user-{n}") for n in range(20)]
@@ -183,7 +190,106 @@ async def test_a_frozen_redis_keeps_nobody_waiting(
         # Logouts that were answered 503 have not happened either.
         assert [(await api.session(sid)).status for sid in sessions] == [200] * 20, answer
         back = watch.seconds
-        print(f"longest {longest:.3f} s, back after {back:.3f} s")  # noqa: T201 # a figure to keep
+        figure(f"longest {longest:.2f} s, back after {back:.2f} s")
+
+
+@pytest.mark.bar("B2")
+async def test_eight_seconds_of_a_frozen_redis_take_no_memory(
+    server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
+) -> None:
+    """By a service in a process of its own, of which checks are asked 200 times a second."""
+    seen, longest = Counter[int](), 0.0
+    async with two_workers(server, simulator, tmp_path) as service:
+
+        async def ask(method: str = "GET", path: str = "/verify", body: bytes = b"") -> Reply:
+            nonlocal longest
+            async with await Connection.open(service.port) as connection:
+                watch = Stopwatch(alone=True)
+                reply = await connection.ask(method, path, sessionid=session, body=body)
+                longest = max(longest, watch.seconds)
+                return reply
+
+        async def check() -> None:
+            seen[(await ask()).status] += 1
+
+        session = ""
+        login = await ask("POST", "/login", orjson.dumps({"code": await simulator.code()}))
+        session = orjson.loads(login.body)["data"]["sessionid"]
+        await asyncio.gather(*(check() for _ in range(200)))
+        assert seen == {200: 200}
+        seen.clear()
+        longest, before = 0.0, {pid: resident(pid) for pid in service.workers}
+        server.freeze()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(effort(2, 8) * 200):
+                group.create_task(check())
+                await asyncio.sleep(1 / 200)
+        grown = max(resident(pid) - held for pid, held in before.items()) / 2**20
+        server.thaw()
+        watch = Stopwatch()
+        while (await ask()).status != 200:
+            assert not watch.exceeds(2)
+        back = watch.seconds
+    figure(f"{dict(seen)}, longest {longest:.2f} s, {grown:.1f} MB more, back after {back:.2f} s")
+    assert set(seen) == {503}
+    assert longest <= 1.5
+    assert grown <= 20
+
+
+@pytest.mark.bar("B6")
+async def test_a_redis_that_is_read_only_for_a_while_loses_nobody(
+    serving: Serving, server: RedisServer, simulator: Simulator, figure: Figure
+) -> None:
+    async with serving(server.url) as api, admin(server) as client:
+        sessions = [await log_in(api, simulator, f"user-{n}") for n in range(20)]
+        await client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        seen = Counter[str]()
+
+        async def ask_all(sid: str) -> None:
+            seen[f"check {(await verify(api, sid)).status}"] += 1
+            seen[f"login {(await api.login(await simulator.code())).status}"] += 1
+            seen[f"logout {(await api.logout(sid)).status}"] += 1
+
+        await asyncio.gather(*map(ask_all, sessions))
+        # Its data may be old: to be refused is as good as to be told them.
+        assert set(seen) <= {"check 200", "check 503", "login 503", "logout 503"}
+        await client.execute_command("REPLICAOF", "NO", "ONE")
+        watch = Stopwatch()
+        while (await api.login(await simulator.code("alice"))).status != 200:
+            assert not watch.exceeds(5)
+            await asyncio.sleep(0.05)
+        back = watch.seconds
+        assert [(await verify(api, sid)).status for sid in sessions] == [200] * 20
+    figure(f"{dict(seen)}, well after {back:.2f} s")
+
+
+@pytest.mark.bar("B8")
+async def test_a_redis_that_forgets_the_scripts_is_noticed_by_nobody(
+    serving: Serving, server: RedisServer, simulator: Simulator, figure: Figure
+) -> None:
+    seen, flushed = Counter[tuple[str, int]](), 0
+    async with serving(server.url) as api, admin(server) as client:
+        codes = [(f"user-{n}", await simulator.code(f"user-{n}")) for n in range(effort(200, 1000))]
+
+        async def come_and_go() -> None:
+            while codes:
+                login = await api.login(codes.pop()[1])
+                seen["login", login.status] += 1
+                if login.status != 200:
+                    continue
+                sid = login.data["sessionid"]
+                seen["check", (await verify(api, sid)).status] += 1
+                seen["logout", (await api.logout(sid)).status] += 1
+
+        coming = asyncio.gather(*(come_and_go() for _ in range(8)))
+        while not coming.done():
+            await client.script_flush()
+            flushed += 1
+            await asyncio.sleep(0.01)
+        await coming
+    figure(f"0 errors of {seen.total()} answers, forgotten {flushed} times")
+    assert {status for _, status in seen} == {200}
+    assert flushed > 10
 
 
 @dataclass
@@ -230,12 +336,19 @@ async def freezing(
         yield Freeze(server, simulator, api)
 
 
+@pytest.mark.bar("B3")
 @pytest.mark.parametrize("after_exchange", [False, True], ids=["before", "after"])
 async def test_a_login_that_was_answered_503_does_not_land_when_redis_wakes_up(
-    serving: Serving, server: RedisServer, simulator: Simulator, *, after_exchange: bool
+    serving: Serving,
+    server: RedisServer,
+    simulator: Simulator,
+    figure: Figure,
+    *,
+    after_exchange: bool,
 ) -> None:
     async with freezing(serving, server, simulator) as freeze:
-        kept = [await freeze.kept(after_exchange=after_exchange) for _ in range(6)]
+        kept = [await freeze.kept(after_exchange=after_exchange) for _ in range(effort(6, 30))]
+    figure(f"{kept.count(False)} of {len(kept)} landed")
     assert all(kept)
 
 
@@ -285,6 +398,7 @@ async def test_an_erasure_that_was_called_failed_takes_no_session_when_redis_wak
             await sessions.validate(opened.session_id)
 
 
+@pytest.mark.bar("B3")
 async def test_without_its_deadline_such_a_login_would_land(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +516,7 @@ STRAYS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
+@pytest.mark.bar("A8", "I3")
 @pytest.mark.parametrize("kind", STRAYS)
 async def test_a_stray_reply_reaches_nobody(
     serving: Serving, server: RedisServer, simulator: Simulator, kind: str
@@ -422,6 +537,7 @@ def connect_by_default(settings: Settings) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=1)
 
 
+@pytest.mark.bar("A8")
 async def test_with_the_drivers_defaults_a_stray_reply_would_be_believed(
     serving: Serving, server: RedisServer, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +561,7 @@ async def test_the_driver_by_default_hands_a_stray_reply_to_the_next_caller(
         await client.aclose()
 
 
+@pytest.mark.bar("B5")
 async def test_a_full_redis_refuses_logins_and_keeps_the_sessions_it_has(
     serving: Serving, server: RedisServer, simulator: Simulator
 ) -> None:
@@ -474,8 +591,9 @@ async def test_a_full_redis_refuses_logins_and_keeps_the_sessions_it_has(
         assert ((await api.session(again)).status, (await api.session(alice)).status) == (200, 401)
 
 
+@pytest.mark.bar("B4")
 async def test_idle_connections_that_redis_has_closed_are_noticed_by_nobody(
-    serving: Serving, server: RedisServer, simulator: Simulator
+    serving: Serving, server: RedisServer, simulator: Simulator, figure: Figure
 ) -> None:
     async with serving(server.url) as api, admin(server) as client:
         sessions = [await log_in(api, simulator, f"user-{n}") for n in range(50)]
@@ -486,11 +604,13 @@ async def test_idle_connections_that_redis_has_closed_are_noticed_by_nobody(
             killed += int(await client.execute_command("CLIENT", "KILL", "TYPE", "normal"))
             # Logins in between, whose scripts may be sent anew but not run anew.
             sessions[0] = await log_in(api, simulator, "user-0")
+        figure(f"0 of {20 * 50} noticed, {killed} connections closed")
         assert killed >= 20
 
 
+@pytest.mark.bar("B7")
 async def test_connections_stay_within_workers_times_pool(
-    server: RedisServer, simulator: Simulator, tmp_path: Path
+    server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
     pool, workers = 4, 2
     environment = complete_environment(
@@ -528,7 +648,7 @@ async def test_connections_stay_within_workers_times_pool(
             await asyncio.sleep(0.002)
         await bursts
         rejected = (await client.info("stats"))["rejected_connections"]
-    print(f"peak {peak}, {statuses}")  # noqa: T201 # figures to keep
+    figure(f"{peak} connections at most, {dict(statuses)}")
     assert rejected == 0
     assert peak <= workers * pool
     assert peak > workers  # it was a burst
@@ -536,8 +656,9 @@ async def test_connections_stay_within_workers_times_pool(
     assert statuses[200] > 1000
 
 
+@pytest.mark.bar("A8")
 async def test_clients_that_hang_up_mix_up_nobody(
-    serving: Serving, server: RedisServer, simulator: Simulator
+    serving: Serving, server: RedisServer, simulator: Simulator, figure: Figure
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     rng = random.Random(seed)  # repeatable
@@ -588,7 +709,7 @@ async def test_clients_that_hang_up_mix_up_nobody(
         in_use = pool_of(api)._in_use_connections
         # But the one that is kept for looking at the server's role.
         await eventually(lambda: len(in_use) <= 1, within=3, what="every connection is given back")
-    print(seen)  # noqa: T201 # figures to keep
+    figure(f"{seen['wrong']} of {seen['right']} wrong, {seen['hung up']} hung up")
     assert seen["wrong"] == 0
     assert seen["hung up"] > 800
     assert seen["right"] > 2200

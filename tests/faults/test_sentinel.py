@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
+    from tests.support.figure import Figure
     from tests.support.redis_servers import RedisProcess
     from tests.support.running import Api, Simulator
 
@@ -99,8 +100,9 @@ async def follow(api: Api, former: RedisProcess) -> None:
     await until(moved, within=10, what="the service has another primary")
 
 
+@pytest.mark.bar("B10")
 async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
-    group: SentinelGroup, serve: Serve, simulator: Simulator
+    group: SentinelGroup, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api:
         async with Load(api, simulator) as load:
@@ -110,7 +112,7 @@ async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
             await follow(api, former)
             await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
             windows = [load.window(kind, since=killed, watch=watch) for kind in KINDS]
-            print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s")  # noqa: T201 # a figure to keep
+            figure(f"killed: refused for {max(windows):.1f} s")
             assert max(windows) < 10
             # It comes back as a primary with nothing in it, until the sentinels see to that.
             former.start()
@@ -127,8 +129,9 @@ async def test_a_killed_primary_is_followed_by_its_successor_without_a_restart(
         await asyncio.gather(*(verify(api, sid) for sid in load.steady.values()))
 
 
+@pytest.mark.bar("B10")
 async def test_a_primary_that_steps_down_is_asked_no_more(
-    group: SentinelGroup, serve: Serve, simulator: Simulator
+    group: SentinelGroup, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api, Load(api, simulator) as load:
         former, began, watch = group.primary, time.monotonic(), Stopwatch()
@@ -136,7 +139,7 @@ async def test_a_primary_that_steps_down_is_asked_no_more(
         await follow(api, former)
         await load.calm(seconds=0.5, within=10, kinds=("check", "login"))
         windows = [load.window(kind, since=began, watch=watch) for kind in KINDS]
-        print(f"refused for {windows[0]:.2f} s, logins {windows[1]:.2f} s", load.damage)  # noqa: T201 # a figure to keep
+        figure(f"stepped down: refused for {max(windows):.1f} s")
         assert max(windows) < 10
     # Until it steps down it takes logins that its successor never hears of: `undone` may be some.
     assert not load.wrong
@@ -170,6 +173,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     await trusting.aclose()
 
 
+@pytest.mark.bar("B11")
 async def test_a_logout_that_no_replica_heard_of_is_not_called_done(
     group: SentinelGroup, serve: Serve, simulator: Simulator
 ) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import orjson
+import pytest
 
 from service.core.fair_share import WAIT_SECONDS
 from tests.support.process import (
@@ -21,6 +22,7 @@ from tests.support.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 pytestmark = LINUX_ONLY
@@ -57,8 +59,10 @@ async def best_p99_of_checks(port: int, sessionid: str) -> float:
     return min([await p99_of_checks(port, sessionid) for _ in range(3)])
 
 
+@pytest.mark.bar("C4")
+@pytest.mark.alone
 async def test_five_hundred_logins_that_hang_hold_up_no_check(
-    simulator: Simulator, tmp_path: Path
+    simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
     async with RedisServer() as redis:
         environment = complete_environment(
@@ -86,7 +90,7 @@ async def test_five_hundred_logins_that_hang_hold_up_no_check(
             slow = await best_p99_of_checks(service.port, sessionid)
             assert not any(task.done() for task in pending)
             outcomes = await asyncio.gather(*pending)
-    print(f"p99 {calm * 1e3:.1f} ms, while they hang {slow * 1e3:.1f} ms")  # noqa: T201 # a figure
+    figure(f"p99 {calm * 1e3:.1f} ms, while they hang {slow * 1e3:.1f} ms")
     assert (status, refused["code"]) == (503, 50311)
     assert refused_after < WAIT_SECONDS + 0.3
     assert {(one, answer["code"]) for one, answer in outcomes} == {(502, 50200)}

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+import pytest
+
 from service.http.deadlines import Deadlines
 from tests.api.malformed import END, GET, POST
 from tests.support.process import (
@@ -20,6 +22,7 @@ from tests.support.process import (
     ServiceProcess,
     complete_environment,
     eventually,
+    resident,
 )
 from tests.support.stopwatch import Stopwatch
 
@@ -138,6 +141,7 @@ def all_cut(clients: list[Stalled]) -> Callable[[], bool]:
     return lambda: all(client.lasted is not None for client in clients)
 
 
+@pytest.mark.bar("D7")
 async def test_two_thousand_drips_and_as_many_stalled_bodies_are_cut_in_time(
     redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
@@ -219,11 +223,6 @@ async def test_who_takes_no_answer_makes_a_worker_keep_little(
         assert "ERROR" not in service.output
         for client in unread:
             client.transport.abort()
-
-
-def resident(pid: int) -> int:
-    """Bytes that a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def test_who_goes_on_asking_stays(redis_server: EmbeddedRedis, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.core.models import WeChatIdentity
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 
@@ -210,14 +211,19 @@ async def kill_under_registrations(
     return Verdict(registrations, lost, back)
 
 
+@pytest.mark.bar("G2")
 async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
-    database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    database: Postgres,
+    redis_server: RedisServer,
+    simulator: Simulator,
+    tmp_path: Path,
+    figure: Figure,
 ) -> None:
     verdict = await kill_under_registrations(database, redis_server, simulator, tmp_path)
     registrations = verdict.registrations
-    print(  # noqa: T201 # figures to keep
-        f"{len(registrations.acknowledged)} acknowledged, {registrations.seen}, "
-        f"back after {verdict.back}, longest {registrations.longest:.2f} s"
+    figure(
+        f"{len(verdict.lost)} of {len(registrations.acknowledged)} lost, longest "
+        f"{registrations.longest:.2f} s, back after {max(verdict.back):.2f} s"
     )
     assert verdict.lost == set()
     assert set(registrations.seen) == {(200, 0), (503, 50301)}
@@ -226,14 +232,19 @@ async def test_a_killed_database_loses_nobody_who_was_told_that_they_are_in(
     assert registrations.longest < 2.5
 
 
+@pytest.mark.bar("G2")
 async def test_a_database_that_acknowledges_too_early_is_caught(
-    database: Postgres, redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    database: Postgres,
+    redis_server: RedisServer,
+    simulator: Simulator,
+    tmp_path: Path,
+    figure: Figure,
 ) -> None:
     hasty = "ALTER DATABASE {name} SET synchronous_commit = off"
     verdict = await kill_under_registrations(
         database, redis_server, simulator, tmp_path, after=hasty
     )
-    print(f"{len(verdict.lost)} lost")  # noqa: T201 # a figure to keep
+    figure(f"with synchronous_commit off {len(verdict.lost)} lost")
     assert verdict.lost
 
 
@@ -415,12 +426,14 @@ async def mortal(
         assert "Traceback" not in service.output
 
 
+@pytest.mark.bar("G3")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
     request: pytest.FixtureRequest,
     redis_server: RedisServer,
     simulator: Simulator,
     tmp_path: Path,
+    figure: Figure,
     kind: str,
 ) -> None:
     address = request.getfixturevalue("database").database() if kind == "postgresql" else ""
@@ -428,6 +441,7 @@ async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
         for _ in range(KILLS):
             await found.die()
         everybody = await rows(found.address, users)
+    figure(f"{kind}: {found.orphans} of nobody in {KILLS} kills, next logins {found.slowest:.2f} s")
     assert found.orphans == 0
     assert len(everybody) == KILLS * _AT_ONCE
     assert found.slowest < 2
@@ -435,6 +449,7 @@ async def test_a_service_that_is_killed_leaves_no_session_without_its_user(
     assert min(found.logins["200"], found.logins["cut off"]) > KILLS * _AT_ONCE / 20
 
 
+@pytest.mark.bar("G3")
 async def test_a_session_that_is_written_before_its_user_is_caught(
     redis_server: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -522,12 +537,14 @@ async def phone_logins(
     print(f"200 phone logins in {watch.elapsed:.2f} s")  # noqa: T201 # a figure
 
 
+@pytest.mark.bar("C5")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_four_workers_share_one_token_and_renew_it_once(
     request: pytest.FixtureRequest,
     redis_server: RedisServer,
     simulator: Simulator,
     tmp_path: Path,
+    figure: Figure,
     kind: str,
 ) -> None:
     address = "sqlite:///users.db"
@@ -539,10 +556,12 @@ async def test_four_workers_share_one_token_and_renew_it_once(
         await simulator.fault("token_superseded", times=1)
         await phone_logins(by_worker, simulator, "1")
         assert await simulator.calls(FETCH) == 2
+    figure(f"{kind}: 400 phone logins, 1 fetch and 1 renewal")
 
 
+@pytest.mark.bar("C5")
 async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does(
-    redis_server: RedisServer, simulator: Simulator, tmp_path: Path
+    redis_server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
     environment = complete_environment(
         redis=redis_server.url, wechat=simulator.url, WEB_CONCURRENCY="2"
@@ -574,7 +593,7 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
         watch = Stopwatch()
         answer = await log_in_by_phone(service.port, simulator, "bob")
         took = watch.seconds
-    print(f"taken over after {took:.2f} s")  # noqa: T201 # a figure to keep
+    figure(f"taken over after {took:.1f} s")
     assert (answer.status, answer.code) == (200, 0)
     assert took < 10
     assert await simulator.calls(FETCH) == 2

@@ -23,15 +23,20 @@ from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from service.wechat import breaker
 from service.wechat.http import open_http
+from tests.support.effort import effort
 from tests.support.ports import free_port
+from tests.support.process import Connection, RedisServer, resident
 from tests.support.proxy import ChaosProxy
 from tests.support.running import Api, Simulator, running, running_service
 from tests.support.settings import APP_SECRET, APPID
+from tests.support.workers import two_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+    from pathlib import Path
 
     from service.config.settings import Settings
+    from tests.support.figure import Figure
     from tests.support.running import Answer
 
 OK: Final = (200, 0)
@@ -295,6 +300,7 @@ async def test_every_fault_there_is_has_an_expectation(simulator: Simulator) -> 
     assert {one["kind"] for one in catalogue["kinds"]} == {*EXPECTED, *PHONE_EXPECTED}
 
 
+@pytest.mark.bar("C1", "E1")
 @pytest.mark.parametrize(("kind", "params", "expected"), numbered(EXPECTED))
 async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     settings: Callable[..., Settings],
@@ -329,6 +335,7 @@ async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
     assert service.leaks(output) == []
 
 
+@pytest.mark.bar("C1")
 @pytest.mark.parametrize(("kind", "params", "expected"), numbered(PHONE_EXPECTED))
 async def test_a_fault_during_a_phone_login_is_answered_as_documented(
     settings: Callable[..., Settings],
@@ -374,6 +381,7 @@ class Leaky:
         raise RuntimeError(f"{url}?{urlencode(params)}")
 
 
+@pytest.mark.bar("E1")
 async def test_an_error_that_quotes_the_address_is_not_passed_on(
     settings: Callable[..., Settings],
     capfd: pytest.CaptureFixture[str],
@@ -386,6 +394,32 @@ async def test_an_error_that_quotes_the_address_is_not_passed_on(
     assert service.leaks("".join(capfd.readouterr())) == []
 
 
+@pytest.mark.bar("C1")
+@pytest.mark.parametrize("kind", ["huge_body", "gzip_bomb"])
+async def test_bodies_without_an_end_take_no_memory(
+    simulator: Simulator, tmp_path: Path, figure: Figure, kind: str
+) -> None:
+    """Of a service in a process of its own; each is 200 MB, unpacked."""
+    async with (
+        RedisServer() as redis,
+        two_workers(redis, simulator, tmp_path) as service,
+        await Connection.open(service.port) as connection,
+    ):
+
+        async def log_in() -> int:
+            body = orjson.dumps({"code": await simulator.code()})
+            return (await connection.ask("POST", "/login", body=body)).status
+
+        assert await log_in() == 200
+        before = {pid: resident(pid) for pid in service.workers}
+        await simulator.fault(kind, megabytes=200)
+        assert {await log_in() for _ in range(effort(5, 20))} == {502}
+        grown = max(resident(pid) - held for pid, held in before.items()) / 2**20
+    figure(f"{kind}: {grown:.1f} MB more")
+    assert grown <= 30
+
+
+@pytest.mark.bar("C1")
 async def test_a_redirect_is_not_followed(settings: Callable[..., Settings]) -> None:
     async with ChaosProxy("127.0.0.1", 1) as elsewhere, watched(settings) as service:
         await service.simulator.fault("redirect", location=f"http://127.0.0.1:{elsewhere.port}/")
@@ -442,11 +476,11 @@ async def test_a_host_that_breaks_off_is_not_made_up_for_by_the_second(
         assert stats["calls"]["/sns/jscode2session"]["total"] == 10
 
 
-async def log_in_over_resets(service: Watched) -> dict[str, Any]:
-    """Several hundred logins over kept-alive connections, every third of them reset."""
+async def log_in_over_resets(service: Watched, each: int = 100) -> dict[str, Any]:
+    """Three times as many logins over kept-alive connections, every third of them reset."""
 
     async def client(name: str) -> None:
-        for number in range(100):
+        for number in range(each):
             await service.login(user=f"{name}-{number}")
 
     await service.simulator.fault("reset", probability=1 / 3)
@@ -454,16 +488,21 @@ async def log_in_over_resets(service: Watched) -> dict[str, Any]:
     return await service.simulator.stats()
 
 
+@pytest.mark.bar("C2")
+@pytest.mark.timeout(180)
 async def test_a_connection_that_is_reset_sends_no_code_twice(
-    settings: Callable[..., Settings],
+    settings: Callable[..., Settings], figure: Figure
 ) -> None:
+    each = effort(100, 700)
     async with watched(settings) as service:
-        stats = await log_in_over_resets(service)
-    assert stats["calls"]["/sns/jscode2session"]["total"] == 300
+        stats = await log_in_over_resets(service, each)
+    figure(f"{stats['repeatedCodes']} of {3 * each} codes sent twice")
+    assert stats["calls"]["/sns/jscode2session"]["total"] == 3 * each
     assert stats["repeatedCodes"] == 0
-    assert 120 < len(service.sessionids) < 270
+    assert 1.2 * each < len(service.sessionids) < 2.7 * each
 
 
+@pytest.mark.bar("C2")
 async def test_with_the_drivers_defaults_codes_would_be_sent_twice(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_without_proxies_it_is_the_peers_unless_that_is_a_proxy(
     assert seen(peer, OTHER, f"{OTHER}, {OTHER}") == address, "nobody's X-Forwarded-For is believed"
 
 
+@pytest.mark.bar("D9")
 @pytest.mark.parametrize(
     ("entry", "address"),
     [
@@ -97,6 +98,7 @@ def test_of_two_proxies_the_outer_one_is_asked_if_the_inner_one_was(
     assert seen(PROXY, forwarded, proxies_count=2) == address
 
 
+@pytest.mark.bar("D9")
 def test_whoever_is_no_proxy_is_not_believed() -> None:
     assert seen(CLIENT, OTHER, proxies_count=1) == CLIENT
     assert seen(PROXY, OTHER, proxies_count=1, trusted_proxies="192.0.2.0/24") == PROXY

@@ -14,6 +14,7 @@ def test_what_is_sealed_opens_for_its_owner_only() -> None:
     assert ring.open(sealed, owner="bob") is None
 
 
+@pytest.mark.bar("E2")
 def test_two_sealings_of_one_text_differ() -> None:
     ring = Keyring([OLD], purpose="test")
     assert ring.seal(b"plain", owner="a") != ring.seal(b"plain", owner="a")

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import inspect
+import re
 import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from service.core.models import (
+    SECRET_BYTES,
     SessionId,
     SessionKeys,
     WeChatApp,
@@ -12,11 +17,32 @@ from service.core.models import (
     handle_of,
 )
 
+if TYPE_CHECKING:
+    from tests.support.figure import Figure
 
-def test_a_million_ids_differ_and_have_one_form() -> None:
+
+@pytest.mark.bar("A6")
+def test_a_million_ids_differ_and_have_one_form(figure: Figure) -> None:
     ids = {SessionId.new("H" * 22).secret for _ in range(1_000_000)}
+    figure(f"{1_000_000 - len(ids)} of 1,000,000 twice")
     assert len(ids) == 1_000_000
     assert all(SessionId.parse(f"{'H' * 22}.{secret}") for secret in list(ids)[:1000])
+
+
+@pytest.mark.bar("A6")
+def test_no_secret_is_drawn_from_anything_but_the_systems_source() -> None:
+    """`random` is for jitter, in three files; uuid, which OWASP ASVS 11.5.1 rules out, in none."""
+    service = Path(__file__).parents[2] / "service"
+    jitter = {"redis/cluster.py", "wechat/http.py", "wechat/access_token.py"}
+    for file in service.rglob("*.py"):
+        name = file.relative_to(service).as_posix()
+        if not name.startswith("simulator/"):
+            found = re.findall(
+                r"^\s*(?:import|from) (random|uuid)\b", file.read_text(), re.MULTILINE
+            )
+            assert found == (["random"] if name in jitter else []), name
+    assert SECRET_BYTES * 8 == 256
+    assert "secrets.token_urlsafe(SECRET_BYTES)" in inspect.getsource(SessionId.new)
 
 
 def test_an_id_survives_the_trip_to_the_client() -> None:

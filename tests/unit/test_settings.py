@@ -355,6 +355,7 @@ def test_a_forgotten_environment_is_told(
     assert "canary" not in "".join(warnings)
 
 
+@pytest.mark.bar("E6")
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster"])
 def test_a_redis_that_is_not_verified_is_told(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     address = f"{scheme}://:canary@h:6379"
