@@ -16,8 +16,8 @@ import redis.asyncio
 
 from service.core.models import SessionId, handle_of
 from service.simulator.state.identities import openid_of
-from service.stores.sessions import KEY_PREFIX
 from tests.support.effort import effort
+from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import LINUX_ONLY, Connection, RedisServer
 from tests.support.running import running_service
 from tests.support.settings import APPID
