@@ -101,7 +101,8 @@ class SqliteDatabase:
                 self._in_doubt = True
                 self._stop_reading()
                 self._reader.dispose()
-                self._writer.dispose()
+                # By the thread that uses it: who takes a connection just then would wait for one.
+                self._thread.submit(self._writer.dispose)
             raise
         self._in_doubt = False
         return made

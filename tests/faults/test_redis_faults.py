@@ -9,10 +9,11 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import aiohttp
 import orjson
@@ -25,6 +26,7 @@ from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.redis import connect
 from service.simulator.state.identities import openid_of
 from service.stores import sessions
+from service.stores.sessions import RedisSessions
 from tests.support.effort import effort
 from tests.support.failover import pools_of
 from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
@@ -45,7 +47,7 @@ from tests.support.stopwatch import Stopwatch
 from tests.support.workers import two_workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
     from pathlib import Path
 
     from service.config.settings import Settings
@@ -292,6 +294,19 @@ async def test_a_redis_that_forgets_the_scripts_is_noticed_by_nobody(
     assert flushed > 10
 
 
+@contextmanager
+def frozen_before_the_write(server: RedisServer) -> Iterator[None]:
+    """A server that a login finds frozen when it writes the session, after all its reads."""
+    write = RedisSessions._write
+
+    async def freeze_and_write(*arguments: Any, **whose: Any) -> list[Any]:
+        server.freeze()
+        return await write(*arguments, **whose)
+
+    with patch.object(RedisSessions, "_write", freeze_and_write):
+        yield
+
+
 @dataclass
 class Freeze:
     """Freezes Redis at some moment of a login and looks what became of the session before."""
@@ -300,21 +315,17 @@ class Freeze:
     simulator: Simulator
     api: Api
 
-    async def kept(self, *, after_exchange: bool) -> bool:
+    async def kept(self, *, before_write: bool) -> bool:
         """Whether the former session outlived a login that was answered 503."""
         former = await log_in(self.api, self.simulator)
         code = await self.simulator.code()
-        if after_exchange:
-            brought = await self.simulator.exchanges()
-            await self.simulator.fault("latency", median_ms=100, tail_ms=100, times=1)
-            login = asyncio.create_task(self.api.login(code))
-            while await self.simulator.exchanges() == brought:
-                await asyncio.sleep(0.001)
-            self.server.freeze()
+        if before_write:
+            with frozen_before_the_write(self.server):
+                login = await self.api.login(code)
         else:
             self.server.freeze()
-            login = asyncio.create_task(self.api.login(code))
-        assert outcome(await login) == UNAVAILABLE
+            login = await self.api.login(code)
+        assert outcome(login) == UNAVAILABLE
         return await self._alive_after_thaw(former)
 
     async def _alive_after_thaw(self, former: str) -> bool:
@@ -337,17 +348,17 @@ async def freezing(
 
 
 @pytest.mark.bar("B3")
-@pytest.mark.parametrize("after_exchange", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("before_write", [False, True], ids=["at the start", "before the write"])
 async def test_a_login_that_was_answered_503_does_not_land_when_redis_wakes_up(
     serving: Serving,
     server: RedisServer,
     simulator: Simulator,
     figure: Figure,
     *,
-    after_exchange: bool,
+    before_write: bool,
 ) -> None:
     async with freezing(serving, server, simulator) as freeze:
-        kept = [await freeze.kept(after_exchange=after_exchange) for _ in range(effort(6, 30))]
+        kept = [await freeze.kept(before_write=before_write) for _ in range(effort(6, 30))]
     figure(f"{kept.count(False)} of {len(kept)} landed")
     assert all(kept)
 
@@ -367,8 +378,7 @@ async def test_a_change_cannot_happen_from_the_moment_on_at_which_it_was_called_
             while former is None:
                 with suppress(SessionStoreUnavailable):  # 20 ms are little on a busy machine
                     former = await log_in_once()
-            server.freeze()
-            with pytest.raises(SessionStoreUnavailable):
+            with pytest.raises(SessionStoreUnavailable), frozen_before_the_write(server):
                 await log_in_once()
             server.thaw()
             for _ in range(3):
@@ -409,7 +419,7 @@ async def test_without_its_deadline_such_a_login_would_land(
     unfenced.sha = hashlib.sha1(unfenced.text.encode(), usedforsecurity=False).hexdigest()
     monkeypatch.setattr(sessions, "_CREATE", unfenced)
     async with freezing(serving, server, simulator) as freeze:
-        kept = [await freeze.kept(after_exchange=True) for _ in range(3)]
+        kept = [await freeze.kept(before_write=True) for _ in range(3)]
     assert not all(kept)
 
 
@@ -443,9 +453,8 @@ class Injection:
             await asyncio.gather(*map(self._verify, self.sessions), self._log_in_and_out())
 
     async def _inject(self, stray: bytes) -> None:
-        struck = self.proxy.inject(stray)
-        assert struck, "no connection was idle"
-        await eventually(lambda: self._unread() >= struck, within=2, what="the strays arrived")
+        assert self.proxy.inject(stray), "no connection was idle"
+        await eventually(self._all_unread, within=2, what="the strays arrived")
 
     async def _verify(self, openid: str) -> str:
         answer = await verify(self.api, self.sessions[openid])
@@ -472,12 +481,10 @@ class Injection:
         after = await verify(self.api, sid)
         return "" if after.status in {401, 503} else f"logout: its session is {after.status}"
 
-    def _unread(self) -> int:
-        """The connections of the pool on which something waits to be read."""
-        pool = pool_of(self.api)
-        # Nothing is under way: what is in use is kept for looking at the server's role.
-        idle: list[Any] = [*pool._available_connections, *pool._in_use_connections]
-        return sum(bool(one._reader and one._reader._buffer) for one in idle)
+    def _all_unread(self) -> bool:
+        """Whether something waits to be read on every idle connection of the pool."""
+        idle: list[Any] = pool_of(self.api)._available_connections
+        return all(one._reader._buffer for one in idle if one._reader)
 
 
 def pool_of(api: Api) -> Any:
