@@ -273,6 +273,7 @@ def with_first_letter(letter: int, sealed: dict[str, str], before: str) -> dict[
 
 
 @pytest.mark.parametrize("letter", [0x14, 0x07, 0x09, 0xFF, 0xD6, ord('"')])
+@pytest.mark.bar("K11")
 async def test_whoever_has_a_name_that_is_no_text_gets_in(
     settings: Callable[..., Settings], letter: int
 ) -> None:

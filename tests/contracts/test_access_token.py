@@ -552,6 +552,7 @@ async def ask_in_turn(*workers: AccessTokens) -> None:
 
 
 @ALSO_FAKEREDIS
+@pytest.mark.bar("K6")
 async def test_two_services_with_other_keys_fetch_one_token_each(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -577,6 +578,7 @@ async def test_a_token_of_ones_own_is_discarded_and_renewed_too(scene: Scene, cl
     assert await scene.fetches() == 5
 
 
+@pytest.mark.bar("K6")
 async def test_services_with_other_prefixes_do_not_see_each_other(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:

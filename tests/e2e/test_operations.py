@@ -281,6 +281,7 @@ async def restarted(process: ServiceProcess, before: set[int]) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.bar("E5")
 async def test_an_appsecret_is_changed_without_a_stop(redis: RedisServer, tmp_path: Path) -> None:
     console = Console()
     async with running(console.app) as url, aiohttp.ClientSession() as http:
@@ -337,6 +338,7 @@ async def test_settings_that_cannot_be_used_change_nothing(
         assert (await api.login(await simulator.code())).status == 200
 
 
+@pytest.mark.bar("E4")
 async def test_secret_keys_are_changed_without_a_logout(
     redis: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ async def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chao
 
 
 @pytest.mark.parametrize("fault", ["down", "hangs"])
+@pytest.mark.bar("K10")
 async def test_without_its_bucket_only_pictures_fail_and_all_is_there_again_after_it(
     settings: Callable[..., Settings], simulator: Simulator, bucket: ChaosProxy, fault: str
 ) -> None:
@@ -152,6 +153,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.bar("K10")
 async def test_a_full_disk_takes_no_picture_and_leaves_none_behind(
     api: Api, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -168,6 +170,7 @@ async def test_a_full_disk_takes_no_picture_and_leaves_none_behind(
     assert (await alice.upload("blue")).status == 200
 
 
+@pytest.mark.bar("K10")
 async def test_a_folder_that_hangs_keeps_waiting_only_who_asks_for_what_is_in_it(
     api: Api, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -197,6 +200,7 @@ def api_get(api: Api, path: str) -> asyncio.Task[Answer]:
     return asyncio.create_task(api.ask("GET", path))
 
 
+@pytest.mark.bar("K10")
 async def test_a_former_picture_that_cannot_be_removed_spoils_no_new_one(
     api: Api, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ async def code_on(
             return code
 
 
+@pytest.mark.bar("K9")
 async def test_a_login_is_done_though_the_mark_of_deleted_users_cannot_be_read(
     cluster: RedisCluster, serve: Serve, simulator: Simulator
 ) -> None:

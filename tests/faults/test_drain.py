@@ -76,6 +76,7 @@ async def logs_in(service: ServiceProcess, crowd: AsyncExitStack, code: str) -> 
     return reply.status
 
 
+@pytest.mark.bar("F5")
 async def test_a_crowd_at_everything_is_gone_in_ten_seconds(
     redis: RedisServer, simulator: Simulator, tmp_path: Path, crowd: AsyncExitStack
 ) -> None:
@@ -204,6 +205,7 @@ background.BackgroundTasks.aclose = for_ever
 """
 
 
+@pytest.mark.bar("F5")
 async def test_a_thread_that_is_never_done_holds_nothing_up(
     redis: RedisServer, tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ async def test_a_thread_that_is_never_done_holds_nothing_up(
         await eventually(lambda: not service.remains, within=2, what="nothing is left")
 
 
+@pytest.mark.bar("F5")
 async def test_a_task_that_is_never_done_is_cut_off(redis: RedisServer, tmp_path: Path) -> None:
     environment = complete_environment(
         redis=redis.url, wechat="http://127.0.0.1:1", PYTHONPATH=in_workers(tmp_path, TASK)

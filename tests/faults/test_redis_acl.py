@@ -246,6 +246,7 @@ async def test_a_cluster_can_do_with_less(
     )
 
 
+@pytest.mark.bar("K6")
 async def test_another_prefix_begins_every_key(
     pair: Pair, settings: Callable[..., Settings], simulator: Simulator
 ) -> None:

@@ -72,6 +72,7 @@ async def until_verified(api: Api, sessionid: str, wanted: int) -> float:
     return watch.seconds
 
 
+@pytest.mark.bar("K1")
 async def test_a_failover_behind_one_address_costs_no_login(
     pair: RedisPair, serve: Serve, simulator: Simulator
 ) -> None:
@@ -97,6 +98,7 @@ async def test_a_failover_behind_one_address_costs_no_login(
         )
 
 
+@pytest.mark.bar("K1")
 async def test_a_demoted_primary_is_not_read_on(
     pair: RedisPair, serve: Serve, simulator: Simulator
 ) -> None:
@@ -112,6 +114,7 @@ async def test_a_demoted_primary_is_not_read_on(
         print(f"let in for {took:.2f} s")  # noqa: T201 # a figure to keep
 
 
+@pytest.mark.bar("K1")
 async def test_while_a_replica_answers_nothing_is_let_in_and_readyz_is_red(
     pair: RedisPair, serve: Serve, simulator: Simulator
 ) -> None:
@@ -128,6 +131,7 @@ async def test_while_a_replica_answers_nothing_is_let_in_and_readyz_is_red(
         print(f"red after {red:.2f} s, green after {green:.2f} s")  # noqa: T201 # figures to keep
 
 
+@pytest.mark.bar("K1")
 async def test_under_load_a_failover_behind_one_address_loses_nothing(
     pair: RedisPair, serve: Serve, simulator: Simulator
 ) -> None:
@@ -192,6 +196,7 @@ async def break_the_disk(pair: RedisPair) -> None:
     ],
     ids=["cut off", "full", "disk"],
 )
+@pytest.mark.bar("K1")
 async def test_a_primary_that_takes_no_changes_is_told_of_and_read_on(  # what it needs
     pair: RedisPair,
     serve: Serve,
@@ -217,6 +222,7 @@ async def test_a_primary_that_takes_no_changes_is_told_of_and_read_on(  # what i
     ("credentials", "word", "reason"),
     [("", "NOAUTH", "password_missing"), (":wrong@", "WRONGPASS", "password_wrong")],
 )
+@pytest.mark.bar("K5")
 async def test_a_password_that_is_not_its_own_is_named(  # what it needs
     simulator: Simulator,
     tmp_path: Path,

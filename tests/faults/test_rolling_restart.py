@@ -105,6 +105,7 @@ async def under_load(balancer: Balancer, simulator: Simulator) -> AsyncIterator[
         pytest.param(haproxy(redispatch=False), 2, marks=needs("haproxy"), id="haproxy, drained"),
     ],
 )
+@pytest.mark.bar("F2")
 async def test_two_instances_that_are_restarted_in_turn_lose_no_request(
     environment: dict[str, str], simulator: Simulator, tmp_path: Path, balance: Make, drain: int
 ) -> None:
@@ -146,6 +147,7 @@ def replaced(service: ServiceProcess, former: set[int]) -> bool:
         pytest.param(nginx("off"), marks=needs("nginx"), id="nginx"),
     ],
 )
+@pytest.mark.bar("F2")
 async def test_workers_that_are_restarted_one_by_one_lose_no_request(
     environment: dict[str, str], simulator: Simulator, tmp_path: Path, balance: Make
 ) -> None:

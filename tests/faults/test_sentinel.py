@@ -60,6 +60,7 @@ def serve(
         ("another", "password_wrong", "WRONGPASS"),
     ],
 )
+@pytest.mark.bar("K5")
 async def test_sentinels_have_a_password_of_their_own(  # what it needs
     simulator: Simulator,
     tmp_path: Path,

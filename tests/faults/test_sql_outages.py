@@ -194,6 +194,7 @@ async def read_only(database: Postgres) -> AsyncIterator[None]:
         await psql(database, "SELECT pg_reload_conf()")
 
 
+@pytest.mark.bar("K2")
 async def test_postgresql_fails_over_behind_one_address(
     outage: Callable[..., Any], database: Postgres
 ) -> None:
@@ -216,6 +217,7 @@ async def test_postgresql_fails_over_behind_one_address(
             assert await found.lost(elsewhere) == set()
 
 
+@pytest.mark.bar("K2")
 async def test_a_failover_that_is_over_when_it_is_seen_costs_nobody_anything(
     outage: Callable[..., Any], database: Postgres
 ) -> None:
@@ -238,6 +240,7 @@ async def test_a_failover_that_is_over_when_it_is_seen_costs_nobody_anything(
 
 
 @pytest.mark.parametrize("how", ["shut down", "kill -9"])
+@pytest.mark.bar("K7")
 async def test_postgresql_is_started_again(
     outage: Callable[..., Any], database: Postgres, how: str
 ) -> None:
@@ -253,6 +256,7 @@ async def test_postgresql_is_started_again(
         assert await found.lost(address) == set()
 
 
+@pytest.mark.bar("K7")
 async def test_postgresql_has_no_connection_left(
     outage: Callable[..., Any], database: Postgres
 ) -> None:
@@ -294,6 +298,7 @@ async def test_postgresql_has_no_connection_left(
         await asyncio.to_thread(database.start)
 
 
+@pytest.mark.bar("K7")
 async def test_somebody_has_the_table_of_users_locked(
     outage: Callable[..., Any], database: Postgres
 ) -> None:
@@ -318,6 +323,7 @@ async def test_somebody_has_the_table_of_users_locked(
         holder.terminate()
 
 
+@pytest.mark.bar("K7")
 async def test_a_slow_postgresql_is_slow_and_no_worse(
     outage: Callable[..., Any], database: Postgres
 ) -> None:
@@ -350,6 +356,7 @@ async def gone_silent(proxy: ChaosProxy, store: SqlUsers, crowd: int, idle: floa
 
 @pytest.mark.parametrize("idle", [0.0, 1.5], ids=["in use", "idle"])
 @pytest.mark.parametrize("crowd", [1, 12])
+@pytest.mark.bar("K3")
 async def test_connections_that_die_without_a_word_are_replaced_in_time(
     database: Postgres, crowd: int, idle: float
 ) -> None:
@@ -397,6 +404,7 @@ async def test_a_change_whose_answer_is_lost_is_made_once(database: Postgres) ->
 
 @NEEDS_PGBOUNCER
 @pytest.mark.parametrize("told", ["", "?pgbouncer=true"], ids=["found out", "told"])
+@pytest.mark.bar("K4")
 async def test_a_pooler_in_transaction_mode_fails_nobody(
     database: Postgres, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -429,6 +437,7 @@ async def test_a_pooler_in_transaction_mode_fails_nobody(
 
 
 @NEEDS_PGBOUNCER
+@pytest.mark.bar("K4")
 async def test_migrations_go_through_a_pooler(
     database: Postgres, settings: Callable[..., Settings]
 ) -> None:
@@ -438,6 +447,7 @@ async def test_migrations_go_through_a_pooler(
         assert await asyncio.gather(*found) == [(0, 0)] * 3
 
 
+@pytest.mark.bar("K8")
 async def test_a_sqlite_file_that_somebody_has_locked(
     outage: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -455,6 +465,7 @@ async def test_a_sqlite_file_that_somebody_has_locked(
         assert await found.lost(f"sqlite:///{file}") == set()
 
 
+@pytest.mark.bar("K8")
 async def test_a_disk_that_is_full_under_a_sqlite_file(
     outage: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -500,6 +511,7 @@ def somebody_without_privileges() -> Iterator[Path]:
             os.seteuid(mine)
 
 
+@pytest.mark.bar("K8")
 async def test_a_sqlite_file_that_may_not_be_written() -> None:
     with somebody_without_privileges() as folder:
         file = folder / "users.db"

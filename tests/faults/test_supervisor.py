@@ -59,6 +59,7 @@ async def restart(service: ServiceProcess) -> None:
     )
 
 
+@pytest.mark.bar("F2")
 async def test_sighup_restarts_every_worker_and_loses_no_request(
     redis: RedisServer, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ async def test_when_a_restarted_worker_does_not_come_up_the_old_one_stays(
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT])
+@pytest.mark.bar("F6")
 async def test_other_signals_change_nothing(
     redis: RedisServer, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -202,6 +204,7 @@ async def test_a_worker_that_is_not_up_in_time_ends_the_service(
         await eventually(lambda: not service.remains, within=2, what="nothing is left")
 
 
+@pytest.mark.bar("F6")
 async def test_a_worker_killed_while_its_siblings_start_is_replaced(
     redis: RedisServer, tmp_path: Path
 ) -> None:
