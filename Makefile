@@ -34,6 +34,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 
 faults: $(STAMP) ## races, crashes, outages, attacks: every bar into docs/reliability.md; MUTANTS=1: see each fail
 	@echo "$(if $(MUTANTS),A change for each bar: 15,Every bar, many times over: 20) minutes on two cores that are idle."
+	-tests/servers.sh
 	$(BIN)/python -m tests.faults $(if $(MUTANTS),--mutants)
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20

@@ -18,7 +18,7 @@ from tests.faults.results import Result, Results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EVERYWHERE: Final = ("tests/faults", "tests/api", "tests/contracts", "tests/unit")
+_EVERYWHERE: Final = ("tests/faults", "tests/api", "tests/contracts", "tests/unit", "tests/e2e")
 _QUIET: Final = ("-p", "no:terminal", "-p", "no:cacheprovider")
 _PARALLEL: Final = ("-n", "logical", "--dist", "loadfile", "--no-loadscope-reorder")
 _TOGETHER: Final[Sequence[str]] = ("-m", "(bar or faults) and not alone", *_PARALLEL)

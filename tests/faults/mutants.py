@@ -367,10 +367,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="F2",
-        change="idle connections are closed at once",
-        file="service/http/deadlines.py",
-        old="    idle: float = 1.0\n",
-        new="    idle: float = 0.0\n",
+        change="connections are cut where they should end with an answer",
+        file="service/http/connections.py",
+        old="connection.leave(now, told)",
+        new="connection.cut()",
         test="tests/faults/test_supervisor.py::test_sighup_restarts_every_worker_and_loses_no_request",
     ),
     Mutant(
