@@ -303,6 +303,7 @@ async def test_whoever_has_a_name_that_is_no_text_gets_in(
         (b"\x07", None),
     ],
 )
+@pytest.mark.bar("K11")
 async def test_what_is_text_of_such_a_name_is_the_nickname(
     settings: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,

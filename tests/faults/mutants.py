@@ -563,7 +563,7 @@ MUTANTS: Final = (
         file="service/core/payload.py",
         old='decode(errors="replace")',
         new="decode()",
-        test="tests/api/test_openings.py::test_whoever_has_a_name_that_is_no_text_gets_in",
+        test="tests/api/test_openings.py::test_what_is_text_of_such_a_name_is_the_nickname",
     ),
 )
 

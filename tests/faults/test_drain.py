@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 pytestmark = LINUX_ONLY
@@ -78,7 +79,7 @@ async def logs_in(service: ServiceProcess, crowd: AsyncExitStack, code: str) -> 
 
 @pytest.mark.bar("F5")
 async def test_a_crowd_at_everything_is_gone_in_ten_seconds(
-    redis: RedisServer, simulator: Simulator, tmp_path: Path, crowd: AsyncExitStack
+    redis: RedisServer, simulator: Simulator, tmp_path: Path, crowd: AsyncExitStack, figure: Figure
 ) -> None:
     environment = complete_environment(redis=redis.url, wechat=simulator.url, WEB_CONCURRENCY="2")
     async with ServiceProcess(environment, home=tmp_path) as service:
@@ -107,7 +108,7 @@ async def test_a_crowd_at_everything_is_gone_in_ten_seconds(
         watch = Stopwatch()
         service.signal(signal.SIGTERM)
         assert await service.ended(within=10) == 0
-        print(f"gone after {watch.seconds:.1f} s")  # noqa: T201 # a figure to keep
+        figure(f"gone after {watch.seconds:.1f} s")
         assert set(await asyncio.gather(*logins)) == {502}
         assert {one.status for one in await asyncio.gather(*pictures)} <= {200, 503}
         assert {await status_of(one) for one in (*heads, *bodies)} <= {408}
@@ -141,7 +142,7 @@ async def test_who_waits_to_be_let_in_is_answered_and_who_comes_later_is_refused
 
 
 async def test_kept_connections_are_told_to_go_and_idle_ones_are_closed(
-    redis: RedisServer, tmp_path: Path, crowd: AsyncExitStack
+    redis: RedisServer, tmp_path: Path, crowd: AsyncExitStack, figure: Figure
 ) -> None:
     environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
     request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -164,7 +165,7 @@ async def test_kept_connections_are_told_to_go_and_idle_ones_are_closed(
         assert last.count(b"connection: keep-alive") == 2
         assert last.count(b"connection: close") == 1
         assert await service.ended(within=5) == 0
-        print(f"a long idle one was closed after {closed_after:.2f} s")  # noqa: T201 # a figure
+        figure(f"a long idle one was closed after {closed_after:.2f} s")
 
 
 async def test_a_balancer_that_polls_has_time_to_see_that_it_stops(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.support.running import Api, Simulator
 
     Serve = Callable[..., AbstractAsyncContextManager[Api]]
+    from tests.support.figure import Figure
 
 pytestmark = LINUX_ONLY
 
@@ -74,7 +75,7 @@ async def until_verified(api: Api, sessionid: str, wanted: int) -> float:
 
 @pytest.mark.bar("K1")
 async def test_a_failover_behind_one_address_costs_no_login(
-    pair: RedisPair, serve: Serve, simulator: Simulator
+    pair: RedisPair, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api:
         alice = await log_in(api, simulator)
@@ -83,7 +84,7 @@ async def test_a_failover_behind_one_address_costs_no_login(
         pair.move()
         watch = Stopwatch()
         answers = [await api.login(await simulator.code(f"user-{n}")) for n in range(10)]
-        print(  # noqa: T201 # a figure to keep
+        figure(
             f"{sum(one.status != 200 for one in answers)} of 10 logins lost,"
             f" all done after {watch.seconds:.2f} s"
         )
@@ -100,7 +101,7 @@ async def test_a_failover_behind_one_address_costs_no_login(
 
 @pytest.mark.bar("K1")
 async def test_a_demoted_primary_is_not_read_on(
-    pair: RedisPair, serve: Serve, simulator: Simulator
+    pair: RedisPair, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     """Even where nothing is written that it could refuse."""
     async with serve() as api:
@@ -111,12 +112,12 @@ async def test_a_demoted_primary_is_not_read_on(
         # Ended elsewhere: the former primary does not hear of it.
         assert pair.replica.client.delete(SESSION_PREFIX + alice[:22]) == 1
         took = await until_verified(api, alice, 401)
-        print(f"let in for {took:.2f} s")  # noqa: T201 # a figure to keep
+        figure(f"let in for {took:.2f} s")
 
 
 @pytest.mark.bar("K1")
 async def test_while_a_replica_answers_nothing_is_let_in_and_readyz_is_red(
-    pair: RedisPair, serve: Serve, simulator: Simulator
+    pair: RedisPair, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api:
         alice = await log_in(api, simulator)
@@ -128,12 +129,12 @@ async def test_while_a_replica_answers_nothing_is_let_in_and_readyz_is_red(
         green = await until_ready(api, READY)
         assert (await verify(api, alice))[0][0] == 200
         await log_in(api, simulator)
-        print(f"red after {red:.2f} s, green after {green:.2f} s")  # noqa: T201 # figures to keep
+        figure(f"red after {red:.2f} s, green after {green:.2f} s")
 
 
 @pytest.mark.bar("K1")
 async def test_under_load_a_failover_behind_one_address_loses_nothing(
-    pair: RedisPair, serve: Serve, simulator: Simulator
+    pair: RedisPair, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api, Load(api, simulator) as load:
         await asyncio.sleep(0.5)
@@ -141,7 +142,7 @@ async def test_under_load_a_failover_behind_one_address_loses_nothing(
         pair.move()
         await asyncio.sleep(2.5)  # longer than a demoted primary is read on
         await load.calm(seconds=0.5, within=5, kinds=("check", "login"))
-    print(load.seen, load.damage)  # noqa: T201 # figures to keep
+    figure(f"{dict(load.seen)}, {load.damage}")
     assert not load.wrong
     assert load.lost == 0
     assert load.seen["login 200"] > 10
@@ -149,7 +150,7 @@ async def test_under_load_a_failover_behind_one_address_loses_nothing(
 
 
 async def test_a_killed_server_is_back_as_soon_as_it_is(
-    pair: RedisPair, serve: Serve, simulator: Simulator
+    pair: RedisPair, serve: Serve, simulator: Simulator, figure: Figure
 ) -> None:
     async with serve() as api:
         alice = await log_in(api, simulator)
@@ -160,7 +161,7 @@ async def test_a_killed_server_is_back_as_soon_as_it_is(
         await until(lambda: pair.primary.answers, within=5, what="it answers")
         green = await until_ready(api, READY)
         await log_in(api, simulator)
-        print(f"red after {red:.2f} s, green after {green:.2f} s")  # noqa: T201 # figures to keep
+        figure(f"red after {red:.2f} s, green after {green:.2f} s")
 
 
 async def cut_off(pair: RedisPair) -> None:
@@ -204,6 +205,7 @@ async def test_a_primary_that_takes_no_changes_is_told_of_and_read_on(  # what i
     harm: Callable[[RedisPair], Any],
     heal: tuple[str, str | int],
     seen: tuple[int, str | None, str | None],
+    figure: Figure,
 ) -> None:
     async with serve() as api:
         alice = await log_in(api, simulator)
@@ -215,7 +217,7 @@ async def test_a_primary_that_takes_no_changes_is_told_of_and_read_on(  # what i
         healed = await until_ready(api, READY)
         assert (await verify(api, alice))[0][0] == 200
         await log_in(api, simulator)
-        print(f"told after {told:.2f} s, healed after {healed:.2f} s")  # noqa: T201 # figures
+        figure(f"told after {told:.2f} s, healed after {healed:.2f} s")
 
 
 @pytest.mark.parametrize(

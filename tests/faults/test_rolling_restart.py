@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 pytestmark = [LINUX_ONLY, pytest.mark.timeout(240)]
@@ -74,7 +75,9 @@ async def environment(redis: RedisServer, simulator: Simulator, tmp_path: Path) 
 
 
 @asynccontextmanager
-async def under_load(balancer: Balancer, simulator: Simulator) -> AsyncIterator[Journeys]:
+async def under_load(
+    balancer: Balancer, simulator: Simulator, figure: Figure
+) -> AsyncIterator[Journeys]:
     """People ask until the body has ended and they have asked often enough; none may fail."""
     watch = Stopwatch()
     journeys = Journeys(balancer.port, simulator, people=PEOPLE, per_second=PER_SECOND)
@@ -90,7 +93,7 @@ async def under_load(balancer: Balancer, simulator: Simulator) -> AsyncIterator[
         await running
         twice = balancer.sent_twice()
         figures = f"{journeys}, {twice} sent twice, {watch.elapsed:.1f} s"
-        print(figures)  # noqa: T201 # figures to keep
+        figure(figures)
     assert not journeys.failed, (figures, journeys.last)
     assert not twice, figures
 
@@ -107,7 +110,12 @@ async def under_load(balancer: Balancer, simulator: Simulator) -> AsyncIterator[
 )
 @pytest.mark.bar("F2")
 async def test_two_instances_that_are_restarted_in_turn_lose_no_request(
-    environment: dict[str, str], simulator: Simulator, tmp_path: Path, balance: Make, drain: int
+    environment: dict[str, str],
+    simulator: Simulator,
+    tmp_path: Path,
+    balance: Make,
+    drain: int,
+    figure: Figure,
 ) -> None:
     homes = [tmp_path / name for name in ("one", "other", "balancer")]
     for home in homes:
@@ -121,7 +129,7 @@ async def test_two_instances_that_are_restarted_in_turn_lose_no_request(
             await instance.ready()
         async with (
             balance([one.port, other.port], homes[2]) as balancer,
-            under_load(balancer, simulator),
+            under_load(balancer, simulator, figure),
         ):
             for _ in range(ROLLS):
                 for instance in (one, other):
@@ -149,7 +157,7 @@ def replaced(service: ServiceProcess, former: set[int]) -> bool:
 )
 @pytest.mark.bar("F2")
 async def test_workers_that_are_restarted_one_by_one_lose_no_request(
-    environment: dict[str, str], simulator: Simulator, tmp_path: Path, balance: Make
+    environment: dict[str, str], simulator: Simulator, tmp_path: Path, balance: Make, figure: Figure
 ) -> None:
     home = tmp_path / "balancer"
     home.mkdir()
@@ -157,7 +165,10 @@ async def test_workers_that_are_restarted_one_by_one_lose_no_request(
     async with ServiceProcess(environment, home=tmp_path) as service:
         await service.ready()
         await eventually(lambda: len(service.workers) == 2, within=10, what="two workers serve")
-        async with balance([service.port], home) as balancer, under_load(balancer, simulator):
+        async with (
+            balance([service.port], home) as balancer,
+            under_load(balancer, simulator, figure),
+        ):
             for _ in range(ROLLS):
                 former = service.workers
                 service.signal(signal.SIGHUP)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from service.config.settings import Settings
     from service.sql.users import SqlUsers
+    from tests.support.figure import Figure
     from tests.support.running import Simulator
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,6 +79,7 @@ class Outage:
 
     api: Api
     simulator: Simulator
+    figure: Figure
     seen: Counter[int] = field(default_factory=Counter)
     acknowledged: dict[str, str] = field(default_factory=dict)
     longest: float = 0.0
@@ -157,13 +159,15 @@ class Outage:
         }
 
     def tell(self, what: str, red: object, back: object) -> None:
-        print(  # noqa: T201 # figures to keep
+        self.figure(
             f"{what}: {dict(self.seen)}, longest {self.longest:.2f} s, red after {red}, back {back}"
         )
 
 
 @pytest.fixture
-def outage(settings: Callable[..., Settings], simulator: Simulator) -> Callable[[str], Any]:
+def outage(
+    settings: Callable[..., Settings], simulator: Simulator, figure: Figure
+) -> Callable[[str], Any]:
     """Runs a service on a database that it migrates first."""
 
     @asynccontextmanager
@@ -177,7 +181,7 @@ def outage(settings: Callable[..., Settings], simulator: Simulator) -> Callable[
             login_coalesce_ms=0,
         )
         async with running_service(configured) as api:
-            yield Outage(api, simulator)
+            yield Outage(api, simulator, figure)
 
     return run
 
@@ -358,7 +362,7 @@ async def gone_silent(proxy: ChaosProxy, store: SqlUsers, crowd: int, idle: floa
 @pytest.mark.parametrize("crowd", [1, 12])
 @pytest.mark.bar("K3")
 async def test_connections_that_die_without_a_word_are_replaced_in_time(
-    database: Postgres, crowd: int, idle: float
+    database: Postgres, crowd: int, idle: float, figure: Figure
 ) -> None:
     address = database.database()
     async with ChaosProxy(str(database.socket)) as proxy:
@@ -370,12 +374,10 @@ async def test_connections_that_die_without_a_word_are_replaced_in_time(
         told = await gone_silent(proxy, store, crowd, idle)
         took = watch.seconds - idle
         failed = [one for one in told if isinstance(one, UserStoreUnavailable)]
+        assert failed == []
         watch = Stopwatch()
         after = [await store.find_or_create(APPID, identity(f"o{n}")) for n in range(12)]
-        print(  # noqa: T201 # figures to keep
-            f"{len(failed)} of {crowd} failed, {took:.2f} s, the next 12 {watch.seconds:.2f} s"
-        )
-        assert failed == []
+        figure(f"{len(failed)} of {crowd} failed, {took:.2f} s, the next 12 {watch.seconds:.2f} s")
         assert len(after) == 12
         assert watch.seconds < 1
         await base.aclose()
@@ -406,7 +408,7 @@ async def test_a_change_whose_answer_is_lost_is_made_once(database: Postgres) ->
 @pytest.mark.parametrize("told", ["", "?pgbouncer=true"], ids=["found out", "told"])
 @pytest.mark.bar("K4")
 async def test_a_pooler_in_transaction_mode_fails_nobody(
-    database: Postgres, told: str, caplog: pytest.LogCaptureFixture
+    database: Postgres, told: str, caplog: pytest.LogCaptureFixture, figure: Figure
 ) -> None:
     address = database.database()
     with running_pgbouncer(database, size=3) as port:
@@ -429,7 +431,7 @@ async def test_a_pooler_in_transaction_mode_fails_nobody(
                     for one in answers
                 )
                 assert known or not seen["failed"]
-        print(f"{dict(seen)} in {watch.seconds:.2f} s")  # noqa: T201 # figures to keep
+        figure(f"{dict(seen)} in {watch.seconds:.2f} s")
         assert seen == {"new": 48, "known": 48}
         assert ("pooler" in caplog.text) == (not told)
         for worker in workers:
@@ -497,42 +499,43 @@ def full_disk() -> Iterator[None]:
 
 
 @contextmanager
-def somebody_without_privileges() -> Iterator[Path]:
-    """A folder of theirs; root may write whatever it likes, so as root one is nobody meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="minigate-") as folder:
-        mine = os.geteuid()
-        if mine == 0:
-            nobody = pwd.getpwnam("nobody").pw_uid
-            os.chown(folder, nobody, -1)
-            os.seteuid(nobody)
-        try:
-            yield Path(folder)
-        finally:
-            os.seteuid(mine)
+def without_privileges(folder: Path) -> Iterator[None]:
+    """Root may write whatever it likes; so it is nobody meanwhile, whose folder this is then."""
+    mine = os.geteuid()
+    if mine == 0:
+        nobody = pwd.getpwnam("nobody").pw_uid
+        for one in (folder, *folder.iterdir()):
+            os.chown(one, nobody, -1)
+        os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
 
 
 @pytest.mark.bar("K8")
 async def test_a_sqlite_file_that_may_not_be_written() -> None:
-    with somebody_without_privileges() as folder:
-        file = folder / "users.db"
-        address = f"sqlite:///{file}"
-        base = connect_sql(address, pool_size=1)
+    with tempfile.TemporaryDirectory(prefix="minigate-") as folder:
+        file = Path(folder, "users.db")
+        base = connect_sql(f"sqlite:///{file}", pool_size=1)
         await upgrade(base)
         known = await make_store(base).find_or_create(APPID, identity("oKnown"))
         await base.aclose()
-        file.chmod(0o400)
-        base = connect_sql(address, pool_size=1)
-        store, status = make_store(base), DatabaseStatus(base)
-        assert await status.status() == ("database", "down", "OperationalError (SQLITE_READONLY)")
-        assert (await store.find_or_create(APPID, identity("oKnown"))).user == known.user
-        with pytest.raises(UserStoreUnavailable):
-            await store.find_or_create(APPID, identity("oNew"))
-        for one in folder.iterdir():  # SQLite has given its mode to those beside it
-            one.chmod(0o600)
-        watch = Stopwatch()
-        while (await status.status()).state != "ready":
-            assert not watch.exceeds(BAR)
-            await asyncio.sleep(0.05)
-        assert (await store.find_or_create(APPID, identity("oNew"))).is_new
-        await status.aclose()
-        await base.aclose()
+        file.chmod(0o400)  # noqa: ASYNC240 # nothing else is under way
+        with without_privileges(file.parent):
+            base = connect_sql(f"sqlite:///{file}", pool_size=1)
+            store, status = make_store(base), DatabaseStatus(base)
+            read_only = ("database", "down", "OperationalError (SQLITE_READONLY)")
+            assert await status.status() == read_only
+            assert (await store.find_or_create(APPID, identity("oKnown"))).user == known.user
+            with pytest.raises(UserStoreUnavailable):
+                await store.find_or_create(APPID, identity("oNew"))
+            for one in file.parent.iterdir():  # SQLite has given its mode to those beside it
+                one.chmod(0o600)
+            watch = Stopwatch()
+            while (await status.status()).state != "ready":
+                assert not watch.exceeds(BAR)
+                await asyncio.sleep(0.05)
+            assert (await store.find_or_create(APPID, identity("oNew"))).is_new
+            await status.aclose()
+            await base.aclose()

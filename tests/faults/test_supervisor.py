@@ -71,13 +71,18 @@ async def test_sighup_restarts_every_worker_and_loses_no_request(
         sessionid = await log_in(service, await simulator.code())
         before = service.workers
         statuses: list[int] = []
+        cut_off: list[Exception] = []
         over = asyncio.Event()
 
         async def keep_asking() -> None:
             connection = None
             while not over.is_set():
                 connection = connection or await Connection.open(service.port)
-                reply = await connection.ask("GET", "/session", sessionid=sessionid)
+                try:
+                    reply = await connection.ask("GET", "/session", sessionid=sessionid)
+                except (OSError, EOFError) as fault:
+                    cut_off.append(fault)
+                    break
                 statuses.append(reply.status)
                 if reply.headers["connection"] == "close":
                     connection.abort()
@@ -92,6 +97,7 @@ async def test_sighup_restarts_every_worker_and_loses_no_request(
             await restart(service)
             over.set()
         assert set(statuses) == {200}
+        assert cut_off == []
         assert len(service.workers) == 2
         assert not service.workers & before
         assert "ERROR" not in service.output
