@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from service.config.settings import ConfigError
 from service.listener import SHARES, listen
@@ -227,12 +227,14 @@ class _Slot:
 
     async def keep(self) -> None:
         """Have a worker here for ever. Raises GivenUp."""
-        self._worker = self._start()
-        if not await self._worker.comes_up(START_SECONDS) and not self._worker.was_killed:
-            raise CannotStart(f"{self.name} cannot start, exit {self._worker.gone.result()}")
+        async with self._changing:  # a restart waits until it is up
+            self._worker = worker = self._start()
+            if not await worker.comes_up(START_SECONDS) and not worker.was_killed:
+                raise CannotStart(f"{self.name} cannot start, exit {worker.gone.result()}")
         while True:
             worker = self._worker
-            await asyncio.wait([worker.gone])
+            either: list[asyncio.Future[Any]] = [worker.gone, worker.has_successor]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             async with self._changing:  # a successor may be on its way
                 if self._worker is worker:
                     await self._replace(worker)
@@ -250,6 +252,7 @@ class _Slot:
             if not await new.comes_up(START_SECONDS):
                 return False
             self._worker = new
+        old.has_successor.set_result(None)
         old.terminate()
         await asyncio.wait([old.gone], timeout=LONGEST_DRAIN)
         if not old.gone.done():

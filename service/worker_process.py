@@ -47,6 +47,8 @@ class WorkerProcess:
         self.up: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[int] = loop.create_future()
         """Its exit code, negative for a signal."""
+        self.has_successor: asyncio.Future[None] = loop.create_future()
+        """Done once another one has its place, while it finishes what it is at."""
         self.seconds_up = 0.0
         """For how long it has served, once it is gone."""
         self._up_since = 0.0

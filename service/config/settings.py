@@ -547,6 +547,8 @@ def load_settings() -> Settings:
         settings = Settings(**given)
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8: save it as UTF-8") from None
+    except OSError as fault:
+        raise ConfigError(f".env cannot be read: {fault.strerror}") from None
     except ValidationError as invalid:
         wrong = {
             str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ")

@@ -62,9 +62,8 @@ class Reader(Http):
         """Begin an answer. Whoever still waits for leave to send a body does not get it."""
         self.answered = True
         self._phase = None
-        if (
-            self.protocol.is_told_to_go and not self.recv_buffer
-        ):  # what was sent behind it is served
+        # What was sent behind it is served.
+        if self.protocol.is_told_to_go and not self.recv_buffer:
             self.keep_alive = False
         if self.expecting_continue:
             self.expecting_continue = self.keep_alive = False

@@ -62,7 +62,7 @@ class DrainingNodes:
 
     async def close_idle(self) -> None:
         """Close at once what no call is under way on."""
-        for node in self._due:
+        for node in tuple(self._due):  # more may come meanwhile
             await node.close_idle()
 
     async def close_due(self) -> list[Node]:

@@ -164,8 +164,7 @@ class SqliteDatabase:
         else:
             for one in made:
                 one.tell()
-        if self._waiting:
-            self._thread.submit(self._take_turn)
+        if self._waiting:  # whose own turns are in the thread's queue
             time.sleep(_LOOK_SECONDS)  # in which another process takes its turn
 
     def _make_alone(self, waiting: _Waiting) -> None:
@@ -262,7 +261,8 @@ def _begin_immediate(connection: Connection, *, standing: float, moving: float) 
         except sqlite3.OperationalError as fault:
             if not fault.sqlite_errorname.startswith(_BUSY):
                 break
-            seen, version = version, raw.execute("PRAGMA data_version").fetchone()
+            # By SQLAlchemy, whose faults are told from bugs.
+            seen, version = version, connection.exec_driver_sql("PRAGMA data_version").scalar()
             if seen != version:
                 moved = time.monotonic()
             time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 # only to not keep step

@@ -159,6 +159,24 @@ async def test_a_file_in_which_others_make_changes_is_waited_for(
     await rushing
 
 
+async def test_a_file_that_cannot_even_be_looked_at_is_a_fault_of_the_database(
+    database: SqliteDatabase, other: sqlite3.Connection
+) -> None:
+    """And not an exception of the driver's, which would be logged as a bug of ours."""
+
+    def refuse(_action: int, what: str | None, *_: str | None) -> int:
+        return sqlite3.SQLITE_DENY if what == "data_version" else sqlite3.SQLITE_OK
+
+    def blindfold(db: Connection) -> None:
+        raw: Any = db.connection.dbapi_connection
+        raw.set_authorizer(refuse)
+
+    await database.write(blindfold)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(database.faults):
+        await database.write(lambda db: db.execute(text("SELECT 1")))
+
+
 async def test_a_file_that_does_not_move_is_told_to_all_at_once(
     database: SqliteDatabase, other: sqlite3.Connection
 ) -> None:

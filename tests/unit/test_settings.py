@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -455,6 +456,20 @@ def test_a_dotenv_file_that_is_not_utf_8_is_named(tmp_path: Path, encoding: str)
     with pytest.raises(ConfigError, match=r"^\.env is not UTF-8: save it as UTF-8$") as refusal:
         load_settings()
     assert refusal.value.__suppress_context__
+
+
+def test_a_dotenv_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read again on SIGHUP, it must not be what ends the service."""
+    (tmp_path / ".env").write_text("PORT=9001\n")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("dotenv.main.open", refuse, raising=False)
+    with pytest.raises(ConfigError, match=r"^\.env cannot be read: Permission denied$"):
+        load_settings()
 
 
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
