@@ -236,9 +236,9 @@ class SqlUsers:
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
 
-    async def _write(self, change: Callable[[Connection], T], *, timeout: float | None = None) -> T:
+    async def _write(self, change: Callable[[Connection], T]) -> T:
         try:
-            async with asyncio.timeout(timeout or self._database.write_seconds):
+            async with asyncio.timeout(self._database.write_seconds):
                 return await self._database.write(change)
         except ServiceError:
             raise
