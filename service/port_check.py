@@ -1,20 +1,20 @@
-"""Listening on a port, and saying that it is taken before a server fails over it."""
+"""Saying that a port is taken, before a server fails over it."""
 
 from __future__ import annotations
 
 import socket
-from typing import Final
-
-BACKLOG: Final = 4096
-"""Connections that the kernel keeps until they are accepted, as far as its `somaxconn` goes.
-
-Sanic's own is 100: of a thousand that connect in one instant most would try
-again a second later.
-"""
 
 
-class PortTaken(Exception):
-    """Something else listens there; the text says what to do."""
+class PortTaken(OSError):
+    """Nothing can listen there; the text says what to do."""
+
+    @classmethod
+    def by(cls, fault: OSError, *, host: str, port: int, variable: str) -> PortTaken:
+        """What there is to say of a `fault` of binding; `variable` sets the port."""
+        return cls(
+            f"cannot listen on {host}:{port} ({fault.strerror}):"
+            f" stop what listens there, or set {variable}"
+        )
 
 
 def refuse_taken_port(host: str, port: int, *, variable: str) -> None:
@@ -25,7 +25,4 @@ def refuse_taken_port(host: str, port: int, *, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as fault:
-            raise PortTaken(
-                f"cannot listen on {host}:{port} ({fault.strerror}):"
-                f" stop what listens there, or set {variable}"
-            ) from fault
+            raise PortTaken.by(fault, host=host, port=port, variable=variable) from fault

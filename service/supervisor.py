@@ -60,7 +60,7 @@ class Supervisor:
         self._ends_with_terminal = not settings.production and os.isatty(0)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code. Raises OSError for the address."""
+        """Serve until SIGTERM or SIGINT; returns the exit code. Raises PortTaken."""
         self._heed_signals()
         workers = self.settings.web_concurrency
         share = SHARES and workers > 1
@@ -153,9 +153,13 @@ class Supervisor:
             log.error("SIGHUP: all stays as it is; %s", faults)  # noqa: TRY400 # without values
             return
         log.info("SIGHUP: restarting the workers one by one")
-        for number, slot in enumerate(self._slots):
-            if not await slot.restart():
-                if number == 0:
+        proven = False
+        for slot in self._slots:
+            comes_up = await slot.restart()
+            if comes_up:
+                proven = True
+            elif comes_up is False:
+                if not proven:
                     self.settings = before
                 log.error("SIGHUP: %s does not come up; the others stay as they are", slot.name)
                 return
@@ -201,6 +205,11 @@ class Supervisor:
             await asyncio.wait([worker.gone for worker in workers], timeout=seconds)
 
 
+def _delay_after(failures: int) -> float:
+    """Seconds to the next try, after so many failures in a row."""
+    return min(2.0 ** (failures - 2), LONGEST_DELAY)
+
+
 class _Slot:
     """One of the WEB_CONCURRENCY places, its listening socket and the worker in it."""
 
@@ -239,12 +248,15 @@ class _Slot:
                 if self._worker is worker:
                     await self._replace(worker)
 
-    async def restart(self) -> bool:
-        """Have a new worker serve here before the old one leaves; False if none comes up."""
+    async def restart(self) -> bool | None:
+        """Have a new worker serve here before the old one leaves; False if none comes up.
+
+        None where no worker serves: the next one has the new settings in any case.
+        """
         async with self._changing:
             old = self._worker
             if old is None or not self.is_up:
-                return True  # the next one has the new settings in any case
+                return None
             try:
                 new = self._start()
             except OSError:
@@ -262,24 +274,34 @@ class _Slot:
 
     async def _replace(self, dead: WorkerProcess) -> None:
         """Start a new worker, after a growing delay while they die young."""
-        is_rapid, what = dead.seconds_up < RAPID, f"died, exit {dead.gone.result()}"
-        while True:
-            self._rapid_deaths = self._rapid_deaths + 1 if is_rapid else 0
-            if self._rapid_deaths >= RAPID_DEATHS_ALLOWED:
-                raise GivenUp(f"{self.name} cannot stay alive")
-            delay = 0.0
-            if self._rapid_deaths:
-                delay = min(2.0 ** (self._rapid_deaths - 2), LONGEST_DELAY)
-            log.error("%s %s; next in %.1f s", self.name, what, delay)
-            if delay:
-                await self._pause(delay)
-            try:
-                self._worker = self._start()
-            except OSError as fault:  # no process, descriptor or memory to be had
-                is_rapid, what = True, f"does not start, {fault.strerror}"
-            else:
-                break
+        self._rapid_deaths = self._rapid_deaths + 1 if dead.seconds_up < RAPID else 0
+        if self._rapid_deaths >= RAPID_DEATHS_ALLOWED:
+            raise GivenUp(f"{self.name} cannot stay alive")
+        delay = 0.0
+        if self._rapid_deaths:
+            delay = _delay_after(self._rapid_deaths)
+        log.error("%s died, exit %s; next in %.1f s", self.name, dead.gone.result(), delay)
+        if delay:
+            await self._pause(delay)
+        self._worker = await self._start_in_the_end()
         await self._worker.comes_up(START_SECONDS)
+
+    async def _start_in_the_end(self) -> WorkerProcess:
+        """Start a worker once there is a process, a descriptor and memory for it.
+
+        Raises GivenUp after some tries where no other worker serves.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._start()
+            except OSError as fault:
+                if tries >= RAPID_DEATHS_ALLOWED and not self._supervisor.is_served_without(self):
+                    raise GivenUp(f"{self.name} cannot be started") from fault
+                delay = _delay_after(tries)
+                log.error("%s does not start: %s; again in %.1f s", self.name, fault, delay)  # noqa: TRY400 # its text says it
+                await self._pause(delay)
 
     async def _pause(self, seconds: float) -> None:
         """Let others have the new connections meanwhile, if there are others."""

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from service.die_with_parent import die_with_parent
-from service.port_check import BACKLOG
+from service.listener import BACKLOG
 from service.worker_process import BE_UNREADY, UP
 
 if TYPE_CHECKING:
@@ -94,9 +94,10 @@ class Worker:
         await server.startup()  # type: ignore[no-untyped-call]
         await server
         await server.before_start()  # type: ignore[no-untyped-call]
+        # From the first connection on SIGTERM is one to finish with.
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
         await server.start_serving()  # type: ignore[no-untyped-call]
         await server.after_start()  # type: ignore[no-untyped-call]
-        loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_reader(self._channel.fileno(), self._hear)
         self._channel.send_bytes(UP)
         await self._leave.wait()

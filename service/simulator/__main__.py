@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.die_with_parent import die_with_parent
-from service.port_check import BACKLOG
+from service.listener import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
 

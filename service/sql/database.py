@@ -19,7 +19,8 @@ TIMEOUT_SECONDS: Final = 1.8
 
 def change_nothing(table: Table) -> Update:
     """A change of no row: it needs the locks of any, and is refused where there can be none."""
-    return update(table).values({column: column for column in table.c}).where(false())
+    # Of its key alone: there may be columns that an older schema does not have.
+    return update(table).values({key: key for key in table.primary_key}).where(false())
 
 
 class SqlDatabase(Protocol):

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -102,7 +103,8 @@ class SqliteDatabase:
                 self._stop_reading()
                 self._reader.dispose()
                 # By the thread that uses it: who takes a connection just then would wait for one.
-                self._thread.submit(self._writer.dispose)
+                with suppress(RuntimeError):  # it has been closed since
+                    self._thread.submit(self._writer.dispose)
             raise
         self._in_doubt = False
         return made

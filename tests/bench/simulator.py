@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sanic.response import HTTPResponse
 
-from service.port_check import BACKLOG
+from service.listener import BACKLOG
 from service.simulator.app import create_app
 from service.simulator.settings import SimulatorSettings
 

@@ -377,8 +377,8 @@ MUTANTS: Final = (
         bar="F3",
         change="a minute until a worker is replaced",
         file="service/supervisor.py",
-        old="            delay = 0.0\n",
-        new="            delay = 60.0\n",
+        old="        delay = 0.0\n",
+        new="        delay = 60.0\n",
         test="tests/faults/test_processes.py::test_workers_that_are_killed_are_replaced",
     ),
     Mutant(

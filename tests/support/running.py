@@ -15,8 +15,8 @@ from sanic import Sanic
 
 from service.app import create_app
 from service.http.protocol import AppProtocol
+from service.listener import BACKLOG
 from service.logs import Redact
-from service.port_check import BACKLOG
 from service.simulator.app import create_app as create_simulator
 from service.simulator.settings import AppEntry, SimulatorSettings
 from tests.support.settings import APP_SECRET, APPID

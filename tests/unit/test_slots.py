@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service import supervisor, worker
 from service.config.settings import Settings
+from service.http import connections
 from service.supervisor import Supervisor, _Slot
 
 if TYPE_CHECKING:
@@ -39,13 +42,22 @@ class Worker:
 class Service:
     """One slot, and all workers that were started in it."""
 
+    keeping: asyncio.Task[None]
+
     def __init__(self, listener: socket.socket) -> None:
         self.workers: asyncio.Queue[Worker] = asyncio.Queue()
+        self.failures = 0
+        """How often there will be no process to be had."""
+        self.others_serve = True
         supervisor: Any = Supervisor(Settings(), reload=Settings)
         supervisor.start = self._start
+        supervisor.is_served_without = lambda _: self.others_serve
         self.slot = _Slot("worker 1", supervisor, listener, shares=False)
 
     def _start(self, *_: object) -> Worker:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EAGAIN, "no process")
         worker = Worker()
         self.workers.put_nowait(worker)
         return worker
@@ -55,9 +67,9 @@ class Service:
 async def service() -> AsyncIterator[Service]:
     with socket.socket() as listener:
         service = Service(listener)
-        keeping = asyncio.create_task(service.slot.keep())
+        service.keeping = asyncio.create_task(service.slot.keep())
         yield service
-        keeping.cancel()
+        service.keeping.cancel()
 
 
 async def test_a_restart_waits_for_a_worker_that_is_just_starting(service: Service) -> None:
@@ -90,3 +102,25 @@ async def test_a_successor_that_dies_is_replaced_while_the_former_worker_finishe
     third.up.set_result(None)
     first.gone.set_result(0)
     assert await restart
+
+
+@pytest.mark.parametrize("others_serve", [True, False])
+async def test_where_no_process_is_to_be_had_nobody_gives_up_while_others_serve(
+    service: Service, monkeypatch: pytest.MonkeyPatch, *, others_serve: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "_delay_after", lambda _: 0.0)
+    first = await service.workers.get()
+    first.up.set_result(None)
+    service.failures, service.others_serve = 20, others_serve
+    first.gone.set_result(-9)
+    async with asyncio.timeout(5):
+        if others_serve:
+            await service.workers.get()
+        else:
+            with pytest.raises(supervisor.GivenUp):
+                await service.keeping
+
+
+def test_who_waits_for_another_waits_longer() -> None:
+    """Connections, then the worker, then the main process; and all is over within ten seconds."""
+    assert connections._LONGEST_DRAIN < worker.LONGEST_DRAIN < supervisor.LONGEST_DRAIN < 10
