@@ -220,6 +220,7 @@ async def opened_keys(sessions: RedisSessions, opened: OpenedSession) -> Session
 
 
 @ALSO_FAKEREDIS
+@pytest.mark.bar("K13")
 async def test_a_session_that_replaces_another_keeps_its_key(stores: Stores) -> None:
     """Whose owner asked for the data before the login, or in the midst of it."""
     sessions, first, second, third = stores.sessions(login_coalesce_ms=0), *identities(3)
@@ -258,6 +259,7 @@ async def test_a_key_that_wechat_gives_again_is_no_former_one(stores: Stores) ->
 
 
 @pytest.mark.parametrize(("ago", "kept"), [(3590, True), (3610, False)])
+@pytest.mark.bar("K13")
 async def test_such_a_key_is_kept_for_an_hour(stores: Stores, ago: int, kept: bool) -> None:  # noqa: FBT001 # a parameter of the test
     sessions = stores.sessions(login_coalesce_ms=0)
     await log_in(sessions)
@@ -277,6 +279,7 @@ async def test_such_a_key_is_kept_for_an_hour(stores: Stores, ago: int, kept: bo
 
 @ALSO_FAKEREDIS
 @pytest.mark.parametrize("end", ["logout", "kicked", "banned", "delete", "expire"])
+@pytest.mark.bar("K13")
 async def test_nothing_is_kept_of_a_session_that_has_ended(stores: Stores, end: str) -> None:
     sessions, second = stores.sessions(login_coalesce_ms=0), identity()
     first = await log_in(sessions)
@@ -295,6 +298,7 @@ async def test_nothing_is_kept_of_a_session_that_has_ended(stores: Stores, end: 
     assert await opened_keys(sessions, opened) == SessionKeys(second.session_key)
 
 
+@pytest.mark.bar("K13")
 async def test_the_key_of_another_app_user_or_device_is_not_kept(stores: Stores) -> None:
     sessions = stores.sessions(
         login_coalesce_ms=0, device_classes=("phone", "pc"), wechat_apps=(OTHER_APP,)

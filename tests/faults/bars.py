@@ -136,4 +136,10 @@ BARS: Final = (
     Bar("K9", "A part of a cluster is away once a session is written", "the login is answered 200"),
     Bar("K10", "The avatar store is away, hangs, is full", "pictures only; well at once"),
     Bar("K11", "A name is no text", "its user gets in"),
+    Bar("K12", "A table of 1,000,000 is migrated, former code beside it", "it works on, < 3.5 s"),
+    Bar(
+        "K13",
+        "Data made with the key of the session before",
+        "opens for an hour, of nobody else",
+    ),
 )

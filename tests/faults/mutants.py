@@ -565,6 +565,22 @@ MUTANTS: Final = (
         new="decode()",
         test="tests/api/test_openings.py::test_what_is_text_of_such_a_name_is_the_nickname",
     ),
+    Mutant(
+        bar="K12",
+        change="a migration has a request's time",
+        file="service/sql/postgres.py",
+        old='| {"command_timeout": None}',
+        new='| {"command_timeout": STATEMENT_SECONDS}',
+        test="tests/contracts/test_migrations.py::test_a_migration_may_take_longer_than_a_request",
+    ),
+    Mutant(
+        bar="K13",
+        change="a login brings its own key alone",
+        file="service/stores/sessions.py",
+        old="keys.replaced_by(identity.session_key) if keys else SessionKeys(identity.session_key),",
+        new="SessionKeys(identity.session_key),",
+        test="tests/contracts/test_session_store.py::test_a_session_that_replaces_another_keeps_its_key",
+    ),
 )
 
 OTHERWISE: Final = {
