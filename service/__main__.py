@@ -18,7 +18,11 @@ _INTERRUPTIBLE = (
     __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 )
 """Whether Ctrl-C is ours to heed: not for whoever was started to ignore it."""
-if _INTERRUPTIBLE:
+if os.getpid() == 1:
+    # For the first process of a container the kernel drops a signal that it has no handler for.
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda number, _: os._exit(128 + number))
+elif _INTERRUPTIBLE:
     # A KeyboardInterrupt in the midst of C code that an import runs would be printed and lost.
     # So Ctrl-C ends the process, for as long as there is nothing to clean up.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

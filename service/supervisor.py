@@ -29,6 +29,9 @@ START_SECONDS: Final = 30.0
 """In which a worker has to be up."""
 LONGEST_DRAIN: Final = 9.7
 """Seconds that a worker has from SIGTERM; it ends itself before that if it still can."""
+ANSWER_SECONDS: Final = 20
+"""A worker that has not answered for so long hangs."""
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 
 
@@ -73,6 +76,7 @@ class Supervisor:
             self._slots.append(_Slot(f"worker {number + 1}", self, listener, shares=share))
         jobs = [asyncio.create_task(slot.keep()) for slot in self._slots]
         jobs.append(asyncio.create_task(self._restart_when_asked()))
+        jobs.append(asyncio.create_task(self._watch()))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stop, *jobs], return_when=asyncio.FIRST_COMPLETED)
         failure = next((job.exception() for job in jobs if job.done()), None)
@@ -88,9 +92,20 @@ class Supervisor:
             raise failure
         return 1
 
-    def start(self, name: str, listener: socket.socket) -> WorkerProcess:
+    async def _watch(self) -> None:
+        """Kill workers that hang: of their slot's connections none is answered any more."""
+        while True:
+            await asyncio.sleep(1)
+            for worker in self.workers:
+                if worker.up.done() and worker.ask() >= ANSWER_SECONDS:
+                    log.error(
+                        "%s has not answered for %d s: killing it", worker.name, ANSWER_SECONDS
+                    )
+                    worker.kill()
+
+    def start(self, name: str, listener: socket.socket, *, must_be_ready: bool) -> WorkerProcess:
         """Start a worker with the settings as they are."""
-        worker = WorkerProcess(name, self.settings, listener)
+        worker = WorkerProcess(name, self.settings, listener, must_be_ready=must_be_ready)
         self.workers.add(worker)
         return worker
 
@@ -185,7 +200,10 @@ class Supervisor:
         for worker in workers:
             worker.be_unready()
         if not self._killed and self.settings.drain_seconds:
+            unserved = [asyncio.create_task(slot.close_when_unserved()) for slot in self._slots]
             await self._wait_for(workers, self.settings.drain_seconds)
+            for task in unserved:
+                task.cancel()
         for slot in self._slots:
             slot.close()
         for worker in workers:
@@ -196,6 +214,8 @@ class Supervisor:
                 log.error("%s did not end in time: killing it", worker.name)
                 worker.kill()
         await self._wait_for(workers, None)
+        # What is left to do is to exit, and no signal is to decide how any more.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         well = all(worker.gone.result() in {0, -signal.SIGTERM} for worker in workers)
         return 0 if well and not self._killed else 1
 
@@ -234,6 +254,12 @@ class _Slot:
         """Hand no more connections to the worker than it can see."""
         self._listener.close()
 
+    async def close_when_unserved(self) -> None:
+        """Let nobody wait for a worker that is gone and is not replaced any more."""
+        if self._worker is not None:
+            await asyncio.wait([self._worker.gone])
+        self.close()
+
     async def keep(self) -> None:
         """Have a worker here for ever. Raises GivenUp."""
         async with self._changing:  # a restart waits until it is up
@@ -258,7 +284,7 @@ class _Slot:
             if old is None or not self.is_up:
                 return None
             try:
-                new = self._start()
+                new = self._start(must_be_ready=True)
             except OSError:
                 return False
             if not await new.comes_up(START_SECONDS):
@@ -309,8 +335,8 @@ class _Slot:
             self._listener.close()
         await asyncio.sleep(seconds)
 
-    def _start(self) -> WorkerProcess:
+    def _start(self, *, must_be_ready: bool = False) -> WorkerProcess:
         if self._listener.fileno() < 0:
             settings = self._supervisor.settings
             self._listener = listen(settings.address, settings.port, shared=True)
-        return self._supervisor.start(self.name, self._listener)
+        return self._supervisor.start(self.name, self._listener, must_be_ready=must_be_ready)

@@ -8,13 +8,15 @@ import os
 import signal
 import socket
 import sys
+import time
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from service.die_with_parent import die_with_parent
 from service.listener import BACKLOG
-from service.worker_process import BE_UNREADY, UP
+from service.worker_process import ARE_YOU_THERE, BE_UNREADY, UP
 
 if TYPE_CHECKING:
     from sanic.server.async_server import AsyncioServer
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_DRAIN: Final = 9.0
 """Seconds from SIGTERM after which it ends whatever is still being done."""
+_READY_SECONDS: Final = 5.0
+"""In which one that has to find what it leans on has found it."""
 _FAILED: Final = 1
 _CUT_OFF: Final = 3
 _IGNORED: Final = (
@@ -54,6 +58,9 @@ def main(descriptor: int) -> NoReturn:
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(Worker(task, channel).serve())
+    except NotReady as fault:
+        log.critical("cannot serve: %s", fault)
+        _end(_FAILED)
     except Exception as fault:  # noqa: BLE001 # the main process reads the exit code
         log.critical("cannot serve: %s", logs.describe(fault))
         _end(_FAILED)
@@ -64,6 +71,10 @@ def _end(code: int) -> NoReturn:
     """Without waiting for threads, which may never be done."""
     logging.shutdown()
     os._exit(code)
+
+
+class NotReady(Exception):
+    """What it leans on is not there; the text says which and why."""
 
 
 class Worker:
@@ -94,6 +105,8 @@ class Worker:
         await server.startup()  # type: ignore[no-untyped-call]
         await server
         await server.before_start()  # type: ignore[no-untyped-call]
+        if self._task.must_be_ready:
+            await self._wait_until_ready()
         # From the first connection on SIGTERM is one to finish with.
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         await server.start_serving()  # type: ignore[no-untyped-call]
@@ -103,6 +116,16 @@ class Worker:
         await self._leave.wait()
         loop.call_later(LONGEST_DRAIN, _cut_off)
         await self._drain(server)
+
+    async def _wait_until_ready(self) -> None:
+        """Raise NotReady where others that serve would be followed by one that does not."""
+        from service.http.routes.health import components  # noqa: PLC0415
+
+        deadline = time.monotonic() + _READY_SECONDS
+        while down := [c for c in await components(self._app.ctx.services) if c.state == "down"]:
+            if time.monotonic() > deadline:
+                raise NotReady(", ".join(f"{one.component}: {one.reason}" for one in down))
+            await asyncio.sleep(0.1)
 
     def _terminate(self) -> None:
         while self._channel.poll():
@@ -119,6 +142,9 @@ class Worker:
         if told == BE_UNREADY:
             self._app.ctx.ready = False
             self._app.ctx.connections.leaving = True
+        elif told == ARE_YOU_THERE:
+            with suppress(OSError):
+                self._channel.send_bytes(ARE_YOU_THERE)
 
     async def _drain(self, server: AsyncioServer) -> None:
         connections = self._app.ctx.connections

@@ -23,6 +23,8 @@ UP: Final = b"up"
 """What a worker says once it serves."""
 BE_UNREADY: Final = b"be unready"
 """What it is told when the service is about to stop."""
+ARE_YOU_THERE: Final = b"are you there"
+"""What it is asked, and what it answers, while its event loop turns."""
 
 
 class Task(NamedTuple):
@@ -31,6 +33,8 @@ class Task(NamedTuple):
     settings: Settings
     listener: int
     """The descriptor of a socket that listens."""
+    must_be_ready: bool
+    """Whether it may serve only once it finds what it leans on."""
 
 
 class WorkerProcess:
@@ -40,7 +44,9 @@ class WorkerProcess:
     main process's own signal.
     """
 
-    def __init__(self, name: str, settings: Settings, listener: socket.socket) -> None:
+    def __init__(
+        self, name: str, settings: Settings, listener: socket.socket, *, must_be_ready: bool
+    ) -> None:
         """Start it, on the running event loop."""
         self.name = name
         loop = asyncio.get_running_loop()
@@ -52,6 +58,7 @@ class WorkerProcess:
         self.seconds_up = 0.0
         """For how long it has served, once it is gone."""
         self._up_since = 0.0
+        self._asked_in_vain = 0
         self._channel, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 # a command of ours
@@ -67,7 +74,7 @@ class WorkerProcess:
                 process_group=0,
             )
         with suppress(OSError):  # it has ended already
-            self._channel.send(Task(settings, listener.fileno()))
+            self._channel.send(Task(settings, listener.fileno(), must_be_ready))
         loop.add_reader(self._channel.fileno(), self._hear)
 
     @property
@@ -91,6 +98,13 @@ class WorkerProcess:
         self.kill()
         await asyncio.wait([self.gone])
         return False
+
+    def ask(self) -> int:
+        """Ask whether it is there; returns how often it was asked since it last said so."""
+        if not self._asked_in_vain:  # once: what nobody reads would pile up
+            self._tell(ARE_YOU_THERE)
+        self._asked_in_vain += 1
+        return self._asked_in_vain - 1
 
     def be_unready(self) -> None:
         """Have it tell balancers that it is about to stop."""
@@ -120,7 +134,9 @@ class WorkerProcess:
         except (EOFError, OSError):
             self._stop_hearing()
             return
-        if said == UP and not self.up.done():
+        if said == ARE_YOU_THERE:
+            self._asked_in_vain = 0
+        elif said == UP and not self.up.done():
             self._up_since = time.monotonic()
             self.up.set_result(None)
 

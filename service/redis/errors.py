@@ -128,6 +128,8 @@ def code_word(fault: BaseException | None) -> str:
     if not isinstance(fault, RedisError):
         return ""
     text = str(fault) if isinstance(fault, ResponseError) else ""
+    if "max number of clients" in str(fault):
+        return "MAXCLIENTS"  # of our own: Redis begins it with ERR, like so much
     word = fault.status_code or text.partition(" ")[0]
     if word == "ERR" and (inner := _IN_SCRIPT.search(text)):
         return inner[1]

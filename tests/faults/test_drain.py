@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.faults.test_processes import all_answer, log_in
+from tests.faults.test_processes import all_answer, ask, log_in
 from tests.faults.test_supervisor import in_workers
 from tests.support.attack import upload
 from tests.support.process import (
@@ -194,6 +194,33 @@ async def test_a_balancer_that_polls_has_time_to_see_that_it_stops(
         assert watch.seconds > 2
         with pytest.raises(ConnectionRefusedError):
             await Connection.open(service.port)
+
+
+async def until_refused(port: int) -> None:
+    watch = Stopwatch()
+    while not watch.exceeds(5):
+        try:
+            (await Connection.open(port)).abort()
+        except ConnectionRefusedError:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("who connects waits for nobody")
+
+
+async def test_nobody_waits_for_a_worker_that_dies_meanwhile(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    environment = complete_environment(
+        redis=redis.url, wechat="http://127.0.0.1:1", DRAIN_SECONDS="8"
+    )
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        [worker] = service.workers
+        service.signal(signal.SIGTERM)
+        while (await ask(service, "GET", "/readyz"))[0] != 503:
+            await asyncio.sleep(0.02)
+        service.signal(signal.SIGKILL, worker)
+        await until_refused(service.port)
 
 
 THREAD = "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()"

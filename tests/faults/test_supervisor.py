@@ -155,6 +155,26 @@ async def test_when_a_restarted_worker_does_not_come_up_the_old_one_stays(
         assert not service.workers & before
 
 
+async def test_settings_with_which_a_worker_finds_nothing_change_nothing(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """A wrong password looks as good as a right one until somebody tries it."""
+    (tmp_path / ".env").write_text(f"REDIS_URL={redis.url}\n")
+    environment = complete_environment(redis="", wechat="http://127.0.0.1:1")
+    del environment["REDIS_URL"]
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        before = service.workers
+        (tmp_path / ".env").write_text("REDIS_URL=redis://127.0.0.1:1\n")
+        service.signal(signal.SIGHUP)
+        await eventually(
+            lambda: "worker 1 does not come up" in service.output, within=20, what="it is said"
+        )
+        assert "cannot serve: redis: unreachable" in service.output
+        assert service.workers == before
+        assert (await ask(service, "GET", "/readyz"))[0] == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT])
 @pytest.mark.bar("F6")
 async def test_other_signals_change_nothing(
@@ -272,6 +292,47 @@ async def test_a_second_sigterm_kills(redis: RedisServer, tmp_path: Path) -> Non
         await eventually(lambda: not service.remains, within=2, what="nothing is left")
 
 
+IMPATIENT = """
+from service import supervisor, __main__
+supervisor.ANSWER_SECONDS = 3
+__main__.main([])
+"""
+
+
+@pytest.mark.bar("F3")
+async def test_a_worker_that_hangs_is_replaced(redis: RedisServer, tmp_path: Path) -> None:
+    environment = complete_environment(
+        redis=redis.url, wechat="http://127.0.0.1:1", WEB_CONCURRENCY="2"
+    )
+    command = (sys.executable, "-c", IMPATIENT)
+    async with ServiceProcess(environment, home=tmp_path, command=command) as service:
+        await service.ready()
+        await all_answer(service, 2, within=10)
+        before = service.workers
+        hanging = min(before)
+        service.signal(signal.SIGSTOP, hanging)
+        await eventually(lambda: hanging not in service.workers, within=20, what="it is gone")
+        await all_answer(service, 2, within=10)
+        assert len(service.workers & before) == 1
+        assert "has not answered for 3 s: killing it" in service.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM])
+async def test_no_signal_decides_how_it_ends_once_all_is_over(
+    redis: RedisServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        [worker] = service.workers
+        service.signal(signal.SIGTERM)
+        await eventually(lambda: worker not in service.workers, within=10, what="all is over")
+        while service.process.poll() is None:
+            service.signal(number)
+            await asyncio.sleep(0.001)
+        assert service.process.returncode in ({0, 1} if number == signal.SIGTERM else {0})
+
+
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
@@ -300,3 +361,31 @@ async def test_no_orphan_stays_where_it_is_the_first_process(
             within=5,
             what="the orphans have ended, and somebody has noticed",
         )
+
+
+async def test_a_first_process_that_still_starts_heeds_sigterm(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """The kernel gives it none that it has no handler for."""
+    if not await asyncio.to_thread(may_unshare):
+        pytest.skip("needs unshare, and leave to make a namespace of processes")
+    environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
+    command = (*UNSHARE, sys.executable, "-c", SLOWLY)
+    async with ServiceProcess(environment, home=tmp_path, command=command) as service:
+        await eventually(lambda: "importing" in service.output, within=10, what="it imports")
+        [first] = [one for one in _family(service.pid) if one.command.startswith(sys.executable)]
+        os.kill(first.pid, signal.SIGTERM)
+        assert await service.ended(within=5) == 128 + signal.SIGTERM
+
+
+SLOWLY = """
+import runpy, sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "service.supervisor":
+            print("importing", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+sys.argv = ["service"]
+runpy.run_module("service", run_name="__main__")
+"""

@@ -54,7 +54,7 @@ class Service:
         supervisor.is_served_without = lambda _: self.others_serve
         self.slot = _Slot("worker 1", supervisor, listener, shares=False)
 
-    def _start(self, *_: object) -> Worker:
+    def _start(self, *_: object, **__: object) -> Worker:
         if self.failures:
             self.failures -= 1
             raise OSError(errno.EAGAIN, "no process")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
     from service.core.ports import SessionStore
+    from service.http.context import Services
     from service.http.request import AppRequest
 
 health = Blueprint("health")
@@ -54,8 +55,7 @@ async def ready(request: AppRequest) -> HTTPResponse:
     excluded = set(asked.getlist("exclude") or [])
     if not excluded <= set(_ERRORS):
         raise InvalidRequest("exclude", f"must be one of {', '.join(_ERRORS)}")
-    services = context.services
-    found = await asyncio.gather(_redis(services.sessions), services.database.status())
+    found = await components(context.services)
     counting = [one for one in found if one.component not in excluded]
     worst = max(counting, key=lambda one: _STATES.index(one.state), default=None)
     data: dict[str, Any] = {"reason": worst.reason} if worst and worst.reason else {}
@@ -66,6 +66,11 @@ async def ready(request: AppRequest) -> HTTPResponse:
     error = _ERRORS[worst.component]()
     error.data = data or None
     raise error
+
+
+async def components(services: Services) -> list[ComponentStatus]:
+    """How everything is that the service leans on to be ready."""
+    return list(await asyncio.gather(_redis(services.sessions), services.database.status()))
 
 
 async def _redis(sessions: SessionStore) -> ComponentStatus:
