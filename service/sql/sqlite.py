@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import secrets
 import sqlite3
 import time
 from collections import deque
@@ -267,7 +267,7 @@ def _begin_immediate(connection: Connection, *, standing: float, moving: float) 
             seen, version = version, connection.exec_driver_sql("PRAGMA data_version").scalar()
             if seen != version:
                 moved = time.monotonic()
-            time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 # only to not keep step
+            time.sleep(_LOOK_SECONDS * secrets.randbelow(1000) / 1000)  # not in step with others
         else:
             return
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # which raises as SQLAlchemy does

@@ -97,5 +97,6 @@ class NaiveSessions:
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:
         raise NotImplementedError
 
-    async def ping(self) -> bool:
-        return (await self._redis.health()).complete
+    async def ping(self) -> str | None:
+        health = await self._redis.health()
+        return None if health.complete else health.reason

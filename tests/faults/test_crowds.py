@@ -250,7 +250,7 @@ async def test_an_id_that_was_not_issued_is_nobodys(
         ids += [(f"{handle}.{made_up().partition('.')[2]}", None) for _ in range(UNISSUED // 2)]
         seen = await ask_all(service.port, ids)
         assert seen == {401: UNISSUED}
-        assert await client.dbsize() == keys
+        assert await client.dbsize() <= keys  # one may have expired: of a probe, a limit
         # Nor is an id taken that a client brings to its login.
         chosen = made_up()
         body = {"code": await simulator.code("bob"), "sessionid": chosen}

@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from tests.faults.test_processes import all_answer, ask, log_in
-from tests.faults.test_supervisor import in_workers
 from tests.support.attack import upload
 from tests.support.process import (
     LINUX_ONLY,
@@ -24,6 +23,7 @@ from tests.support.process import (
     eventually,
 )
 from tests.support.stopwatch import Stopwatch
+from tests.support.workers import in_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

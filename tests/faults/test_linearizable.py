@@ -18,7 +18,7 @@ import redis.asyncio
 from tests.support.effort import effort
 from tests.support.linearizability import Operation, linearizable
 from tests.support.process import LINUX_ONLY, RedisServer
-from tests.support.workers import clients_of_both_workers, two_workers
+from tests.support.workers import clients_of_both_workers, in_workers, two_workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,14 +151,21 @@ async def test_every_history_has_one_session_at_a_time(
     assert verdict.unexplained == 0
 
 
+NAIVE: Final = """
+from service import wiring
+from tests.faults.naive_sessions import NaiveSessions
+wiring.RedisSessions = NaiveSessions
+"""
+
+
 @pytest.mark.bar("A1")
 async def test_a_store_that_works_in_separate_steps_is_caught(
     simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
-    naive = "tests.faults.naive_service"
+    path = in_workers(tmp_path, NAIVE)
     async with (
         RedisServer() as redis,
-        two_workers(redis, simulator, tmp_path, module=naive) as service,
+        two_workers(redis, simulator, tmp_path, PYTHONPATH=path) as service,
     ):
         # With nobody to race against it is right: what is caught below is the race.
         alone = await run_histories(service, simulator, count=20, racing=False)

@@ -16,7 +16,6 @@ import pytest
 from tests.faults.test_processes import all_answer, ask, log_in
 from tests.support.process import (
     LINUX_ONLY,
-    REPOSITORY,
     Connection,
     RedisServer,
     ServiceProcess,
@@ -25,6 +24,7 @@ from tests.support.process import (
     eventually,
 )
 from tests.support.stopwatch import Stopwatch
+from tests.support.workers import in_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,14 +41,6 @@ RESTARTED = "all workers are restarted"
 async def redis() -> AsyncIterator[RedisServer]:
     async with RedisServer() as running:
         yield running
-
-
-def in_workers(home: Path, code: str) -> str:
-    """A PYTHONPATH with which each worker runs `code` before anything else."""
-    (home / "sitecustomize.py").write_text(
-        f'import sys\nif "service.worker" in sys.orig_argv:\n    exec({code!r})\n'
-    )
-    return os.pathsep.join((str(home), str(REPOSITORY)))
 
 
 async def restart(service: ServiceProcess) -> None:

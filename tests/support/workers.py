@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tests.support.process import Connection, ServiceProcess, complete_environment, eventually
+from tests.support.process import (
+    REPOSITORY,
+    Connection,
+    ServiceProcess,
+    complete_environment,
+    eventually,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,11 +22,19 @@ if TYPE_CHECKING:
     from tests.support.running import Simulator
 
 
+def in_workers(home: Path, code: str) -> str:
+    """A PYTHONPATH with which each worker runs `code` before anything else."""
+    (home / "sitecustomize.py").write_text(
+        f'import sys\nif "service.worker" in sys.orig_argv:\n    exec({code!r})\n'
+    )
+    return os.pathsep.join((str(home), str(REPOSITORY)))
+
+
 @asynccontextmanager
 async def two_workers(
-    redis: RedisServer, simulator: Simulator, home: Path, *, module: str = "service", **more: str
+    redis: RedisServer, simulator: Simulator, home: Path, **more: str
 ) -> AsyncIterator[ServiceProcess]:
-    """`module` is what is started; `more` goes into its environment."""
+    """`more` goes into its environment."""
     environment = complete_environment(
         redis=redis.url,
         wechat=simulator.url,
@@ -31,8 +45,7 @@ async def two_workers(
             **more,
         },
     )
-    command = (sys.executable, "-m", module)
-    async with ServiceProcess(environment, home=home, command=command) as service:
+    async with ServiceProcess(environment, home=home) as service:
         await service.ready()
         await eventually(lambda: len(service.workers) == 2, within=5, what="two workers")
         yield service
