@@ -38,7 +38,7 @@ LEAST_REQUESTS: Final = effort(3_000, 20_000)
 PEOPLE: Final = 32
 PER_SECOND: Final = 480
 SETTLING_SECONDS: Final = 1.5
-"""After a start: HAProxy has asked `/readyz`, and nginx tries again what had failed."""
+"""After a start: HAProxy has asked `/readyz`."""
 
 Make = Callable[["Sequence[int]", "Path"], Balancer]
 

@@ -173,7 +173,7 @@ class Nginx(Balancer):
 
     def _config(self) -> str:
         servers = "\n".join(
-            f"        server 127.0.0.1:{port} fail_timeout=1s;" for port in self._servers
+            f"        server 127.0.0.1:{port} max_fails=0;" for port in self._servers
         )
         return _NGINX.format(
             home=self._home, port=self.port, servers=servers, next_upstream=self._next_upstream
