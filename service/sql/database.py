@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 1.8
-"""How long a request waits for a read, and for a change if nothing is heard of the database."""
+"""How long a read or a change may take, once it is its turn."""
 
 
 def change_nothing(table: Table) -> Update:
@@ -37,6 +37,11 @@ class SqlDatabase(Protocol):
         ...
 
     @property
+    def changed_at(self) -> float:
+        """When the last change was made, in monotonic seconds."""
+        ...
+
+    @property
     def dialect(self) -> str:
         """What SQLAlchemy calls this kind of database."""
         ...
@@ -48,7 +53,7 @@ class SqlDatabase(Protocol):
     async def read(self, question: Callable[[Connection], T]) -> T:
         """What `question` returns: one statement, on a connection that it does not keep.
 
-        Takes TIMEOUT_SECONDS at most.
+        Takes TIMEOUT_SECONDS at most, from its turn on.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import secrets
 import socket
 import time
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from service.sql.database import TIMEOUT_SECONDS, change_nothing
+from service.sql.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -37,6 +39,10 @@ CONNECT_SECONDS: Final = 1.0
 STATEMENT_SECONDS: Final = 1.5
 _FIRST_ATTEMPT_SECONDS: Final = 0.7
 """After that a second one is made, on a connection that has been seen to live."""
+_PATIENCE_SECONDS: Final = 1.5
+"""How long one waits for a connection while nobody is answered."""
+_WRITE_SECONDS: Final = 4.5
+"""How long a request waits for a change in all: while others are answered, a rush is waited out."""
 _IDLE_SECONDS: Final = 1.0
 """A connection that lay longer is asked before it is used."""
 _PING_SECONDS: Final = 0.25
@@ -86,7 +92,7 @@ class PostgresDatabase:
 
     # What asyncpg raises while it connects is not translated by SQLAlchemy.
     faults: Final = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
-    write_seconds: Final = TIMEOUT_SECONDS
+    write_seconds: Final = _WRITE_SECONDS
     dialect: Final = "postgresql"
 
     def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
@@ -97,6 +103,10 @@ class PostgresDatabase:
         self._url = url
         self._arguments = arguments
         self._pool_size = pool_size
+        self.changed_at = -math.inf
+        self._places = Places(
+            pool_size, patience=_PATIENCE_SECONDS, longest=_WRITE_SECONDS - TIMEOUT_SECONDS
+        )
         self._suspect_before = 0.0
         self._keeps_statements = arguments.get("statement_cache_size") != 0
         self._engine, self._reader = self._open()
@@ -109,8 +119,7 @@ class PostgresDatabase:
             async with self._reader.connect() as db, asyncio.timeout(seconds):
                 return await db.run_sync(question)
 
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await self._twice(ask)
+        return await self._twice(ask)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         async def transact(seconds: float | None) -> T:
@@ -119,7 +128,9 @@ class PostgresDatabase:
                 await db.commit()
                 return done
 
-        return await self._twice(transact)
+        made = await self._twice(transact)
+        self.changed_at = time.monotonic()
+        return made
 
     async def probe(self, question: Callable[[Connection], T], *, table: Table) -> T:
         def ask(db: Connection) -> T:
@@ -163,10 +174,11 @@ class PostgresDatabase:
         await self._engine.dispose()
 
     async def _twice(self, act: Callable[[float | None], Awaitable[T]]) -> T:
-        """What `act` returns, which is told how long it may take; again if a connection fails it.
+        """What `act` returns, told how long it may take; again if a connection fails it."""
+        async with self._places.one(), asyncio.timeout(TIMEOUT_SECONDS):
+            return await self._try_twice(act)
 
-        Time spent waiting for a free connection does not count: it says nothing of any.
-        """
+    async def _try_twice(self, act: Callable[[float | None], Awaitable[T]]) -> T:
         engine, began = self._engine, time.monotonic()
         try:
             return await act(_FIRST_ATTEMPT_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import sqlite3
 import time
@@ -71,6 +72,7 @@ class SqliteDatabase:
         self._writer = _writing_engine(url, standing=_BUSY_SECONDS, moving=_WRITE_SECONDS)
         self._waiting: deque[_Waiting] = deque()
         self._in_doubt = False
+        self.changed_at = -math.inf
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
 
@@ -107,6 +109,7 @@ class SqliteDatabase:
                     self._thread.submit(self._writer.dispose)
             raise
         self._in_doubt = False
+        self.changed_at = time.monotonic()
         return made
 
     async def probe(self, question: Callable[[Connection], T], *, table: Table) -> T:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from service.core.errors import UserStoreUnavailable
 from service.simulator.state.identities import openid_of
@@ -447,6 +447,27 @@ async def test_migrations_go_through_a_pooler(
         address = over_tcp(database.database(), port)
         found = [migrate(settings(database_url=address)) for _ in range(3)]
         assert await asyncio.gather(*found) == [(0, 0)] * 3
+
+
+@pytest.mark.bar("K7")
+async def test_a_rush_is_waited_out_and_is_no_outage(database: Postgres, figure: Figure) -> None:
+    """Fifty changes of 50 ms over one connection take longer than anybody waits for a dead one."""
+    base = connect_sql(database.database(), pool_size=1)
+    await upgrade(base)
+    status = DatabaseStatus(base)
+    await status.status()
+    slow = text("SELECT pg_sleep(0.05)")
+    rush = [asyncio.create_task(base.write(lambda db: db.execute(slow))) for _ in range(50)]
+    states = set()
+    while not all(one.done() for one in rush):
+        states.add((await status.status()).state)
+        await asyncio.sleep(0.05)
+    failed = [one for one in rush if one.exception()]
+    figure(f"{len(failed)} of {len(rush)} failed in a rush, {states}")
+    assert failed == []
+    assert states == {"ready"}
+    await status.aclose()
+    await base.aclose()
 
 
 @pytest.mark.bar("K8")

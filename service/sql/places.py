@@ -1,0 +1,59 @@
+"""Places at the database: as many as it has connections for us, taken in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Places:
+    """Who finds none free waits, for as long as others are answered.
+
+    A rush is no outage: how long the line is says nothing of the database. But where
+    nobody has been answered for a while, all who wait are told so at once.
+    """
+
+    def __init__(self, count: int, *, patience: float, longest: float) -> None:
+        """`patience`: seconds without an answer to anybody, after which nobody waits on.
+
+        `longest`: seconds that anybody waits.
+        """
+        self._patience = patience
+        self._longest = longest
+        self._free = asyncio.Semaphore(count)
+        self._answered_at = -math.inf
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A place for as long as the body takes. Raises TimeoutError where there is none."""
+        await self._take()
+        try:
+            yield
+            self._answered_at = time.monotonic()
+        finally:
+            self._free.release()
+
+    async def _take(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        began = time.monotonic()
+        taking = asyncio.ensure_future(self._free.acquire())
+        try:
+            while not taking.done():
+                until = min(max(began, self._answered_at) + self._patience, began + self._longest)
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                # Without giving up the turn, as a time-out of its own would.
+                await asyncio.wait({taking}, timeout=left)
+        except BaseException:
+            if not taking.cancel():  # it was our turn just then
+                self._free.release()
+            raise
