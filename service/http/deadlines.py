@@ -36,10 +36,10 @@ class Farewell:
     """How long a client may take from when the worker is told to end, in seconds."""
 
     idle: float = 1.0
-    """To ask once more, from its last answer: it has not been told to go.
+    """To ask once more, also where it has been idle for long: it has not been told to go.
 
-    Proxies prefer the connection that they used last, so that those which are idle for this long
-    are unlikely to be asked in the very moment in which they are closed.
+    A proxy that goes on asking comes to each of its connections in this time, and hears it. Those
+    on which it does not are unlikely to be asked in the very moment in which they are closed.
     """
     head: float = 1.0
     """To the end of a head."""
@@ -200,7 +200,7 @@ class TimedProtocol(SendingProtocol):
         phase, since, _ = self.wait
         begun = max(since, told)
         if phase in {Phase.NEW, Phase.IDLE}:
-            if now >= since + self.farewell.idle and not self.has_unread:
+            if now >= begun + self.farewell.idle and not self.has_unread:
                 self._end(phase, now)
         elif phase is Phase.HEAD:
             if now >= begun + self.farewell.head:

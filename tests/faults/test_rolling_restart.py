@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.figure import Figure
     from tests.support.running import Simulator
 
-pytestmark = [LINUX_ONLY, pytest.mark.timeout(240)]
+pytestmark = [LINUX_ONLY, pytest.mark.alone, pytest.mark.timeout(240)]
 
 ROLLS: Final = effort(1, 3)
 LEAST_REQUESTS: Final = effort(3_000, 20_000)
