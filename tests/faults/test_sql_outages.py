@@ -108,7 +108,7 @@ class Outage:
         return watch.seconds
 
     async def until_it_shows(self) -> float:
-        return await self.until(lambda: self.ready == 503, "/readyz is red")
+        return round(await self.until(lambda: self.ready == 503, "/readyz is red"), 2)
 
     async def until_it_ends(self) -> tuple[float, float]:
         """Seconds until somebody new was in, and until /readyz was green."""
