@@ -29,7 +29,7 @@ run: $(STAMP) ## start the service, with stand-ins for what is not configured
 	@$(BIN)/python -m service
 
 test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
-	@$(if $(filter tests,$(T)),echo "The whole suite: seven minutes on two cores; ten while they are busy.",:)
+	@$(if $(filter tests,$(T)),echo "The whole suite: eleven minutes on two cores; fifteen while they are busy.",:)
 	$(BIN)/pytest $(if $(wildcard $(addsuffix /.,$(T))),$(PARALLEL)) $(T)
 
 faults: $(STAMP) ## races, crashes, outages, attacks: every bar into docs/reliability.md; MUTANTS=1: see each fail
