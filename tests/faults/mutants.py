@@ -431,10 +431,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="G5",
-        change="the pool may overflow",
+        change="as many connections as anybody asks for",
         file="service/sql/postgres.py",
-        old="max_overflow=0,",
-        new="max_overflow=50,",
+        old="self._pool_size = pool_size",
+        new="self._pool_size = pool_size = 50",
         test="tests/faults/test_cancelled_sql.py",
     ),
     Mutant(
