@@ -189,7 +189,7 @@ class Supervisor:
         }
         for name in (name for name, differs in changed.items() if differs):
             log.warning("SIGHUP: %s takes a new start of the service", name)
-        for warning in new.warnings:
+        for warning in (one for one in new.warnings if one not in old.warnings):
             log.warning(warning)
         kept = {"host": old.address, "port": old.port, "web_concurrency": old.web_concurrency}
         return new.model_copy(update=kept)
