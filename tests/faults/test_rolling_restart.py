@@ -36,8 +36,8 @@ pytestmark = [LINUX_ONLY, pytest.mark.alone, pytest.mark.timeout(240)]
 ROLLS: Final = effort(1, 3)
 LEAST_REQUESTS: Final = effort(3_000, 20_000)
 PEOPLE: Final = 32
-PER_SECOND: Final = 480
-SETTLING_SECONDS: Final = 1.5
+PER_SECOND: Final = 500
+SETTLING_SECONDS: Final = 1.0
 """After a start: HAProxy has asked `/readyz`."""
 
 Make = Callable[["Sequence[int]", "Path"], Balancer]
