@@ -33,6 +33,7 @@ class TopologyRefresher:
         self._wanted = asyncio.Event()
         self._refreshed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def refresh_soon(self) -> None:
         """Have it refreshed in the background."""
@@ -50,12 +51,16 @@ class TopologyRefresher:
 
     async def aclose(self) -> None:
         """Stop."""
+        self._closed = True
+        self._wanted.set()
         if self._task is not None:
+            # May be lost in the driver: it sends by `asyncio.wait_for`, which before Python 3.12
+            # swallows a cancellation that comes when it is just done.
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._closed:
             self._wanted.clear()
             try:
                 await self._refresh()
