@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.test_processes import all_answer, ask, log_in
+from tests.support.ports import free_port
 from tests.support.process import (
     LINUX_ONLY,
     Connection,
@@ -324,6 +325,21 @@ async def test_no_signal_decides_how_it_ends_once_all_is_over(
             service.signal(number)
             await asyncio.sleep(0.001)
         assert service.process.returncode in ({0, 1} if number == signal.SIGTERM else {0})
+
+
+async def test_nor_while_something_waits_for_it_to_be_ready(tmp_path: Path) -> None:
+    environment = complete_environment(
+        redis=f"redis://127.0.0.1:{free_port()}", wechat="http://127.0.0.1:1"
+    )
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await eventually(lambda: len(service.workers) == 1, within=20, what="it serves")
+        [worker] = service.workers
+        service.signal(signal.SIGTERM)
+        await eventually(lambda: worker not in service.workers, within=10, what="all is over")
+        while service.process.poll() is None:
+            service.signal(signal.SIGTERM)
+            await asyncio.sleep(0)
+        assert service.process.returncode in {0, 1}
 
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
