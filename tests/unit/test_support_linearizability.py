@@ -247,3 +247,15 @@ def test_accepts_every_history_of_a_true_session(history: list[Operation]) -> No
 @settings(deadline=None, max_examples=150)
 def test_agrees_with_trying_every_order(history: list[Operation]) -> None:
     assert linearizable(history) == explained(history)
+
+
+def test_many_operations_of_unknown_outcome_take_no_time() -> None:
+    """As while Redis is frozen: of forty, each would double it."""
+    unknown = [
+        one
+        for i in range(20)
+        for one in (login(i, NEVER, f"lost {i}"), logout(i + 0.5, NEVER, "a", None))
+    ]
+    history = [login(0, 1, "a"), *unknown, validate(30, 31, "a", False)]
+    assert linearizable(history)
+    assert not linearizable([*history, validate(32, 33, "a", True)])
