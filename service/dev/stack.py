@@ -84,7 +84,7 @@ def announce(settings: Settings, banner: str) -> None:
     """Print `banner` as soon as the service answers."""
 
     def wait_and_print() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the main thread's
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # for the main thread
         with suppress(StandInError):
             _wait_for(f"{_service_url(settings)}/readyz", "the service")
             print(banner, flush=True)  # noqa: T201 # this is for the person at the terminal

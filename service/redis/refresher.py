@@ -54,8 +54,8 @@ class TopologyRefresher:
         self._closed = True
         self._wanted.set()
         if self._task is not None:
-            # May be lost in the driver: it sends by `asyncio.wait_for`, which before Python 3.12
-            # swallows a cancellation that comes when it is just done.
+            # This may be lost in the driver: it sends by `asyncio.wait_for`, which before
+            # Python 3.12 swallows a cancellation that comes when it is just done.
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 

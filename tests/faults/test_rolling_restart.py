@@ -79,12 +79,14 @@ async def under_load(
     balancer: Balancer, simulator: Simulator, figure: Figure
 ) -> AsyncIterator[Journeys]:
     """People ask until the body has ended and they have asked often enough; none may fail."""
-    watch = Stopwatch()
+    watch, restarts = Stopwatch(), 0.0
     journeys = Journeys(balancer.port, simulator, people=PEOPLE, per_second=PER_SECOND)
     running = asyncio.create_task(journeys.run())
     try:
         await eventually(lambda: journeys.requests > PER_SECOND, within=10, what="there is load")
+        began = watch.elapsed
         yield journeys
+        restarts = watch.elapsed - began
         await eventually(
             lambda: journeys.requests >= LEAST_REQUESTS, within=120, what="there was enough of it"
         )
@@ -92,7 +94,7 @@ async def under_load(
         journeys.stop()
         await running
         twice = balancer.sent_twice()
-        figures = f"{journeys}, {twice} sent twice, {watch.elapsed:.1f} s"
+        figures = f"{journeys}, {twice} sent twice, {ROLLS} restarts in {restarts:.1f} s"
         figure(figures)
     assert not journeys.failed, (figures, journeys.last)
     assert not twice, figures

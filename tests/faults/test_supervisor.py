@@ -311,6 +311,18 @@ async def test_a_worker_that_hangs_is_replaced(redis: RedisServer, tmp_path: Pat
         assert "has not answered for 3 s: killing it" in service.output
 
 
+async def ended_under(service: ServiceProcess, number: signal.Signals) -> int:
+    """Tell it to stop, and again and again by `number` when all is over; the exit code."""
+    await eventually(lambda: len(service.workers) == 1, within=20, what="a worker serves")
+    [worker] = service.workers
+    service.signal(signal.SIGTERM)
+    await eventually(lambda: worker not in service.workers, within=10, what="all is over")
+    while service.process.poll() is None:
+        service.signal(number)
+        await asyncio.sleep(0)  # at the very end there are few moments
+    return service.process.returncode
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM])
 async def test_no_signal_decides_how_it_ends_once_all_is_over(
     redis: RedisServer, tmp_path: Path, number: signal.Signals
@@ -318,28 +330,15 @@ async def test_no_signal_decides_how_it_ends_once_all_is_over(
     environment = complete_environment(redis=redis.url, wechat="http://127.0.0.1:1")
     async with ServiceProcess(environment, home=tmp_path) as service:
         await service.ready()
-        [worker] = service.workers
-        service.signal(signal.SIGTERM)
-        await eventually(lambda: worker not in service.workers, within=10, what="all is over")
-        while service.process.poll() is None:
-            service.signal(number)
-            await asyncio.sleep(0.001)
-        assert service.process.returncode in ({0, 1} if number == signal.SIGTERM else {0})
+        code = await ended_under(service, number)
+    assert code in ({0, 1} if number == signal.SIGTERM else {0})
 
 
 async def test_nor_while_something_waits_for_it_to_be_ready(tmp_path: Path) -> None:
-    environment = complete_environment(
-        redis=f"redis://127.0.0.1:{free_port()}", wechat="http://127.0.0.1:1"
-    )
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    environment = complete_environment(redis=nowhere, wechat="http://127.0.0.1:1")
     async with ServiceProcess(environment, home=tmp_path) as service:
-        await eventually(lambda: len(service.workers) == 1, within=20, what="it serves")
-        [worker] = service.workers
-        service.signal(signal.SIGTERM)
-        await eventually(lambda: worker not in service.workers, within=10, what="all is over")
-        while service.process.poll() is None:
-            service.signal(signal.SIGTERM)
-            await asyncio.sleep(0)
-        assert service.process.returncode in {0, 1}
+        assert await ended_under(service, signal.SIGTERM) in {0, 1}
 
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
