@@ -623,7 +623,7 @@ async def test_idle_connections_that_redis_has_closed_are_noticed_by_nobody(
 async def test_connections_stay_within_workers_times_pool(
     server: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
-    pool, workers = 4, 2
+    pool, workers = 2, 2
     environment = complete_environment(
         redis=server.url,
         wechat=simulator.url,
