@@ -158,9 +158,8 @@ async def test_kept_connections_are_told_to_go_and_idle_ones_are_closed(
         await pipelining.readuntil(b"}")
         watch = Stopwatch()
         service.signal(signal.SIGTERM)
-        await asyncio.sleep(
-            0.3
-        )  # a proxy may choose one of long ago, and has not heard of anything
+        # A proxy may choose one of long ago, and has not heard of anything.
+        await asyncio.sleep(0.3)
         writes.write(request)
         assert b"connection: close" in (await picked_last.read()).lower()
         writer.write(3 * request)
