@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from service.core.errors import ServiceError
+    from service.core.errors import ServiceError, SessionStoreUnavailable
     from service.core.models import (
         AccessToken,
         CodeClaim,
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         WeChatApp,
         WeChatIdentity,
     )
+
+
+Glance: TypeAlias = "Session | SessionStoreUnavailable | None"
+"""What a look at a session shows; None where only `SessionStore.validate` can say."""
 
 
 class SessionStore(Protocol):
@@ -59,6 +63,13 @@ class SessionStore(Protocol):
         """The live session; raises SessionReplaced, -Expired, -Kicked or UserBanned.
 
         What is none of this service's, in its place, is a SessionStoreUnavailable.
+        """
+        ...
+
+    def glance(self, session_id: SessionId, tell: Callable[[Glance], None]) -> bool:
+        """Look without a task: `tell` is called, later, with the session if it simply lives.
+
+        Returns False, and tells nothing, where it cannot look.
         """
         ...
 

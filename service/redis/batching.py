@@ -2,119 +2,39 @@
 
 Measured per key with 64 readers at once: one MGET 6 µs, pipelined GETs 19 µs,
 separate GETs 79 µs. While as many batches as allowed are under way, the rest
-gather for the next one, so the number of connections stays small and batches
-grow with load.
+gather for the next one, so batches grow with load.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from redis.exceptions import InvalidResponse
+from redis.exceptions import ResponseError
+
+from service.redis.errors import is_no_text
+from service.redis.pipeline import encode_command
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable
 
-    from service.redis.pipeline import Pipeline
+    from service.redis.held_connection import HeldConnection
+    from service.redis.wire import Batch
 
-    Commands = list[tuple[bytes, asyncio.Future[Any]]]
-    Reads = dict[str, list["asyncio.Future[Reading]"]]
+    Answer = Callable[["Reading | Exception"], None]
+
+log = logging.getLogger(__name__)
 
 _MOST_READS: Final = 512
 _READ_BATCHES: Final = 2
 _MOST_COMMANDS: Final = 128
 _COMMAND_BATCHES: Final = 4
-"""Under way at most, each on a connection of its own."""
-
-B = TypeVar("B")
-
-
-class _Batcher(ABC, Generic[B]):
-    """Sends what was asked for in one event-loop turn as one batch, a few batches at a time.
-
-    Serves the event loop that it was made on. Every caller has a future of its
-    own: one that gives up cancels no other.
-    """
-
-    def __init__(self, nothing: B, *, concurrency: int) -> None:
-        self._waiting = nothing
-        # Asked for once: it takes a system call, and 2 of a check's 60 microseconds.
-        self._loop = asyncio.get_running_loop()
-        self._concurrency = concurrency
-        self._scheduled = False
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def aclose(self) -> None:
-        """Wait for what is under way."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _schedule(self) -> None:
-        """Have what waits sent at the end of this turn, unless it has to wait for a batch."""
-        if not self._scheduled and len(self._tasks) < self._concurrency:
-            self._scheduled = True
-            self._loop.call_soon(self._start)
-
-    def _start(self) -> None:
-        self._scheduled = False
-        if self._waiting:  # it may have failed since, together with a batch
-            # A task of its own: no request that goes away can cancel the others'.
-            task = self._loop.create_task(self._send(self._next_batch()))
-            self._tasks.add(task)
-            task.add_done_callback(self._sent)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._waiting and not self._scheduled:
-            self._start()
-
-    @abstractmethod
-    def _next_batch(self) -> B:
-        """Take as much as may go together from what waits."""
-
-    @abstractmethod
-    async def _send(self, batch: B) -> None:
-        """Send it and answer every caller; raises nothing."""
-
-
-class CommandBatcher(_Batcher["Commands"]):
-    """Any commands. Redis answers a batch when all of it is done, so none should take long."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__([], concurrency=_COMMAND_BATCHES)
-        self._pipeline = pipeline
-
-    def execute(self, command: bytes) -> asyncio.Future[Any]:
-        """The reply; its exception is one of FAULTS. Sent again if unanswered."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((command, future))
-        self._schedule()
-        return future
-
-    def _next_batch(self) -> Commands:
-        batch, self._waiting = self._waiting[:_MOST_COMMANDS], self._waiting[_MOST_COMMANDS:]
-        return batch
-
-    async def _send(self, batch: Commands) -> None:
-        def commands() -> list[bytes]:
-            # Without those who have given up: what they take for failed must not happen after all.
-            nonlocal batch
-            batch = [one for one in batch if not one[1].done()]
-            return [command for command, _ in batch]
-
-        try:
-            replies = await self._pipeline.execute_wanted(commands)
-        except Exception as fault:  # noqa: BLE001 # the callers' to handle
-            replies = [fault] * len(batch)
-        for (_, future), reply in zip(batch, replies, strict=True):
-            if future.done():
-                continue
-            if isinstance(reply, Exception):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
+"""Under way at most."""
 
 
 class Reading(NamedTuple):
@@ -124,61 +44,213 @@ class Reading(NamedTuple):
     ttl_ms: int | None
 
 
-class ReadBatcher(_Batcher["Reads"]):
-    """Reads of keys, each asked for once however many callers want it."""
+class _Batcher(ABC):
+    """Sends what was asked for in one event-loop turn as one batch, a few batches at a time.
 
-    def __init__(
-        self, fetch: Callable[[Sequence[str]], Awaitable[Any]], *, with_ttl: bool, timeout: float
-    ) -> None:
-        """`fetch`: returns a value per key and then, `with_ttl`, a time to live per key.
+    Serves the event loop that it was made on.
+    """
 
-        `timeout`: seconds for a batch, with every attempt.
+    def __init__(self, connection: HeldConnection, *, concurrency: int) -> None:
+        self._connection = connection
+        # Asked for once: it takes a system call, and 2 of a check's 40 microseconds.
+        self._loop = asyncio.get_running_loop()
+        self._free = concurrency
+        self._is_scheduled = False
+
+    def _schedule(self) -> None:
+        """Have what waits sent at the end of this turn, unless it has to wait for a batch."""
+        if self._free and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_scheduled = False
+        batch = self._next_batch()
+        if batch is not None:
+            self._free -= 1
+            self._connection.send(batch)
+
+    def _done(self) -> None:
+        """Hear that a batch is over; the next one goes before its callers are told."""
+        self._free += 1
+        self._start()
+
+    @abstractmethod
+    def _next_batch(self) -> Batch | None:
+        """Take as much as may go together from what waits."""
+
+
+class CommandBatcher(_Batcher):
+    """Any commands. Redis answers a batch when all of it is done, so none should take long."""
+
+    def __init__(self, connection: HeldConnection) -> None:
+        super().__init__(connection, concurrency=_COMMAND_BATCHES)
+        self._waiting: list[_Command] = []
+
+    def execute(self, command: bytes) -> asyncio.Future[Any]:
+        """The reply; its exception is one of FAULTS. Sent again if unanswered.
+
+        Every caller has a future of its own: one that gives up cancels no other.
         """
-        super().__init__({}, concurrency=_READ_BATCHES)
-        self._fetch = fetch
-        self._with_ttl = with_ttl
-        self._width = 2 if with_ttl else 1
-        self._timeout = timeout
-
-    def read(self, key: str) -> asyncio.Future[Reading]:
-        """Its exception is one of FAULTS."""
-        future: asyncio.Future[Reading] = self._loop.create_future()
-        self._waiting.setdefault(key, []).append(future)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append(_Command(command, future, time.monotonic()))
         self._schedule()
         return future
 
-    def _next_batch(self) -> Reads:
-        batch = self._waiting
-        if len(batch) > _MOST_READS:
-            return {key: batch.pop(key) for key in list(batch)[:_MOST_READS]}
-        self._waiting = {}
-        return batch
+    def _next_batch(self) -> Batch | None:
+        batch, self._waiting = self._waiting[:_MOST_COMMANDS], self._waiting[_MOST_COMMANDS:]
+        return _CommandBatch(batch, self._done) if batch else None
 
-    async def _send(self, batch: Reads) -> None:
-        try:
-            # Two attempts, each with a connection to be made, could take twice as long.
-            async with asyncio.timeout(self._timeout):
-                found = await self._fetch(list(batch))
-            if not isinstance(found, list) or len(found) != len(batch) * self._width:
-                raise InvalidResponse("the reply to something else")
-        except Exception as fault:  # noqa: BLE001 # the callers' to handle
-            # Whoever waits for the next batch has waited for this one: no one waits for two.
-            waiting, self._waiting = self._waiting, {}
-            for futures in (*batch.values(), *waiting.values()):
-                _fail(futures, fault)
-            return
-        ttls = found[len(batch) :] or [None] * len(batch)
-        for futures, value, ttl in zip(batch.values(), found, ttls, strict=False):
-            if isinstance(value, Exception) or isinstance(ttl, Exception):
-                _fail(futures, value if isinstance(value, Exception) else ttl)
+
+class _Command(NamedTuple):
+    packed: bytes
+    future: asyncio.Future[Any]
+    asked: float
+
+
+class _CommandBatch:
+    def __init__(self, wanted: list[_Command], done: Callable[[], None]) -> None:
+        self.asked = wanted[0].asked
+        self.attempts = 0
+        self._wanted = wanted
+        self._done = done
+
+    def commands(self) -> list[bytes]:
+        # Without those who have given up: what they take for failed must not happen after all.
+        self._wanted = [one for one in self._wanted if not one.future.done()]
+        return [one.packed for one in self._wanted]
+
+    def fits(self, replies: list[Any]) -> bool:
+        return len(replies) == len(self._wanted)
+
+    def answer(self, replies: list[Any]) -> None:
+        self._done()
+        for one, reply in zip(self._wanted, replies, strict=True):
+            if one.future.done():
                 continue
-            reading = Reading(value, ttl)
-            for future in futures:
-                if not future.done():
-                    future.set_result(reading)
+            if isinstance(reply, Exception):
+                one.future.set_exception(reply)
+            else:
+                one.future.set_result(reply)
+
+    def fail(self, fault: Exception) -> None:
+        self.answer([fault] * len(self._wanted))
 
 
-def _fail(futures: list[asyncio.Future[Reading]], fault: Exception) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(fault)
+class ReadBatcher(_Batcher):
+    """Reads of keys."""
+
+    def __init__(self, connection: HeldConnection, *, in_cluster: bool, with_ttl: bool) -> None:
+        """`in_cluster`: a command may have keys of one slot only."""
+        super().__init__(connection, concurrency=_READ_BATCHES)
+        self._batch = partial(_ClusterReadBatch if in_cluster else _ReadBatch, with_ttl=with_ttl)
+        self._asked = 0.0
+        self._keys: list[str] = []
+        self._answers: list[Answer] = []
+
+    def ask(self, key: str, answer: Answer) -> None:
+        """Have `answer` called with the reading, or with one of FAULTS; not before this returns."""
+        if not self._keys:
+            self._asked = time.monotonic()
+        self._keys.append(key)
+        self._answers.append(answer)
+        self._schedule()
+
+    def read(self, key: str) -> asyncio.Future[Reading]:
+        """The same for whoever waits. Its exception is one of FAULTS."""
+        future: asyncio.Future[Reading] = self._loop.create_future()
+
+        def answer(found: Reading | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(found, Reading):
+                future.set_result(found)
+            else:
+                future.set_exception(found)
+
+        self.ask(key, answer)
+        return future
+
+    def _next_batch(self) -> Batch | None:
+        if not self._keys:
+            return None
+        keys, self._keys = self._keys[:_MOST_READS], self._keys[_MOST_READS:]
+        answers, self._answers = self._answers[:_MOST_READS], self._answers[_MOST_READS:]
+        return self._batch(keys, answers, self._asked, self._done)
+
+
+class _ReadBatch:
+    """One MGET, and a PTTL for each key where times to live are wanted."""
+
+    def __init__(
+        self,
+        keys: list[str],
+        answers: list[Answer],
+        asked: float,
+        done: Callable[[], None],
+        *,
+        with_ttl: bool,
+    ) -> None:
+        self.asked = asked
+        self.attempts = 0
+        self._keys = keys
+        self._answers = answers
+        self._done = done
+        self._with_ttl = with_ttl
+
+    def commands(self) -> list[bytes]:
+        commands = self._gets()
+        if self._with_ttl:
+            commands += [encode_command("PTTL", key) for key in self._keys]
+        return commands
+
+    def fits(self, replies: list[Any]) -> bool:
+        values = self._values(replies)
+        # In place of them, an error.
+        return isinstance(values, ResponseError) or (
+            isinstance(values, list) and len(values) == len(self._keys)
+        )
+
+    def answer(self, replies: list[Any]) -> None:
+        values = self._values(replies)
+        if isinstance(values, Exception):
+            self.fail(values)
+            return
+        self._done()
+        ttls = replies[-len(values) :] if self._with_ttl else repeat(None)
+        for answer, value, ttl in zip(self._answers, values, ttls, strict=False):
+            fault = value if isinstance(value, Exception) else ttl
+            self._tell(answer, fault if isinstance(fault, Exception) else Reading(value, ttl))
+
+    def fail(self, fault: Exception) -> None:
+        self._done()
+        for answer in self._answers:
+            self._tell(answer, fault)
+
+    @staticmethod
+    def _tell(answer: Answer, found: Reading | Exception) -> None:
+        try:
+            answer(found)
+        except Exception:  # the others get theirs
+            log.exception("the reader of a key failed")
+
+    def _gets(self) -> list[bytes]:
+        return [encode_command("MGET", *self._keys)]
+
+    def _values(self, replies: list[Any]) -> Any:
+        return replies[0]
+
+
+class _ClusterReadBatch(_ReadBatch):
+    """The same where a command may have keys of one slot only: no two are likely to be in one.
+
+    One GET per key, in one write. (Per key, 21 at once: 9.6 microseconds, and 5.3 by MGET;
+    by the driver's pipeline 13.9, by separate GETs 45.)
+    """
+
+    def _gets(self) -> list[bytes]:
+        return [encode_command("GET", key) for key in self._keys]
+
+    def _values(self, replies: list[Any]) -> Any:
+        # None for what is no text, as MGET has it.
+        return [None if is_no_text(one) else one for one in replies[: len(self._keys)]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from redis.exceptions import ResponseError
 
+from service.core.errors import SessionStoreUnavailable
 from service.redis.batching import Reading
 from service.redis.errors import FAULTS, NoNode, describe, reason_of, store_errors
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from service.core.throttled_log import ThrottledLog
     from service.redis.node import Node
     from service.redis.topology import Topology
+
+    Told = Callable[["Reading | SessionStoreUnavailable | None"], None]
 
 T = TypeVar("T")
 
@@ -108,6 +111,22 @@ class RedisClient:
                 deadline = time.monotonic() + self.timeout
                 return await self.on_node(key, partial(_read, key, with_ttl), deadline=deadline)
 
+    def look(self, key: str, tell: Told, *, with_ttl: bool = False) -> bool:
+        """The same as `read` without a task: `tell` is called, later, with the reading.
+
+        Or with SessionStoreUnavailable, or with None where another read may find more:
+        its server may have changed. Returns False, and tells nothing, while that is not known.
+        """
+        node = self.topology.node_of(key)
+        if node is None:
+            return False
+
+        def answer(found: Reading | Exception) -> None:
+            tell(self._known_of(node, found) if isinstance(found, Exception) else found)
+
+        (node.reads_with_ttl if with_ttl else node.reads).ask(key, answer)
+        return True
+
     async def on_node(
         self, key: str, action: Callable[[Node, bool], Awaitable[T]], *, deadline: float
     ) -> T:
@@ -160,6 +179,16 @@ class RedisClient:
 
         with store_errors(self.log, str(command[0])):
             return await self.on_node(key, execute, deadline=deadline)
+
+    def _known_of(self, node: Node, fault: Exception) -> SessionStoreUnavailable | None:
+        if not isinstance(fault, FAULTS):
+            return None  # a bug of ours; whoever reads again gets to see it
+        if self.topology.on_fault(node, fault) is not None:
+            return None
+        self.log.failed("read", describe(fault))
+        error = SessionStoreUnavailable()
+        error.__cause__ = fault
+        return error
 
     async def _health_of(self, node: Node) -> Health:
         try:

@@ -136,6 +136,11 @@ def code_word(fault: BaseException | None) -> str:
     return word if word.isupper() and word.isalpha() else ""
 
 
+def is_no_text(reply: object) -> bool:
+    """Whether it is the error that a key has in place of a text which it does not hold."""
+    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")
+
+
 def reason_of(fault: BaseException) -> str:
     """Why Redis does not serve, in a word that anybody may see."""
     return _REASONS.get(code_word(fault), "unreachable")

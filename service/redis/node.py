@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 
 from service.redis.batching import CommandBatcher, ReadBatcher
 from service.redis.clock import ServerClock
-from service.redis.errors import NotConfirmed, NotPrimary, driver_calls
+from service.redis.errors import NotConfirmed, NotPrimary, driver_calls, is_no_text
+from service.redis.held_connection import HeldConnection
 from service.redis.pipeline import Pipeline, close, encode_command, exchange, raise_if_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
+
+    from service.redis.wire import Wire
 
 _ASKING: Final = encode_command("ASKING")
 _TIME: Final = encode_command("TIME")
@@ -47,25 +49,23 @@ class Node:
         self.clock = ServerClock()
         self._timeout = timeout
         self._pipeline = Pipeline(driver)
-        self._watched: AbstractConnection | None = None
+        self._watched: Wire | None = None
+        self._held: list[HeldConnection] = []
 
     @cached_property
     def reads(self) -> ReadBatcher:
-        """Reads of values."""
-        return ReadBatcher(
-            partial(self.fetch, with_ttl=False), with_ttl=False, timeout=self._timeout
-        )
+        """Reads of values. None also for what is no text, as MGET has it."""
+        return ReadBatcher(self._read_connection, in_cluster=self.in_cluster, with_ttl=False)
 
     @cached_property
     def reads_with_ttl(self) -> ReadBatcher:
         """Reads of values with their time to live."""
-        return ReadBatcher(partial(self.fetch, with_ttl=True), with_ttl=True, timeout=self._timeout)
+        return ReadBatcher(self._read_connection, in_cluster=self.in_cluster, with_ttl=True)
 
     async def sync_clock(self) -> None:
         """Ask for the time."""
         sent = time.monotonic()
-        [reply] = await self._pipeline.execute([_TIME])
-        raise_if_error(reply)
+        reply = await self._commands.execute(_TIME)
         self.clock.observe(_milliseconds(reply), sent=sent, received=time.monotonic())
 
     async def cluster_health(self) -> tuple[bool, bool]:
@@ -82,37 +82,27 @@ class Node:
 
     @property
     def is_watched(self) -> bool:
-        """Whether there is a connection for `check_role`."""
+        """Whether `check_role` has looked at a connection already."""
         return self._watched is not None
 
     async def check_role(self) -> None:
         """Look whether it still is a primary; raises NotPrimary.
 
-        Over one connection of the pool, which is kept for this: another one could
-        be to a server that has taken over the address since. Raises another of
-        FAULTS when that one is lost, or cannot be had.
+        Over the connection for reads: another one could be to a server that has
+        taken over the address since. Raises another of FAULTS when the one that was
+        looked at last is lost, or when there is none to be had.
         """
-        pool = self.driver.connection_pool
-        if self._watched is None:
-            with driver_calls:
-                self._watched = await pool.get_connection()  # type: ignore[no-untyped-call] # the driver's
-            return  # when it was made, which may be long ago, the role was looked at; soon again
-        watched = self._watched
-        try:
-            with driver_calls:
-                [role] = await exchange(watched, [_ROLE])
-                if isinstance(role, ResponseError):
-                    return  # not for this user, or unknown to a proxy
-                check_primary(role)
-        except BaseException:
-            self._watched = None
-            with suppress(Exception):
-                await watched.disconnect(nowait=True)
-            await pool.release(watched)
-            raise
+        watched, self._watched = self._watched, None
+        with suppress(ResponseError):  # not for this user, or unknown to a proxy
+            check_primary(await self._roles.execute(_ROLE))
+        if watched is not None and not watched.is_open:
+            raise RedisConnectionError("the connection was lost")
+        self._watched = self._read_connection.wire
 
     async def close_idle(self) -> None:
         """Close the connections that nothing is under way on; raises nothing."""
+        for held in self._held:
+            held.close_idle()
         with suppress(Exception):
             await self.driver.connection_pool.disconnect(inuse_connections=False)
 
@@ -129,16 +119,15 @@ class Node:
         try:
             value: bytes | None = await self.execute("GET", key, asking=asking)
         except ResponseError as error:
-            if _is_no_text(error):
+            if is_no_text(error):
                 return None
             raise
         return value
 
     async def aclose(self) -> None:
         """Let what is under way end, then close every connection."""
-        for name in ("_commands", "reads", "reads_with_ttl"):
-            if name in vars(self):  # it was used
-                await getattr(self, name).aclose()
+        for held in self._held:
+            await held.aclose()
         await close(self.driver)
 
     async def execute_and_wait(
@@ -161,32 +150,23 @@ class Node:
                 await self._wait(connection, replicas, deadline)
                 return reply
 
-    async def fetch(self, keys: Sequence[str], *, with_ttl: bool) -> Any:
-        """For each key its value, or the error that Redis has instead; then, if wanted, PTTLs.
-
-        None also for what is no text, as MGET has it. The caller has to check that it is
-        a list of as many. In a cluster no two keys are likely to be in one slot,
-        so it is one GET per key there, and one MGET elsewhere; always one write.
-        (Per key, 21 at once: 9.6 and 5.3 microseconds; by the driver's pipeline
-        13.9, by separate GETs 45.)
-        """
-        commands = (
-            [encode_command("GET", key) for key in keys]
-            if self.in_cluster
-            else [encode_command("MGET", *keys)]
-        )
-        if with_ttl:
-            commands += [encode_command("PTTL", key) for key in keys]
-        replies = await self._pipeline.execute(commands)
-        if self.in_cluster:
-            return [None if _is_no_text(reply) else reply for reply in replies]
-        values, *ttls = replies
-        raise_if_error(values)
-        return [*values, *ttls] if isinstance(values, list) else values
-
     @cached_property
     def _commands(self) -> CommandBatcher:
-        return CommandBatcher(self._pipeline)
+        # Not by the connection for reads: while a failover pauses writes, reads go on.
+        return CommandBatcher(self._hold())
+
+    @cached_property
+    def _read_connection(self) -> HeldConnection:
+        return self._hold()
+
+    @cached_property
+    def _roles(self) -> CommandBatcher:
+        return CommandBatcher(self._read_connection)
+
+    def _hold(self) -> HeldConnection:
+        held = HeldConnection(self.driver, timeout=self._timeout)
+        self._held.append(held)
+        return held
 
     async def _wait(self, connection: AbstractConnection, replicas: int, deadline: float) -> None:
         # No reply may take as long as the connection's time-out, which would end it.
@@ -210,10 +190,6 @@ def check_primary(role: Any) -> None:
         case [b"slave" | b"sentinel", *_]:
             raise NotPrimary
     raise InvalidResponse("the reply to something else")
-
-
-def _is_no_text(reply: object) -> bool:
-    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
 def _milliseconds(reply: Any) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.core.errors import (
+    SessionError,
     SessionExpired,
     SessionKicked,
     SessionReplaced,
@@ -30,16 +31,18 @@ from service.core.models import (
     handle_of,
 )
 from service.core.throttled_log import ThrottledLog
+from service.redis.batching import Reading
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import InvalidRecord, OtherVersion, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from service.config.settings import Settings
     from service.core.models import Session
+    from service.core.ports import Glance
     from service.redis.client import RedisClient
 
 _KIND: Final = "session:"
@@ -70,6 +73,10 @@ class _NewSession:
     session_id: SessionId
     identity: WeChatIdentity
     keys: SessionKeys
+
+
+class _WrongSecret(Exception):
+    """Of no session that is, or was just before, under the handle."""
 
 
 class RedisSessions:
@@ -146,6 +153,17 @@ class RedisSessions:
     async def validate(self, session_id: SessionId) -> Session:
         return await self._live(session_id.handle, session_id.digest)
 
+    def glance(self, session_id: SessionId, tell: Callable[[Glance], None]) -> bool:
+        handle, digest = session_id.handle, session_id.digest
+
+        def judge(reading: Reading | SessionStoreUnavailable | None) -> None:
+            if isinstance(reading, Reading):
+                tell(self._simply_live(reading, handle, digest))
+            else:
+                tell(reading)
+
+        return self.redis.look(self._prefix + handle, judge, with_ttl=self._lifetime.sliding)
+
     async def revalidate(self, session: Session) -> None:
         await self._live(session.handle, session.digest)
 
@@ -210,28 +228,57 @@ class RedisSessions:
         """The live session of the secret that `digest` stands for; raises as `validate` does."""
         key = self._prefix + handle
         reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
-        # A handle can be computed from an openid. So whether a session is there must not be told
-        # by the time that a wrong secret takes: each step is taken in both cases.
-        raw, named = reading.value, handle
-        if raw is None:
-            raw, named = self._nobodys, _NOBODY
         try:
-            record = SessionRecord.read(raw, handle=named)
+            record = self._record(reading, handle)
         except InvalidRecord:
             record = await self._read_again(key, handle)
+        try:
+            self._check(record, digest)
+        except _WrongSecret:
+            await self._check_absent(key)
+            raise SessionExpired from None
+        now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+        left_ms = self._left_ms(record, reading.ttl_ms, now_ms)
+        if left_ms is None:
+            left_ms = await self._asked_left_ms(record, reading.ttl_ms, now_ms)
+        return record.session(expires_in=whole_seconds(left_ms))
+
+    def _simply_live(self, reading: Reading, handle: str, digest: str) -> Session | None:
+        """The same where it lives and nothing has to be asked for that; else None."""
+        now_ms = self._scripts.known_now_ms(self._prefix + handle)
+        if now_ms is None:
+            return None
+        try:
+            record = self._record(reading, handle)
+            self._check(record, digest)
+            left_ms = self._left_ms(record, reading.ttl_ms, now_ms)
+        except (InvalidRecord, SessionError, _WrongSecret):
+            return None
+        return None if left_ms is None else record.session(expires_in=whole_seconds(left_ms))
+
+    def _record(self, reading: Reading, handle: str) -> SessionRecord:
+        """What was found under `handle`; raises InvalidRecord.
+
+        A handle can be computed from an openid. So whether a session is there must not
+        be told by the time that a wrong secret takes: where none is, somebody's is
+        looked through who has no secret, and each step is taken in both cases.
+        """
+        if reading.value is None:
+            return SessionRecord.read(self._nobodys, handle=_NOBODY)
+        return SessionRecord.read(reading.value, handle=handle)
+
+    def _check(self, record: SessionRecord, digest: str) -> None:
+        """Raise what is the matter with the session, for whoever has the secret of `digest`."""
         if not hmac.compare_digest(digest, record.digest):
             if record.replaced(digest) and not self._is_former(record):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
-            await self._check_absent(key)
-            raise SessionExpired
+            raise _WrongSecret
         if record.ended:
             raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
         if (record.appid, record.device) not in self._served:
             raise SessionExpired  # of a mini-program or device class from before a restart
         if self._is_former(record):
             raise SessionExpired
-        left_ms = await self._left_ms(record, reading.ttl_ms)
-        return record.session(expires_in=whole_seconds(left_ms))
 
     async def _standing(self, handle: str) -> Session | None:
         """The session that a login is about to replace, or to share."""
@@ -299,7 +346,7 @@ class RedisSessions:
         """Raise SessionStoreUnavailable for a key without a value that holds a list, say.
 
         What is no text is no dead session. Reads do not tell it from nothing; the
-        price of asking is paid for dead ids alone, all of them: see `_live`.
+        price of asking is paid for dead ids alone, all of them: see `_record`.
         """
         kind = await self.redis.type_of(key)
         if kind not in {"none", "string"}:  # a login may have come in between
@@ -323,23 +370,35 @@ class RedisSessions:
             mended = isinstance(fault, OtherVersion)
             raise SessionExpired if mended else SessionStoreUnavailable from fault
 
-    async def _left_ms(self, record: SessionRecord, ttl_ms: int | None) -> int:
-        """The milliseconds that a session has left, after renewing it if that is due.
+    def _left_ms(self, record: SessionRecord, ttl_ms: int | None, now_ms: int) -> int | None:
+        """The milliseconds that a session has left; None where Redis has to be asked, or told.
 
         `ttl_ms`: what Redis gives it, where that was asked for. Raises SessionExpired.
         """
+        until_max_age_ms = self._until_max_age_ms(record, now_ms)
+        if until_max_age_ms > record.longest_ms + _AHEAD_MS:
+            return None
+        if ttl_ms is None:
+            return None if record.slides else until_max_age_ms
+        renewed_ms = self._lifetime.renewed_ms(ttl_ms, until_max_age_ms=until_max_age_ms)
+        return ttl_ms if renewed_ms is None else None
+
+    async def _asked_left_ms(self, record: SessionRecord, ttl_ms: int | None, now_ms: int) -> int:
+        """The same after asking, or after renewing the session."""
         key = self._prefix + record.handle
-        longest_ms = record.longest_ms
-        now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
-        left_ms = record.issued_at + longest_ms - now_ms
-        if left_ms <= 0:
-            raise SessionExpired  # whatever Redis says: it may have been told no time to live
-        if left_ms > longest_ms + _AHEAD_MS:
+        until_max_age_ms = self._until_max_age_ms(record, now_ms)
+        if until_max_age_ms > record.longest_ms + _AHEAD_MS:
             return await self._left_of_future(key, record)
         if ttl_ms is not None:
-            return await self._renewed(record, ttl_ms, until_max_age_ms=left_ms)
-        if record.slides:  # from before the settings said fixed
-            return (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
+            return await self._renewed(record, ttl_ms, until_max_age_ms=until_max_age_ms)
+        # It slides, from before the settings said fixed.
+        return (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
+
+    @staticmethod
+    def _until_max_age_ms(record: SessionRecord, now_ms: int) -> int:
+        left_ms = record.issued_at + record.longest_ms - now_ms
+        if left_ms <= 0:
+            raise SessionExpired  # whatever Redis says: it may have been told no time to live
         return left_ms
 
     async def _left_of_future(self, key: str, record: SessionRecord) -> int:

@@ -98,7 +98,7 @@ async def test_a_logout_is_done_when_a_replica_has_it_and_so_is_its_repeat(
     assert [type(one) for one in unheard] == [SessionStoreUnavailable] * 2
 
     async def on_another(self: Node, _own: object, replicas: int, _deadline: float) -> None:
-        if await self.execute("WAIT", replicas, 100) < replicas:
+        if await self.driver.execute_command("WAIT", replicas, 100) < replicas:
             raise NotConfirmed
 
     # To see that this shows it: another connection wrote nothing, so it has nothing to wait for.
