@@ -44,7 +44,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app: App = Sanic(
         name,
         config=_server_config(),
-        ctx=AppContext(settings=settings, ready=False),
+        ctx=AppContext(settings=settings, ready=False, short_answers=0),
         router=AppRouter(),
         request_class=AppRequest,  # type: ignore[arg-type] # Sanic's hint is for an app without types
         dumps=orjson.dumps,

@@ -52,6 +52,8 @@ class AppContext(SimpleNamespace):
     services: Services
     ready: bool
     connections: Connections
+    short_answers: int
+    """How many were given the short way (http/short_way.py)."""
 
 
 class RequestContext(SimpleNamespace):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
     BodyTooLarge,
@@ -55,6 +55,10 @@ async def authenticate(request: AppRequest) -> None:
         return
     services = request.app.ctx.services
     session_id = session_id_of(request)
+    protocol: Any = request.transport.get_protocol()
+    fault = protocol.take_fault()
+    if fault:
+        raise fault
     try:
         request.ctx.session = await services.sessions.validate(session_id)
     except SessionExpired:
@@ -92,12 +96,20 @@ async def start_timing(request: AppRequest) -> None:
 
 async def log_access(request: AppRequest, response: BaseHTTPResponse) -> None:
     """One line per request: the route's pattern, never the URL, which may hold a code."""
+    address = f"/{request.route.path}" if request.route else "-"
     started = getattr(request.ctx, "started", None)
+    say_access(request_id(request), request.method, address, response.status, since=started)
+
+
+def say_access(
+    request_id: str, method: str, address: str, status: int, *, since: float | None
+) -> None:
+    """Write the line. `since`: when the request was there, in monotonic seconds."""
     log.info(
         "%s %s %s %d %.1fms",
-        request_id(request),
-        request.method[:_LONGEST_METHOD],
-        f"/{request.route.path}" if request.route else "-",
-        response.status,
-        (time.monotonic() - started) * 1000 if started else 0,
+        request_id,
+        method[:_LONGEST_METHOD],
+        address,
+        status,
+        (time.monotonic() - since) * 1000 if since else 0,
     )

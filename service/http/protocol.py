@@ -6,8 +6,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from service.http.deadlines import TimedProtocol
 from service.http.reader import Reader
+from service.http.short_way import ShortWayProtocol
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport
@@ -18,7 +18,7 @@ _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT
 """A client that is gone without a word is noticed after 60 seconds."""
 
 
-class AppProtocol(TimedProtocol):
+class AppProtocol(ShortWayProtocol):
     """One connection of a client; counted in `app.ctx.connections`."""
 
     HTTP_CLASS = Reader
@@ -37,7 +37,7 @@ class AppProtocol(TimedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop whatever is being done for it."""
         self._room.discard(self)
-        super().connection_lost(exc)  # type: ignore[no-untyped-call]
+        super().connection_lost(exc)
 
 
 def _watch_peer(transport: BaseTransport) -> None:

@@ -67,7 +67,21 @@ class Reader(Http):
             self.keep_alive = False
         if self.expecting_continue:
             self.expecting_continue = self.keep_alive = False
+        if self.request_body and self._is_ignored and not self._has_body:
+            # It may never come, and the next request be taken for it.
+            self.keep_alive = False
         return super().respond(response)
+
+    @property
+    def _is_ignored(self) -> bool:
+        """Whether its route has no use for a body, and does not wait for one."""
+        route = self.request.route
+        return route is not None and bool(route.extra.ignore_body)
+
+    @property
+    def _has_body(self) -> bool:
+        """Whether all of it has come, as far as that is known without reading it."""
+        return not self._is_chunked and len(self.recv_buffer) >= self.request_bytes_left
 
     def wait_for_more(self) -> Wait:
         """How long more of a request may be waited for, of its head or of its body."""

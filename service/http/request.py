@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sanic import Request
 from sanic.exceptions import BadRequest
@@ -11,6 +11,8 @@ from sanic.exceptions import BadRequest
 from service.http.context import App, RequestContext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sanic.compat import Header
 
 _HEAD: Final = re.compile(
@@ -25,6 +27,16 @@ _HEAD: Final = re.compile(
 """The request line, and headers that are a token, a colon and a value (RFC 9110, 5.1 and 5.5)."""
 _MOST_HEADERS: Final = 100
 _NO_URL: Final = b"*"
+
+
+class Headers(Protocol):
+    """Those of a request, or some of them, by their names in lower case."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def getall(self, name: str, default: Sequence[str]) -> Sequence[str]:
+        """Every value that it has."""
+        ...
 
 
 class AppRequest(Request[App, RequestContext]):
@@ -51,17 +63,25 @@ class AppRequest(Request[App, RequestContext]):
         """Raises BadRequest. To answer that, Sanic makes a request of its own, with no `head`."""
         if not head:
             url_bytes = _NO_URL  # the one that came may be what was wrong
-        elif not (
-            _HEAD.fullmatch(head)
-            and len(headers) <= _MOST_HEADERS
-            and _has_host(headers, version)
-            and (version != "1.0" or "transfer-encoding" not in headers)  # RFC 9112, 6.1
-        ):
+        elif not is_well_formed(head, headers, version):
             raise BadRequest("Bad Request")
         super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
 
 
-def _has_host(headers: Header, version: str) -> bool:
+def is_well_formed(head: bytes, headers: Headers, version: str) -> bool:
+    """Whether it has one meaning, to whoever reads it.
+
+    `headers`: what of it decides where a request ends, and `host`. `version`: 1.0 or 1.1.
+    """
+    return (
+        _HEAD.fullmatch(head) is not None
+        and head.count(b"\r\n") <= _MOST_HEADERS
+        and _has_host(headers, version)
+        and (version != "1.0" or "transfer-encoding" not in headers)  # RFC 9112, 6.1
+    )
+
+
+def _has_host(headers: Headers, version: str) -> bool:
     """RFC 9112, 3.2: exactly one, and none only before HTTP/1.1."""
     hosts = len(headers.getall("host", ()))
     return hosts == 1 or (hosts == 0 and version == "1.0")

@@ -44,13 +44,24 @@ class Response(HTTPResponse):
         headers = self.headers
         if has_message_body(self.status):  # type: ignore[no-untyped-call] # Sanic's
             headers.setdefault("content-type", self.content_type)
-        # Not f-strings: they take their time over the names, which are a subclass of str.
-        lines = [name + ": " + str(value) for name, value in headers.items()]
-        text = "\r\n".join(lines).encode(errors="surrogateescape")
-        if text.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1):
+        text = header_lines(headers)
+        if text is None:
             return super().processed_headers
         name, _, rest = text.partition(b": ")
         return iter(((name, rest),))
+
+
+def header_lines(headers: Mapping[str, object]) -> bytes | None:
+    """The headers as lines; None where anything but printable ASCII is in them."""
+    # Not f-strings: they take their time over the names, which are a subclass of str.
+    lines = [name + ": " + str(value) for name, value in headers.items()]
+    text = "\r\n".join(lines).encode(errors="surrogateescape")
+    return text if are_lines(text, len(lines)) else None
+
+
+def are_lines(text: bytes, count: int) -> bool:
+    """Whether it is so many lines of printable ASCII."""
+    return text.translate(None, _PRINTABLE) == b"\r\n" * (count - 1)
 
 
 def success(
@@ -98,17 +109,25 @@ def failure(
 
 def headers_for(request: AppRequest) -> dict[str, str]:
     """The headers of every answer: nothing here may be cached, everything can be traced."""
-    return {"Cache-Control": "no-store", "X-Request-ID": request_id(request)}
+    return common_headers(request_id(request))
+
+
+def common_headers(request_id: str) -> dict[str, str]:
+    """The same for the request of this id."""
+    return {"Cache-Control": "no-store", "X-Request-ID": request_id}
 
 
 def request_id(request: AppRequest) -> str:
-    """The caller's `X-Request-ID` if it is a plain word of up to 64 characters, else a new one."""
+    """What the request is called in its answer and in the log."""
     context = request.ctx
     if not hasattr(context, "request_id"):
-        given = request.headers.getone("x-request-id", "")
-        usable = given and _REQUEST_ID.fullmatch(given)
-        context.request_id = given if usable else unique_id()
+        context.request_id = usable_request_id(request.headers.getone("x-request-id", ""))
     return context.request_id
+
+
+def usable_request_id(given: str) -> str:
+    """The caller's `X-Request-ID` if it is a plain word of up to 64 characters, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else unique_id()
 
 
 def prefers_english(request: AppRequest) -> bool:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sanic.router import Router
 from sanic_routing.exceptions import NotFound
 
+from service.http.routes.verify import ADDRESS
+
 if TYPE_CHECKING:
     from sanic_routing import Route
 
 _SLASHES: Final = "//"
+_BELOW_VERIFY: Final = f"{ADDRESS}/"
 
 
 class AppRouter(Router):
@@ -19,6 +22,9 @@ class AppRouter(Router):
     It tries again without the last one, each time in a call of its own: eight
     thousand slashes would keep a worker busy for a quarter of a second. Nor has
     an address any number of aliases that a gateway's rules would have to know.
+
+    All but `/verify`: whatever stands below it is the address that a gateway
+    asks about, as its client wrote it, and is never looked at.
     """
 
     def resolve(
@@ -30,6 +36,8 @@ class AppRouter(Router):
         extra: dict[str, str] | None = None,
     ) -> tuple[Route, Any, dict[str, Any]]:
         """The route of `path`; raises NotFound and NoMethod."""
+        if path.startswith(_BELOW_VERIFY):
+            path = ADDRESS
         if path.endswith(_SLASHES):
             raise NotFound("more slashes than one", path=path)
         return super().resolve(path, method=method, orig=orig, extra=extra)

@@ -105,10 +105,12 @@ class SendingProtocol(HttpProtocol):
             return
         if not self._can_write.is_set():
             await self._can_write.wait()
-        transport: Any = self.transport
-        if self.is_leaving or transport.is_closing():
+        if self.is_leaving or self.transport.is_closing():  # type: ignore[union-attr]
             raise RequestCancelled
-        transport.write(data)
+        self._write(data)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self.transport.write(data)  # type: ignore[union-attr]
         self._written += len(data)
         self._time = time.monotonic()
 

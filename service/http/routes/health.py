@@ -87,4 +87,4 @@ async def _redis(sessions: SessionStore) -> ComponentStatus:
 
 
 for _route, _path in ((live, "/livez"), (ready, "/readyz")):
-    health.add_route(_route, _path, methods=("GET", "HEAD"), ctx_public=True)
+    health.add_route(_route, _path, methods=("GET", "HEAD"), ignore_body=True, ctx_public=True)

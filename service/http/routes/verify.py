@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
 
-from service.http.responses import Response, headers_for
+from service.http.responses import Response, common_headers, request_id
 
 if TYPE_CHECKING:
+    from service.core.models import Session
     from service.http.request import AppRequest
 
 verify = Blueprint("verify")
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ADDRESS: Final = "/verify"
+"""And all addresses below it: some gateways put that of the request they ask about behind it."""
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""A gateway may pass on the method of the request that it asks about."""
+CONTENT_TYPE: Final = "text/plain"
 
 
 async def show_caller(request: AppRequest) -> Response:
-    """200, no body, the caller in headers.
+    """200, no body, the caller in headers."""
+    headers = caller_headers(request.ctx.session, request_id(request))
+    return Response(b"", 200, headers, CONTENT_TYPE)
 
-    Every header is always there, empty where unknown: a gateway that copies
-    them then overwrites whatever a client made up.
+
+def caller_headers(session: Session, request_id: str) -> dict[str, str]:
+    """The headers of a 200.
+
+    Every one is always there, empty where unknown: a gateway that copies them then
+    overwrites whatever a client made up.
     """
-    session = request.ctx.session
-    headers = {
+    return {
         "X-Auth-Request-User": session.user_id,
         "X-Auth-Openid": session.openid,
         "X-Auth-Appid": session.appid,
         "X-Auth-Unionid": session.unionid or "",
         "X-Session-Expires-In": str(session.expires_in),
-        **headers_for(request),
+        **common_headers(request_id),
     }
-    return Response(b"", 200, headers, "text/plain")
 
 
-# A gateway may pass on the method of the request it asks about, and has no use for a body.
-verify.add_route(show_caller, "/verify", methods=_METHODS, ctx_gateway=True)
+# Some announce the body of that request, too, and never send it.
+verify.add_route(show_caller, ADDRESS, methods=METHODS, ignore_body=True, ctx_gateway=True)

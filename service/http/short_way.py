@@ -1,0 +1,153 @@
+"""The short way of `/verify`: a 200 from the bytes that came, without a request of Sanic's.
+
+It is the question that is asked most, before every request of every back end, and
+two thirds of what it cost were Sanic's reading and writing of HTTP (docs/adr/0032).
+Only a live session is answered here. Everything else goes the ordinary way, as if
+nobody had looked.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sanic.http import Stage
+
+from service.core.errors import SessionStoreUnavailable
+from service.core.models import Session
+from service.http.check import Check, read_check
+from service.http.deadlines import Phase, TimedProtocol, Wait
+from service.http.middleware import say_access
+from service.http.responses import are_lines, usable_request_id
+from service.http.routes.verify import ADDRESS, CONTENT_TYPE, caller_headers
+
+if TYPE_CHECKING:
+    from service.core.ports import Glance
+
+_IDLE: Final = Stage.IDLE
+
+
+def _answer_with(connection: str) -> str:
+    """The 200 in Sanic's words, with a %s for whatever differs."""
+    nobody = Session("", "%s", "%s", "%s", "", "%s", 0, 0, "", "")
+    headers = {
+        **caller_headers(nobody, "%s"),
+        "X-Session-Expires-In": "%s",
+        "content-length": "0",
+        "connection": connection,
+        "content-type": CONTENT_TYPE,
+    }
+    lines = (f"{name}: {value}" for name, value in headers.items())
+    return "\r\n".join(("HTTP/1.1 200 OK", *lines, "", ""))
+
+
+_ANSWERS: Final = {True: _answer_with("keep-alive"), False: _answer_with("close")}
+"""By whether the connection stays."""
+_LINES: Final = _ANSWERS[True].count("\r\n") + 1
+
+
+class _Look(NamedTuple):
+    """A request whose session is being looked up."""
+
+    data: bytes
+    check: Check
+    since: float
+
+
+class ShortWayProtocol(TimedProtocol):
+    """Sanic's connection, which answers a plain `/verify` by itself."""
+
+    __slots__ = ("_context", "_fault", "_look")
+
+    def __init__(self, **sanics: Any) -> None:
+        super().__init__(**sanics)
+        self._context = self.app.ctx
+        self._look: _Look | None = None
+        self._fault: SessionStoreUnavailable | None = None
+
+    @property
+    def wait(self) -> Wait:
+        """What it is at."""
+        if self._look is not None:
+            return Wait(Phase.ANSWER, self._look.since, math.inf)  # the store has a time-out
+        return super().wait
+
+    def take_fault(self) -> SessionStoreUnavailable | None:
+        """Why the store could not be asked for the request of the moment: it is not asked again."""
+        fault, self._fault = self._fault, None
+        return fault
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the short way, or have Sanic do it."""
+        self._fault = None
+        look = self._look
+        if look is not None:
+            # Who does not wait for the answer has both answered the ordinary way.
+            self._look = None
+            data = look.data + data
+        elif self._is_free and (check := self._read(data)):
+            self._time = time.monotonic()
+            look = self._look = _Look(data, check, self._time)
+            if self._context.services.sessions.glance(check.session_id, partial(self._told, look)):
+                return
+            self._look = None
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was asked."""
+        self._look = None
+        super().connection_lost(exc)  # type: ignore[no-untyped-call]
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether nothing is under way, neither a request nor the end."""
+        http = self._http
+        return (
+            http is not None
+            and http.stage is _IDLE
+            and http.request is None
+            and not self.recv_buffer
+            and self._wait is None
+            and not self.is_told_to_go
+            and not self.is_sending
+        )
+
+    def _read(self, data: bytes) -> Check | None:
+        return read_check(data, with_skey=self._context.settings.wafer_compat)
+
+    def _told(self, look: _Look, found: Glance) -> None:
+        if look is not self._look:
+            return  # the client is gone, or has sent more
+        self._look = None
+        if isinstance(found, Session) and self._answer(look, found):
+            return
+        if isinstance(found, SessionStoreUnavailable):
+            self._fault = found
+        super().data_received(look.data)
+
+    def _answer(self, look: _Look, session: Session) -> bool:
+        check = look.check
+        request_id = usable_request_id(check.request_id)
+        keep_alive = check.keep_alive and not self.is_told_to_go
+        answer = _ANSWERS[keep_alive] % (
+            session.user_id,
+            session.openid,
+            session.appid,
+            session.unionid or "",
+            session.expires_in,
+            request_id,
+        )
+        data = answer.encode()
+        if not are_lines(data, _LINES):
+            return False
+        self._write(data)
+        self._http.answered = True
+        self.state["requests_count"] += 1
+        self._context.short_answers += 1
+        if self._context.settings.access_log:
+            say_access(request_id, check.method, ADDRESS, 200, since=look.since)
+        if not keep_alive:
+            self.close()
+        return True
