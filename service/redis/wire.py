@@ -120,6 +120,8 @@ class Wire(asyncio.Protocol):
         if not self.is_open:
             return
         try:
+            if not self._sent:
+                raise InvalidResponse("the reply to nothing")
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _INCOMPLETE:
                 self._take(reply)

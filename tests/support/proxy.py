@@ -86,12 +86,15 @@ class ChaosProxy:
         for link in self._links:
             link.reply_limit = limit
 
-    def inject(self, data: bytes) -> int:
-        """Send this to every client that awaits no reply; return how many those were."""
-        idle = [link for link in self._links if not link.awaits_reply]
-        for link in idle:
-            link.client.write(data)
-        return len(idle)
+    def inject(self, data: bytes, *, awaiting: bool = False) -> int:
+        """Send this to every client that awaits a reply, or none; return how many those were."""
+        sent = 0
+        for link in self._links:
+            if link.awaits_reply == awaiting:
+                with suppress(RuntimeError):  # it has just been closed
+                    link.client.write(data)
+                    sent += 1
+        return sent
 
     def cut(self, *, reset: bool = True) -> int:
         """End all connections now, by RST or else by FIN; return how many there were."""
