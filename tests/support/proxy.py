@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import struct
+from contextlib import suppress
 from typing import Literal, Self
 
 Delay = float | tuple[float, float]
