@@ -44,6 +44,8 @@ class Gateway(Balancer):
     """Asks MiniGate about each request for the back end; both listen on ports of loopback."""
 
     sample: str
+    passes_body_on = True
+    """Of what MiniGate says, when it is no 200."""
 
     def __init__(self, minigate: int, shop: int, home: Path) -> None:
         super().__init__([minigate, shop], home)
@@ -86,6 +88,7 @@ class Gateway(Balancer):
 class Nginx(Gateway):
     program = "nginx"
     sample = "nginx.conf"
+    passes_body_on = False
 
     def _config(self) -> str:
         sample = self._sample("listen 8080", f"listen 127.0.0.1:{self.port}")
