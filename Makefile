@@ -13,6 +13,8 @@ BENCH_BIN := $(BENCH)/venv/bin
 BENCH_STAMP := $(BENCH)/.installed
 LOAD := build/load
 LOAD_STAMP := $(LOAD)/.installed
+GATEWAYS := build/gateways
+GATEWAYS_STAMP := $(GATEWAYS)/.installed
 MUTATE := build/mutate
 MUTATE_STAMP := $(MUTATE)/.installed
 INSTALL := -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r
@@ -35,6 +37,7 @@ test: $(STAMP) ## run the tests; T=tests/unit/test_models.py picks some
 faults: $(STAMP) ## races, crashes, outages, attacks: every bar into docs/reliability.md; MUTANTS=1: see each fail
 	@echo "$(if $(MUTANTS),A change for each bar: 15,Every bar, many times over: 20) minutes on two cores that are idle."
 	-tests/servers.sh
+	-@$(MAKE) --no-print-directory $(GATEWAYS_STAMP)
 	$(BIN)/python -m tests.faults $(if $(MUTANTS),--mutants)
 
 e2e: $(STAMP) ## test the mini-program's client, its demo and the demo page; needs Node 20
@@ -65,7 +68,7 @@ lock: $(STAMP) ## renew the hash-locked requirements from pyproject.toml
 	    --custom-compile-command "make lock" --extra bench pyproject.toml -o requirements-bench.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra dev --extra mutate pyproject.toml -o requirements-mutate.txt
-	for part in tests/bench/peers tests/load; do \
+	for part in tests/bench/peers tests/faults tests/load; do \
 	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	        --custom-compile-command "make lock" $$part/requirements.in -o $$part/requirements.txt; done
 
@@ -124,4 +127,11 @@ $(LOAD_STAMP): tests/load/requirements.txt
 	@echo "Installing into $(LOAD): half a minute, once."
 	$(PYTHON) -m venv $(LOAD)/venv
 	$(LOAD)/venv/bin/python $(INSTALL) tests/load/requirements.txt
+	@touch $@
+
+# Not for `make test`: 105 MB, and 350 on the disk. What these do not install on is tested without.
+$(GATEWAYS_STAMP): tests/faults/requirements.txt
+	@echo "Installing into $(GATEWAYS): half a minute, once."
+	$(PYTHON) -m venv $(GATEWAYS)/venv
+	$(GATEWAYS)/venv/bin/python $(INSTALL) tests/faults/requirements.txt
 	@touch $@

@@ -52,6 +52,8 @@ _SLOW: Final = {
     "test_user_store_races.py": 25,
     "test_encrypted_data.py": 25,
     "test_framing.py": 20,
+    "test_gateway_heads.py": 20,
+    "test_gateways.py": 20,
     "test_deadlines.py": 20,
     "test_untaken_answers.py": 20,
     "test_migrations.py": 20,

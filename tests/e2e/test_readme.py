@@ -16,7 +16,8 @@ pytestmark = LINUX_ONLY
 
 
 @pytest.mark.parametrize(
-    ("language", "mark"), [("sh", "#"), ("js", "//"), ("nginx", "#"), ("python", "#")]
+    ("language", "mark"),
+    [("sh", "#"), ("js", "//"), ("nginx", "#"), ("caddyfile", "#"), ("yaml", "#"), ("python", "#")],
 )
 def test_both_readmes_have_the_same_blocks(language: str, mark: str) -> None:
     english, chinese = (

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.children import spawn
 from tests.support.ports import free_port
-from tests.support.process import eventually
+from tests.support.process import REPOSITORY, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,10 +78,15 @@ http {{
 """
 
 
+_FROM_PYPI: Final = {"caddy", "envoy", "traefik"}
+_PLACES: Final = (str(REPOSITORY / "build/gateways/venv/bin"), os.environ["PATH"], "/usr/sbin")
+
+
 def needs(program: str) -> pytest.MarkDecorator:
     """Skips a test where this program is not installed."""
+    installer = "make faults" if program in _FROM_PYPI else "tests/servers.sh"
     return pytest.mark.skipif(
-        _found(program) is None, reason=f"no {program} here: tests/servers.sh installs it"
+        _found(program) is None, reason=f"no {program} here: {installer} installs it"
     )
 
 
@@ -114,7 +119,7 @@ class Balancer:
             assert process.poll() is None, (self._home / "output").read_text()
             return _listens(self.port)
 
-        await eventually(listens, within=5, what=f"{self.program} listens")
+        await eventually(listens, within=30, what=f"{self.program} listens")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -190,7 +195,7 @@ class Nginx(Balancer):
 
 
 def _found(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    return shutil.which(program, path=os.pathsep.join(_PLACES))
 
 
 def _listens(port: int) -> bool:
