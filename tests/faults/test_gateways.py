@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -14,13 +16,8 @@ from aiohttp import web
 from service.wiring import migrate
 from tests.support.balancers import needs
 from tests.support.gateways import Caddy, Envoy, Gateway, Nginx, Traefik
-from tests.support.process import (
-    LINUX_ONLY,
-    RedisServer,
-    ServiceProcess,
-    complete_environment,
-)
-from tests.support.running import Api, Simulator, running_simulator
+from tests.support.process import LINUX_ONLY, RedisServer
+from tests.support.running import Api, Simulator, running_service, running_simulator
 from tests.support.settings import APPID, make_settings
 
 if TYPE_CHECKING:
@@ -87,7 +84,12 @@ class Services:
     shop: Shop
     redis: RedisServer
     simulator: Simulator
-    service: ServiceProcess
+    service: Api
+
+    @property
+    def short_answers(self) -> int:
+        """How many checks have taken the short way so far."""
+        return int(self.service.app.ctx.short_answers)
 
 
 @dataclass(frozen=True)
@@ -130,15 +132,15 @@ async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
     database = f"sqlite:///{home / 'users.db'}"
     await migrate(make_settings(database_url=database))
     async with RedisServer() as redis, running_shop() as shop, running_simulator() as simulator:
-        environment = complete_environment(
-            redis=redis.url,
-            wechat=simulator.url,
-            DATABASE_URL=database,
-            PROXIES_COUNT="1",
-            LOGIN_COALESCE_MS="0",
+        settings = make_settings(
+            redis_url=redis.url,
+            database_url=database,
+            avatar_store=f"file://{home / 'avatars'}",
+            wechat_api_base=(simulator.url,),
+            proxies_count=1,
+            login_coalesce_ms=0,
         )
-        async with ServiceProcess(environment, home=home) as service:
-            await service.ready()
+        async with running_service(settings) as service:
             yield Services(shop, redis, simulator, service)
 
 
@@ -151,7 +153,7 @@ async def deployment(
     gateway: type[Gateway] = request.param
     home = tmp_path_factory.mktemp(gateway.program)
     async with (
-        gateway(services.service.port, services.shop.port, home) as before,
+        gateway(urlsplit(services.service.url).port or 0, services.shop.port, home) as before,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http,
     ):
         yield Deployment(services, before, Api(before.url, http))
@@ -164,6 +166,7 @@ def nothing_asked(services: Services) -> None:
 
 async def test_a_live_session_passes_and_the_back_end_knows_whose(deployment: Deployment) -> None:
     sessionid, user = await deployment.login()
+    before = deployment.services.short_answers
     for method, body in QUESTIONS:
         headers = [("sessionid", sessionid), *FORGED, *FORGED]
         sent = _pieces(body) if method == "PUT" else body  # the one in chunks
@@ -180,6 +183,7 @@ async def test_a_live_session_passes_and_the_back_end_knows_whose(deployment: De
         assert not any(told.getall("X-Auth-Unionid", []))  # nginx drops what is empty
         assert [int(one) > 7100 for one in told.getall("X-Session-Expires-In")] == [True]
         assert sessionid not in str(told)
+    assert deployment.services.short_answers - before == len(QUESTIONS)
 
 
 async def test_no_other_passes_and_each_hears_why(deployment: Deployment) -> None:
@@ -223,7 +227,13 @@ async def test_without_redis_clients_are_told_to_wait_and_not_to_log_in(
         assert not deployment.shop.asked
     finally:
         await deployment.services.redis.start()
-        await deployment.services.service.ready()
+        await readiness(deployment.services.service)
+
+
+async def readiness(service: Api) -> None:
+    async with asyncio.timeout(15):
+        while (await service.ask("GET", "/readyz")).status != 200:
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("deployment", _those(Caddy, Traefik, Envoy), indirect=True)
