@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         "minigate:",
         description="what all keys begin with; another one for each service on one Redis",
     )
-    redis_max_connections: int = Field(16, ge=2, le=1000, description="per worker and primary")
+    redis_max_connections: int = Field(16, ge=3, le=1000, description="per worker and primary")
     redis_timeout_ms: int = Field(400, ge=20, le=5000, description="per attempt; reads have two")
 
     database_url: SecretStr | None = Field(

@@ -34,7 +34,7 @@ class HeldConnection:
     def __init__(self, driver: Redis, *, timeout: float) -> None:
         self._pool = driver.connection_pool
         self._timeout = timeout
-        self._patience = float(self._pool.connection_kwargs["socket_timeout"])
+        self._patience = timeout / _ATTEMPTS
         # Asked for once: it takes a system call, and 2 of a check's 40 microseconds.
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None

@@ -16,6 +16,8 @@ import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, NoPermissionError
 
+from service.redis.errors import FAULTS, driver_calls
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -112,7 +114,11 @@ class Wire(asyncio.Protocol):
         number = b"%d" % self._number
         commands.append(b"*2\r\n$4\r\nPING\r\n$%d\r\n%b\r\n" % (len(number), number))
         self._sent.append(_Sent(batch, len(commands), number, time.monotonic()))
-        self._transport.write(b"".join(commands))
+        try:
+            with driver_calls:  # it raises RuntimeError when it was closed a moment ago
+                self._transport.write(b"".join(commands))
+        except FAULTS as fault:
+            self.give_up(fault)
         return True
 
     def data_received(self, data: bytes) -> None:

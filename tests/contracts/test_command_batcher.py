@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,19 +10,21 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.redis import pipeline
 from service.redis.batching import CommandBatcher
 from service.redis.connect import connect
-from service.redis.pipeline import Pipeline, encode_command
+from service.redis.held_connection import HeldConnection
+from service.redis.pipeline import encode_command
+from service.redis.wire import Wire
 from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.settings import make_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator
 
     from redis.asyncio.connection import AbstractConnection
 
     from service.dev.embedded_redis import EmbeddedRedis
+    from service.redis.wire import Batch
 
 pytestmark = LINUX_ONLY
 
@@ -32,9 +33,9 @@ pytestmark = LINUX_ONLY
 async def batcher(redis_server: EmbeddedRedis) -> AsyncIterator[CommandBatcher]:
     client = connect(make_settings(redis_url=redis_server.url))
     await client.flushall()
-    batcher = CommandBatcher(Pipeline(client))
-    yield batcher
-    await batcher.aclose()
+    connection = HeldConnection(client, timeout=0.8)
+    yield CommandBatcher(connection)
+    await connection.aclose()
     await client.aclose()
 
 
@@ -61,13 +62,14 @@ async def test_an_error_is_its_own_callers_only(batcher: CommandBatcher) -> None
 
 async def test_they_go_together(batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    execute = batcher._pipeline.execute_wanted
+    send = Wire.send
 
-    async def counting(wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        sizes.append(len(wanted()))
-        return await execute(wanted)
+    def counting(self: Wire, batch: Batch) -> bool:
+        sizes.append(len(batch.commands()))
+        return send(self, batch)
 
-    monkeypatch.setattr(batcher._pipeline, "execute_wanted", counting)
+    await batcher.execute(encode_command("PING"))
+    monkeypatch.setattr(Wire, "send", counting)
     await asyncio.gather(*(batcher.execute(encode_command("PING")) for _ in range(100)))
     assert sizes == [100]
     # While as many batches as allowed are under way, the rest gather for the next one.
@@ -95,16 +97,18 @@ async def test_who_gives_up_takes_nobody_along_and_is_not_sent(batcher: CommandB
 async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
     batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange, attempts = pipeline.exchange, []
+    await batcher.execute(encode_command("PING"))
+    send, attempts = Wire.send, []
 
-    async def failing_once(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
-        attempts.append(len(commands))
-        if len(attempts) == 1:
-            dropped.cancel()
-            raise RedisTimeoutError
-        return await exchange(connection, commands)
+    def failing_once(self: Wire, batch: Batch) -> bool:
+        attempts.append(len(batch.commands()))
+        if len(attempts) > 1:
+            return send(self, batch)
+        dropped.cancel()
+        self._lost(self, [batch], RedisTimeoutError())
+        return True
 
-    monkeypatch.setattr(pipeline, "exchange", failing_once)
+    monkeypatch.setattr(Wire, "send", failing_once)
     kept, dropped = (
         batcher.execute(encode_command("INCR", "kept")),
         batcher.execute(encode_command("INCR", "dropped")),
@@ -115,34 +119,39 @@ async def test_who_has_given_up_by_the_second_attempt_is_not_sent_again(
 
 
 async def test_who_gives_up_while_a_connection_is_made_is_not_sent_at_all(
-    batcher: CommandBatcher, monkeypatch: pytest.MonkeyPatch
+    redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when Redis takes so long over AUTH that nobody waits any more."""
-    connect = batcher._pipeline.connection
+    client = connect(make_settings(redis_url=redis_server.url))
+    held = HeldConnection(client, timeout=0.8)
+    batcher = CommandBatcher(held)
+    pool: Any = client.connection_pool
+    get_connection, let_go = pool.get_connection, asyncio.Event()
 
-    @asynccontextmanager
-    async def slow() -> AsyncIterator[AbstractConnection]:
-        await asyncio.sleep(0.1)
-        async with connect() as connection:
-            yield connection
+    async def slow() -> AbstractConnection:
+        await let_go.wait()
+        found: AbstractConnection = await get_connection()
+        return found
 
-    with monkeypatch.context() as patch:
-        patch.setattr(batcher._pipeline, "connection", slow)
-        dropped = batcher.execute(encode_command("SET", "dropped", 1))
-        await asyncio.sleep(0.05)
-        dropped.cancel()
-        await batcher.aclose()
+    monkeypatch.setattr(pool, "get_connection", slow)
+    dropped = batcher.execute(encode_command("SET", "dropped", 1))
+    await asyncio.sleep(0)
+    dropped.cancel()
+    let_go.set()
     assert await batcher.execute(encode_command("GET", "dropped")) is None
+    await held.aclose()
+    await client.aclose()
 
 
 async def test_a_server_that_is_away_is_told_to_every_caller() -> None:
     async with RedisServer() as server:
         url = server.url
     client = connect(make_settings(redis_url=url, redis_timeout_ms=100))
-    batcher = CommandBatcher(Pipeline(client))
+    held = HeldConnection(client, timeout=0.2)
+    batcher = CommandBatcher(held)
     found = await asyncio.gather(
         *(batcher.execute(encode_command("PING")) for _ in range(5)), return_exceptions=True
     )
     assert all(isinstance(one, RedisConnectionError) for one in found)
-    await batcher.aclose()
+    await held.aclose()
     await client.aclose()

@@ -127,10 +127,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         bar="B7",
-        change="a pool of 64",
-        file="service/redis/connect.py",
-        old='"max_connections": settings.redis_max_connections,',
-        new='"max_connections": 64,',
+        change="each command is to have a connection of its own",
+        file="service/redis/node.py",
+        old="@cached_property\n    def _commands(self)",
+        new="@property\n    def _commands(self)",
         test="tests/faults/test_redis_faults.py::test_connections_stay_within_workers_times_pool",
     ),
     Mutant(

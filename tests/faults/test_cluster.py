@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from service.redis.batching import ReadBatcher
+from service.redis.batching import ReadBatcher, Reading
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
 from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.keys import code_key, deleted_user_key
@@ -19,7 +19,7 @@ from tests.support.settings import APPID
 from tests.support.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -206,13 +206,17 @@ class Together:
 
     def __init__(self, topology: ClusterTopology, of: Callable[[str], Any]) -> None:
         self.clock = topology.nodes()[0].clock
-        self.reads = ReadBatcher(self._fetch, with_ttl=False, timeout=0.8)
+        self.reads = ReadBatcher(self, in_cluster=True, with_ttl=False)  # type: ignore[arg-type] # all of it that matters
         self._of = of
 
-    async def _fetch(self, keys: Sequence[str]) -> list[Any]:
-        reads = (self._of(key).fetch([key], with_ttl=False) for key in keys)
+    def send(self, batch: Any) -> None:
+        """As a HeldConnection does, to several servers."""
+        self._sending = asyncio.create_task(self._send(batch))
+
+    async def _send(self, batch: Any) -> None:
+        reads = (self._of(key).reads.read(key) for key in batch._keys)
         found = await asyncio.gather(*reads, return_exceptions=True)
-        return [one[0] if isinstance(one, list) else one for one in found]
+        batch.answer([one.value if isinstance(one, Reading) else one for one in found])
 
 
 def each_by_itself(cluster: RedisCluster, steady: dict[str, str]) -> dict[int, list[str]]:

@@ -10,19 +10,22 @@ import pytest
 from service.redis.batching import ReadBatcher, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from service.redis.wire import Batch
 
 
 class HeldServer:
-    """Answers each batch when it is told to."""
+    """A connection to a Redis that answers each batch when it is told to."""
 
     def __init__(self) -> None:
-        self.batches: list[tuple[list[str], asyncio.Future[Any]]] = []
+        self.batches: list[Batch] = []
 
-    async def fetch(self, keys: Sequence[str]) -> Any:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.batches.append((list(keys), answer))
-        return await answer
+    def send(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+
+def reading(server: HeldServer) -> ReadBatcher:
+    connection: Any = server
+    return ReadBatcher(connection, in_cluster=False, with_ttl=False)
 
 
 async def turns(count: int = 5) -> None:
@@ -30,28 +33,62 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+async def test_what_is_asked_for_in_one_turn_goes_together_and_two_at_a_time() -> None:
+    server = HeldServer()
+    reads = reading(server)
+    asked = []
+    for turn in range(4):
+        asked += [reads.read(f"{turn}-{number}") for number in range(3)]
+        await turns()
+    assert [batch.commands()[0].count(b"-") for batch in server.batches] == [3, 3]
+    server.batches[0].answer([[b"a", b"b", b"c"]])
+    assert server.batches[2].commands()[0].count(b"-") == 6, "what gathered meanwhile"
+    assert [await one for one in asked[:3]] == [Reading(one, None) for one in (b"a", b"b", b"c")]
+
+
 async def test_a_batch_that_fails_just_when_the_next_is_due_leaves_no_empty_one() -> None:
     server = HeldServer()
-    reads = ReadBatcher(server.fetch, with_ttl=False, timeout=5.0)
+    reads = reading(server)
     first = reads.read("first")
     await turns()
-    server.batches[0][1].set_exception(ConnectionError())
-    # The failure is noticed in the next turn, ahead of the batch that this schedules for it.
+    second = reads.read("second")
+    server.batches[0].fail(ConnectionError())
+    with pytest.raises(ConnectionError):
+        await first
+    await turns()
+    assert len(server.batches) == 2
+    server.batches[1].answer([[b"value"]])
+    assert await second == Reading(b"value", None)
+
+
+@pytest.mark.parametrize("replies", [[None], [[b"one too", b"many"]], [[]], [b"no list"], [7]])
+async def test_what_cannot_be_the_reply_does_not_fit(replies: list[Any]) -> None:
+    server = HeldServer()
+    reading(server).read("key")
+    await turns()
+    assert not server.batches[0].fits(replies)
+    assert server.batches[0].fits([[None]])
+
+
+async def test_one_reader_that_fails_takes_nobody_along(caplog: pytest.LogCaptureFixture) -> None:
+    server = HeldServer()
+    reads = reading(server)
+
+    def failing(_: object) -> None:
+        raise KeyError("bug")
+
+    reads.ask("first", failing)
     second = reads.read("second")
     await turns()
-    for refused in (first, second):
-        with pytest.raises(ConnectionError):
-            await refused
-    third = reads.read("third")
-    await turns()
-    assert [keys for keys, _ in server.batches] == [["first"], ["third"]]
-    server.batches[1][1].set_result([b"value"])
-    assert await third == Reading(b"value", None)
+    server.batches[0].answer([[b"a", b"b"]])
+    assert await second == Reading(b"b", None)
+    assert "the reader of a key failed" in caplog.text
 
 
 async def test_a_bug_reaches_the_callers_as_what_it_is() -> None:
-    async def fetch(_: Sequence[str]) -> Any:
-        raise KeyError("bug")
-
+    server = HeldServer()
+    found = reading(server).read("key")
+    await turns()
+    server.batches[0].fail(KeyError("bug"))
     with pytest.raises(KeyError):
-        await ReadBatcher(fetch, with_ttl=False, timeout=5.0).read("key")
+        await found
