@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from service.core.ports import Glance
 
 _IDLE: Final = Stage.IDLE
+_LONGEST_LOOK: Final = 2.0
+"""Seconds; no store takes as long."""
 
 
 def _answer_with(connection: str) -> str:
@@ -71,8 +73,16 @@ class ShortWayProtocol(TimedProtocol):
     def wait(self) -> Wait:
         """What it is at."""
         if self._look is not None:
-            return Wait(Phase.ANSWER, self._look.since, math.inf)  # the store has a time-out
+            return Wait(Phase.ANSWER, self._look.since, math.inf)
         return super().wait
+
+    def look(self, now: float) -> bool:
+        """See whether its time is over; a look that the store has forgotten is given up."""
+        forgotten = self._look
+        if forgotten is not None and now >= forgotten.since + _LONGEST_LOOK:
+            self._look = None
+            super().data_received(forgotten.data)
+        return super().look(now)
 
     def take_fault(self) -> SessionStoreUnavailable | None:
         """Why the store could not be asked for the request of the moment: it is not asked again."""
@@ -82,17 +92,12 @@ class ShortWayProtocol(TimedProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer the short way, or have Sanic do it."""
         self._fault = None
-        look = self._look
-        if look is not None:
+        if self._look is not None:
             # Who does not wait for the answer has both answered the ordinary way.
+            data = self._look.data + data
             self._look = None
-            data = look.data + data
-        elif self._is_free and (check := self._read(data)):
-            self._time = time.monotonic()
-            look = self._look = _Look(data, check, self._time)
-            if self._context.services.sessions.glance(check.session_id, partial(self._told, look)):
-                return
-            self._look = None
+        elif self._is_free and self._begin(data):
+            return
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -114,8 +119,16 @@ class ShortWayProtocol(TimedProtocol):
             and not self.is_sending
         )
 
-    def _read(self, data: bytes) -> Check | None:
-        return read_check(data, with_skey=self._context.settings.wafer_compat)
+    def _begin(self, data: bytes) -> bool:
+        """Look the session up, if this is a request for that; returns whether so."""
+        check = read_check(data, with_skey=self._context.settings.wafer_compat)
+        if check is None:
+            return False
+        self._time = time.monotonic()
+        look = self._look = _Look(data, check, self._time)
+        if not self._context.services.sessions.glance(check.session_id, partial(self._told, look)):
+            self._look = None
+        return self._look is not None
 
     def _told(self, look: _Look, found: Glance) -> None:
         if look is not self._look:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoPermissionError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from service.redis.errors import FAULTS, driver_calls
 
@@ -63,7 +63,7 @@ class Wire(asyncio.Protocol):
     """Sends batches and hands each its replies, or all of them to `lost` when in doubt.
 
     A reply too many or too few would give everybody after it somebody else's. So
-    each batch ends with a PING of a number, which has to come back just there, and
+    each batch ends with an ECHO of a number, which has to come back just there, and
     nothing is told before it has. At the first thing that is not as it has to be
     the connection is given up whole.
     """
@@ -112,7 +112,7 @@ class Wire(asyncio.Protocol):
             return False
         self._number = (self._number + 1) % _MOST_NUMBERS
         number = b"%d" % self._number
-        commands.append(b"*2\r\n$4\r\nPING\r\n$%d\r\n%b\r\n" % (len(number), number))
+        commands.append(b"*2\r\n$4\r\nECHO\r\n$%d\r\n%b\r\n" % (len(number), number))
         self._sent.append(_Sent(batch, len(commands), number, time.monotonic()))
         try:
             with driver_calls:  # it raises RuntimeError when it was closed a moment ago
@@ -160,8 +160,8 @@ class Wire(asyncio.Protocol):
             return
         self._replies = []
         echo = replies.pop()
-        # A user that may not PING, as of before it was needed, gets an error just there.
-        if not (echo == number or isinstance(echo, NoPermissionError)) or not batch.fits(replies):
+        # A user that may not ECHO, from before it was needed, has an error just there.
+        if not (echo == number or isinstance(echo, ResponseError)) or not batch.fits(replies):
             raise InvalidResponse("the reply to something else")
         self._sent.popleft()
         batch.answer(replies)

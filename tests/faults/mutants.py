@@ -169,8 +169,8 @@ MUTANTS: Final = (
         bar="B12",
         change="WAIT is not among the rights",
         file="config/redis-acl.conf",
-        old="+ping +wait",
-        new="+ping",
+        old="+echo +wait",
+        new="+echo",
         test="tests/faults/test_redis_acl.py::test_all_that_the_service_does_is_allowed_and_nothing_else",
     ),
     Mutant(

@@ -51,6 +51,9 @@ class NaiveSessions:
         await self._redis.set(_USER + handle, session_id.text, "EX", self._ttl)
         return OpenedSession(session_id, self._ttl)
 
+    def glance(self, _session_id: SessionId, _tell: object) -> bool:
+        return False
+
     async def validate(self, session_id: SessionId) -> Session:
         raw = await self._redis.get(_SESSION + session_id.text)
         if raw is None:
