@@ -95,9 +95,10 @@ async def the_connections_are_all_there(cluster: RedisCluster, api: Api) -> None
         node.port for node in cluster.primaries()
     }
     for pool in pools:
-        assert not pool._in_use_connections
+        held = len(pool._in_use_connections)
+        assert held <= 2, "for reads and for commands"
         assert len(pool._available_connections) <= pool.max_connections
-        taken = [await pool.get_connection() for _ in range(pool.max_connections)]
+        taken = [await pool.get_connection() for _ in range(pool.max_connections - held)]
         for connection in taken:
             await pool.release(connection)
     # To the primaries what was just taken and a probe, to the replicas a probe, each with this
