@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -107,6 +108,7 @@ class Worker:
         await server.before_start()  # type: ignore[no-untyped-call]
         if self._task.must_be_ready:
             await self._wait_until_ready()
+        _keep_what_is_there()
         # From the first connection on SIGTERM is one to finish with.
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         await server.start_serving()  # type: ignore[no-untyped-call]
@@ -168,6 +170,12 @@ class Worker:
         for peer in waiting:
             peer.setblocking(False)
             await loop.connect_accepted_socket(self._protocol, peer)
+
+
+def _keep_what_is_there() -> None:
+    """Spare the collector all that stays for good: a full collection of it takes 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def _cut_off() -> NoReturn:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
-from limits import parse
-from pydantic import AfterValidator
-
-if TYPE_CHECKING:
-    from limits import RateLimitItem
+from pydantic import PlainValidator
 
 OFF: Final = "off"
 """Instead of a limit: there is none."""
@@ -16,8 +12,17 @@ _MOST: Final = 10**9
 _LONGEST_SECONDS: Final = 366 * 86400
 
 
-def parse_limit(text: str) -> RateLimitItem | None:
+class Limit(NamedTuple):
+    """So many within so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+def parse_limit(text: str) -> Limit | None:
     """Read "600/minute", "10 per day" or "30/2 hours"; None for "off". Raises ValueError."""
+    from limits import parse  # noqa: PLC0415 # 2 MB that no worker needs: it is handed Limits
+
     if text.lower() == OFF:
         return None
     fault = f'write it as in "600/minute", or {OFF}'
@@ -27,15 +32,11 @@ def parse_limit(text: str) -> RateLimitItem | None:
         item = parse(text)
     except ValueError:
         raise ValueError(fault) from None  # the package's own text has the value
-    if not 1 <= item.amount <= _MOST or not 1 <= item.get_expiry() <= _LONGEST_SECONDS:
+    limit = Limit(item.amount, item.get_expiry())
+    if not 1 <= limit.amount <= _MOST or not 1 <= limit.seconds <= _LONGEST_SECONDS:
         raise ValueError(f"at least 1, at most {_MOST} within a year; {OFF} takes the limit away")
-    return item
+    return limit
 
 
-def _checked(text: str) -> str:
-    parse_limit(text)
-    return text
-
-
-LimitText = Annotated[str, AfterValidator(_checked)]
+LimitSetting = Annotated[Limit | None, PlainValidator(parse_limit)]
 """A setting that `parse_limit` reads."""

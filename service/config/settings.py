@@ -20,15 +20,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-)
 
-from service.config.limits import LimitText, parse_limit
+from service.config.limits import LimitSetting  # noqa: TC001 # pydantic reads it
 from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
 from service.config.variables import FILE, read_variables
@@ -38,7 +31,7 @@ from service.core.ports import LimitName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from limits import RateLimitItem
+    from service.config.limits import Limit
 
 WECHAT_HOSTS: Final = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
 PRIVATE_NETWORKS: Final = (
@@ -72,7 +65,6 @@ _RANDOM: Final = (
     "must be random: not one character, word or sequence over and over. Make one with"
     " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
-_CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 def _number(value: object) -> object:
@@ -85,6 +77,10 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
+
+
+def _limit(default: str, description: str) -> Any:
+    return Field(default, description=description, validate_default=True)
 
 
 class ConfigError(Exception):
@@ -104,7 +100,7 @@ class AppEntry(BaseModel):
     """Name of the open-platform account that binds it; the unnamed ones share one."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The service's settings, checked as a whole and frozen.
 
     Names are those of the environment variables in lower case. A value in the
@@ -113,9 +109,7 @@ class Settings(BaseSettings):
     White space around a value is no part of it.
     """
 
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     environment: Literal["development", "production"] = Field(
         "development", description="production refuses stand-ins and demands every secret"
@@ -165,10 +159,10 @@ class Settings(BaseSettings):
 
     wechat_appid: str | None = Field(None, description="the mini-program's appid")
     wechat_secret: SecretStr | None = Field(None, description="its AppSecret")
-    wechat_apps: Annotated[tuple[AppEntry, ...], NoDecode] = Field(
+    wechat_apps: tuple[AppEntry, ...] = Field(
         (), description='several mini-programs, as JSON: [{"appid": "wx..", "secret": ".."}]'
     )
-    wechat_api_base: _CommaSeparated = Field(
+    wechat_api_base: tuple[str, ...] = Field(
         WECHAT_HOSTS, description="WeChat's hosts in order of preference, comma-separated"
     )
     wechat_timeout_ms: int = Field(3000, ge=100, le=4000, description="one exchange, all in all")
@@ -190,7 +184,7 @@ class Settings(BaseSettings):
     )
     simulator_port: int = Field(8001, ge=1, le=65535, description="the WeChat stand-in's port")
 
-    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    secret_keys: tuple[SecretStr, ...] = Field(
         (), description="comma-separated, 32 characters or more each; the first seals, all open"
     )
 
@@ -201,38 +195,36 @@ class Settings(BaseSettings):
     proxies_count: int = Field(
         0, ge=0, le=16, description="proxies of yours before it; each adds to X-Forwarded-For"
     )
-    trusted_proxies: _CommaSeparated = Field(
+    trusted_proxies: tuple[str, ...] = Field(
         PRIVATE_NETWORKS, description="networks that these proxies are in, comma-separated"
     )
-    limit_login_per_address: LimitText = Field(
-        "600/minute", description="logins; one that fails by what was sent counts as ten"
+    limit_login_per_address: LimitSetting = _limit(
+        "600/minute", "logins; one that fails by what was sent counts as ten"
     )
-    limit_login_per_app: LimitText = Field(
-        "30000/minute", description="login codes brought to WeChat for a mini-program"
+    limit_login_per_app: LimitSetting = _limit(
+        "30000/minute", "login codes brought to WeChat for a mini-program"
     )
-    limit_login: LimitText = Field(
-        "60000/minute", description="login codes brought to WeChat in all"
+    limit_login: LimitSetting = _limit("60000/minute", "login codes brought to WeChat in all")
+    limit_dead_sessions_per_address: LimitSetting = _limit(
+        "3000/minute", "ids of no session; live ones are always served"
     )
-    limit_dead_sessions_per_address: LimitText = Field(
-        "3000/minute", description="ids of no session; live ones are always served"
+    limit_operator_token_per_address: LimitSetting = _limit(
+        "10/minute", "wrong tokens; the right one is always served"
     )
-    limit_operator_token_per_address: LimitText = Field(
-        "10/minute", description="wrong tokens; the right one is always served"
+    limit_phone_codes_per_user: LimitSetting = _limit(
+        "10/day", "phone codes that are brought to WeChat"
     )
-    limit_phone_codes_per_user: LimitText = Field(
-        "10/day", description="phone codes that are brought to WeChat"
+    limit_phone_codes_per_app: LimitSetting = _limit(
+        "10000/day", "the same for all users of a mini-program: WeChat charges for each"
     )
-    limit_phone_codes_per_app: LimitText = Field(
-        "10000/day", description="the same for all users of a mini-program: WeChat charges for each"
+    limit_uploads_per_user: LimitSetting = _limit("30/hour", "pictures")
+    limit_nicknames_per_user: LimitSetting = _limit("30/hour", "changes of the nickname")
+    limit_decrypt_per_user: LimitSetting = _limit("600/hour", "encryptedData")
+    limit_failed_decrypt_per_session: LimitSetting = _limit(
+        "30/hour", "encryptedData that does not open"
     )
-    limit_uploads_per_user: LimitText = Field("30/hour", description="pictures")
-    limit_nicknames_per_user: LimitText = Field("30/hour", description="changes of the nickname")
-    limit_decrypt_per_user: LimitText = Field("600/hour", description="encryptedData")
-    limit_failed_decrypt_per_session: LimitText = Field(
-        "30/hour", description="encryptedData that does not open"
-    )
-    limit_failed_decrypt_per_user: LimitText = Field(
-        "30/hour", description="the same for all sessions of a user"
+    limit_failed_decrypt_per_user: LimitSetting = _limit(
+        "30/hour", "the same for all sessions of a user"
     )
 
     session_ttl: int = Field(7200, ge=1, le=30 * 86400, description="seconds a session lives")
@@ -254,7 +246,7 @@ class Settings(BaseSettings):
     login_coalesce_ms: int = Field(
         3000, ge=0, le=60000, description="logins of one user this close share a session; 0: never"
     )
-    device_classes: _CommaSeparated = Field(
+    device_classes: tuple[str, ...] = Field(
         ("default",), description="one session per user and class; the first one is the default"
     )
 
@@ -412,11 +404,10 @@ class Settings(BaseSettings):
         }
 
     @property
-    def limits(self) -> dict[LimitName, RateLimitItem]:
+    def limits(self) -> dict[LimitName, Limit]:
         """What is limited, and to what; without what is off."""
         names: tuple[LimitName, ...] = get_args(LimitName)
-        found = {name: parse_limit(getattr(self, f"limit_{name}")) for name in names}
-        return {name: limit for name, limit in found.items() if limit}
+        return {name: limit for name in names if (limit := getattr(self, f"limit_{name}"))}
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -503,7 +494,7 @@ class Settings(BaseSettings):
 
 def hand_on_keys_of_storage() -> None:
     """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
-    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+    for name, value in _dot_env().items():
         if name.startswith("aws_") and value:
             os.environ.setdefault(name.upper(), value)
 
@@ -568,10 +559,17 @@ def load_settings() -> Settings:
 
 def _given() -> tuple[dict[str, Any], dict[str, str]]:
     """What is set, by variable, and what is wrong with files that should have been read."""
-    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    environment = {name.lower(): value for name, value in os.environ.items()}
     other_names = {"redis_url": ("redis_tls_url",)}  # which go before it
     names = [(*other_names.get(name, ()), name) for name in Settings.model_fields]
-    return read_variables(names, [source.env_vars for source in sources])
+    return read_variables(names, [environment, _dot_env()])
+
+
+def _dot_env() -> dict[str, str | None]:
+    """The variables of `.env`, if there is one, in lower case."""
+    from dotenv import dotenv_values  # noqa: PLC0415 # no worker reads one
+
+    return {name.lower(): value for name, value in dotenv_values(".env").items()}
 
 
 def _default(name: str) -> Any:

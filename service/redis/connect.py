@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ResponseError
@@ -29,6 +29,7 @@ from service.redis.cluster import ClusterTopology
 from service.redis.node import Node, check_primary
 from service.redis.sentinel import SentinelTopology
 from service.redis.single import SinglePrimary
+from service.redis.tls import TlsConnection
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -57,7 +58,10 @@ def connect(settings: Settings) -> Redis:
     url = _url(settings)
     tls = _tls(settings) if url.startswith("rediss://") else {}
     options = {**_options(settings), **tls, "redis_connect_func": _to_no_replica}
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
+    pool = BlockingConnectionPool.from_url(url, **options)
+    if tls:
+        pool.connection_class = TlsConnection  # from_url has its own idea of it
+    return Redis.from_pool(pool)
 
 
 def _topology(settings: Settings, log: ThrottledLog) -> Topology:
@@ -104,7 +108,7 @@ def _client(settings: Settings, address: RedisAddress, host: HostPort, **more: A
     who = {"username": address.username, "password": address.password}
     tls: dict[str, Any] = {}
     if address.tls:
-        tls = {"connection_class": SSLConnection, **_tls(settings), **dict(address.tls_files)}
+        tls = {"connection_class": TlsConnection, **_tls(settings), **dict(address.tls_files)}
     options = {**_options(settings), **who, **tls, **more}
     return Redis.from_pool(BlockingConnectionPool(host=host.host, port=host.port, **options))
 

@@ -1,6 +1,6 @@
 """Limits in Redis, shared by all workers: the sliding window counter of the `limits` package.
 
-Its notation and its items are used, its storages and strategies are not
+Its notation is used, its storages and strategies are not
 (docs/adr/0023-limits.md): they bring connections of their own, and take a
 second round trip to say how long to wait.
 """
@@ -23,8 +23,7 @@ from service.redis.scripts import Script
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from limits import RateLimitItem
-
+    from service.config.limits import Limit
     from service.core.ports import LimitName
     from service.redis.scripts import Scripts
 
@@ -74,7 +73,7 @@ class RedisLimits:
     """
 
     def __init__(
-        self, scripts: Scripts, allowed: Mapping[LimitName, RateLimitItem], *, workers: int = 1
+        self, scripts: Scripts, allowed: Mapping[LimitName, Limit], *, workers: int = 1
     ) -> None:
         """`workers`: how many there are that count together."""
         self._scripts = scripts
@@ -129,7 +128,7 @@ class RedisLimits:
             return
         tally, now = self._tally(limit, who), time.monotonic()
         if cost >= batch:
-            tally.at_once_until = now + self._allowed[limit].get_expiry()
+            tally.at_once_until = now + self._allowed[limit].seconds
         tally.untold += cost
         tally.untold_doubtful += doubtful
         # How much room there is where one that is full gets some back, only Redis can say.
@@ -173,7 +172,7 @@ class RedisLimits:
         """A script whose reply was lost may count twice."""
         item = self._allowed[limit]
         key = f"{self._prefix}{limit}:{digest(who)}"
-        window_ms = item.get_expiry() * 1000
+        window_ms = item.seconds * 1000
         reply = await self._scripts.run_idempotent(
             _COUNT, key, cost, item.amount, window_ms, mode, doubtful
         )

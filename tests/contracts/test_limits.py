@@ -13,6 +13,7 @@ from limits import parse
 from limits.aio.storage.memory import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from service.config.limits import parse_limit
 from service.core.errors import RateLimited, SessionStoreUnavailable
 from service.core.ids import digest
 from service.redis.scripts import Scripts
@@ -24,8 +25,7 @@ from tests.support.keys import LIMIT_PREFIX as KEY_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from limits import RateLimitItem
-
+    from service.config.limits import Limit
     from service.core.ports import LimitName
     from service.dev.embedded_redis import EmbeddedRedis
     from tests.contracts.conftest import Stores
@@ -35,9 +35,15 @@ HOUR_MS: Final = 3_600_000
 KEY: Final = f"{KEY_PREFIX}{LIMIT}:{digest('alice')}"
 
 
+def so_many(text: str) -> Limit:
+    limit = parse_limit(text)
+    assert limit is not None
+    return limit
+
+
 def limits(stores: Stores, **allowed: str) -> RedisLimits:
     allowed = allowed or {LIMIT: "10/hour"}
-    parsed: Any = {name: parse(text) for name, text in allowed.items()}
+    parsed: Any = {name: so_many(text) for name, text in allowed.items()}
     return RedisLimits(stores.scripts(), parsed)
 
 
@@ -76,7 +82,7 @@ async def test_so_does_one_over_connections_of_their_own(
 ) -> None:
     async with aclosing(client_at(redis_server.url)) as second:
         clients = (stores.client, second)
-        workers = [RedisLimits(Scripts(one), {LIMIT: parse("100/hour")}) for one in clients]
+        workers = [RedisLimits(Scripts(one), {LIMIT: so_many("100/hour")}) for one in clients]
         uses = [one.count(LIMIT, "alice") for _ in range(150) for one in workers]
         assert await passed(*uses) == 100
 
@@ -182,7 +188,7 @@ async def test_at_no_time_have_doubtful_uses_more_than_half(stores: Stores) -> N
 
 async def test_doubtful_uses_of_a_large_limit_are_told_in_batches_too(stores: Stores) -> None:
     workers = [
-        RedisLimits(stores.scripts(), {LIMIT: parse("4000/hour")}, workers=2) for _ in range(2)
+        RedisLimits(stores.scripts(), {LIMIT: so_many("4000/hour")}, workers=2) for _ in range(2)
     ]
     for _ in range(9):
         await workers[0].count(LIMIT, "bob", doubtful=True)
@@ -203,7 +209,7 @@ async def test_large_limits_are_told_of_in_batches_and_kept_within_a_hundredth(
     stores: Stores,
 ) -> None:
     workers = [
-        RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")}, workers=2) for _ in range(2)
+        RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")}, workers=2) for _ in range(2)
     ]
     for _ in range(4):
         await workers[0].count(LIMIT, "bob")
@@ -223,14 +229,14 @@ async def used(stores: Stores) -> int:
 async def test_a_large_limit_that_is_full_is_refused_without_a_question(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     assert await passed(*(counted.count(LIMIT, "alice") for _ in range(1200))) == 1000
     monkeypatch.setattr(Scripts, "run_idempotent", None)
     assert (await refusal(counted.count(LIMIT, "alice"))).retry_after in {3600, 3601}
 
 
 async def test_what_is_given_back_of_a_large_limit_is_there_for_others(stores: Stores) -> None:
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     assert await passed(*(counted.count(LIMIT, "alice") for _ in range(1200))) == 1000
     for _ in range(5):
         await counted.add(LIMIT, "alice", cost=-1)
@@ -241,7 +247,7 @@ async def test_what_is_given_back_of_a_large_limit_is_there_for_others(stores: S
 async def test_what_is_given_back_of_one_that_is_full_lets_no_batch_through(
     stores: Stores,
 ) -> None:
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     total = await passed(*(counted.count(LIMIT, "alice") for _ in range(1200)))
     for _ in range(50):
         await counted.add(LIMIT, "alice", cost=-1)
@@ -251,7 +257,7 @@ async def test_what_is_given_back_of_one_that_is_full_lets_no_batch_through(
 
 async def test_what_turns_out_to_weigh_more_is_kept_exactly_from_then_on(stores: Stores) -> None:
     workers = [
-        RedisLimits(stores.scripts(), {LIMIT: parse("600/hour")}, workers=2) for _ in range(2)
+        RedisLimits(stores.scripts(), {LIMIT: so_many("600/hour")}, workers=2) for _ in range(2)
     ]
     for number in range(60):
         await workers[number % 2].count(LIMIT, "alice")
@@ -266,7 +272,7 @@ async def test_what_turns_out_to_weigh_more_is_kept_exactly_from_then_on(stores:
 async def test_one_that_is_full_of_what_weighs_more_is_refused_without_a_question(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("600/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("600/hour")})
     await counted.add(LIMIT, "alice", cost=599)
     await counted.count(LIMIT, "alice")
     assert (await refusal(counted.count(LIMIT, "alice"))).retry_after in {3600, 3601}
@@ -275,7 +281,7 @@ async def test_one_that_is_full_of_what_weighs_more_is_refused_without_a_questio
 
 
 async def test_what_has_happened_is_told_in_batches_too(stores: Stores) -> None:
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     for _ in range(9):
         await counted.add(LIMIT, "alice", cost=1)
     assert await stores.everything() == {}
@@ -293,7 +299,7 @@ async def test_what_was_refused_because_redis_was_away_is_not_counted_afterwards
         await asyncio.sleep(0)
         raise SessionStoreUnavailable
 
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     with monkeypatch.context() as patched:
         patched.setattr(Scripts, "run_idempotent", away)
         outcomes = await asyncio.gather(
@@ -315,7 +321,7 @@ async def test_who_waits_while_redis_does_not_answer_waits_once(
         raise SessionStoreUnavailable
 
     monkeypatch.setattr(Scripts, "run_idempotent", hang)
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     outcomes = await asyncio.gather(
         *(counted.count(LIMIT, "alice") for _ in range(60)), return_exceptions=True
     )
@@ -327,7 +333,7 @@ async def test_what_is_given_back_while_a_batch_is_told_is_given_back(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = Scripts.run_idempotent
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
 
     async def meanwhile(self: Scripts, *command: Any) -> Any:
         await counted.add(LIMIT, "alice", cost=-3)
@@ -348,7 +354,7 @@ async def test_no_more_addresses_are_remembered_than_there_is_room_for(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.stores.limits._MOST_TALLIES", 10)
-    counted = RedisLimits(stores.scripts(), {LIMIT: parse("1000/hour")})
+    counted = RedisLimits(stores.scripts(), {LIMIT: so_many("1000/hour")})
     for number in range(100):
         await counted.count(LIMIT, f"user{number}")
     assert len(counted._tallies) == 10
@@ -471,7 +477,7 @@ async def test_a_reply_to_something_else_allows_nothing(
 
 
 async def test_a_redis_that_is_away_allows_nothing() -> None:
-    allowed: dict[LimitName, RateLimitItem] = {LIMIT: parse("10/hour"), "login": parse("10/hour")}
+    allowed: dict[LimitName, Limit] = {LIMIT: so_many("10/hour"), "login": so_many("10/hour")}
     async with aclosing(client_at("redis://127.0.0.1:1")) as client:
         away = RedisLimits(Scripts(client), allowed)
         with pytest.raises(SessionStoreUnavailable):

@@ -167,7 +167,7 @@ sys.meta_path.insert(0, Interruption())
 """
 
 
-@pytest.mark.parametrize("module", ["pydantic_settings", "sqlalchemy", "service.supervisor"])
+@pytest.mark.parametrize("module", ["pydantic", "sqlalchemy", "service.supervisor"])
 async def test_ctrl_c_in_the_midst_of_an_import_is_not_lost(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(CTRL_C_IN_C)
     path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))

@@ -1,4 +1,4 @@
-"""Settings for tests: complete, and deaf to the environment of whoever runs them."""
+"""Settings for tests: complete."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ from service.config.settings import Settings
 APPID = "wx0123456789abcdef"
 APP_SECRET = "app-secret-canary-6c1f7d2e94b8a350"
 SECRET_KEY = "secret-key-canary-8d0e5b7a1c3f42966f"
-
-
-class TestSettings(Settings):
-    """Settings that read nothing but their arguments."""
-
-    __test__ = False
-
-    @classmethod
-    def settings_customise_sources(cls, _settings_cls, init_settings, **_others):  # type: ignore[no-untyped-def, override]  # noqa: ANN001, ANN003, ANN206 # pydantic-settings' own hook
-        return (init_settings,)
 
 
 def make_settings(**overrides: object) -> Settings:
@@ -30,4 +20,4 @@ def make_settings(**overrides: object) -> Settings:
         "secret_keys": SECRET_KEY,
         **overrides,
     }
-    return TestSettings(**values)  # type: ignore[arg-type] # pydantic checks them
+    return Settings(**values)

@@ -17,7 +17,7 @@ def test_every_variable_is_a_setting() -> None:
 
 
 def test_nothing_is_missing_in_production() -> None:
-    needed = set(Settings(_env_file=None).missing)
+    needed = set(Settings().missing)
     assert needed <= set(MANIFEST["env"]) | FROM_ADDONS
     assert {addon.partition(":")[0] for addon in MANIFEST["addons"]} == {
         "heroku-postgresql",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.config.settings import Settings
+from service.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +58,12 @@ def test_the_reference_file_explains_every_setting() -> None:
         assert all(re.match(r"# |#?[A-Z_]+=", line) for line in lines), block
 
 
-def test_the_service_takes_the_reference_file_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_takes_the_reference_file_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A copy of it is a newcomer's `.env`."""
     for name in (*DEFAULTS, "REDIS_TLS_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert Settings(_env_file=REFERENCE) == Settings(_env_file=None)
+    (tmp_path / ".env").write_text(REFERENCE.read_text())
+    monkeypatch.chdir(tmp_path)
+    assert load_settings() == Settings()

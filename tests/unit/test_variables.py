@@ -136,7 +136,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once_without_values(
 
 def test_a_blank_name_of_a_file_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, PORT_FILE=" ", WECHAT_SECRET_FILE="")
-    assert load_settings() == Settings(_env_file=None)
+    assert load_settings() == Settings()
 
 
 def test_read_again_everything_is_as_before_and_files_are_new(
