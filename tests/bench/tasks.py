@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from tests.bench.generator import Job
+from tests.bench.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
