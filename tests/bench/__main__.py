@@ -84,8 +84,7 @@ def measure(plan: Plan, say: Progress) -> report.Findings:
             seconds=0.4,
         )
         worker = memory_mb(worker_of(everybody[-1].server))
-    titles = {one.title for one in everybody}
-    verdicts = [*bars.validation(validated, titles), bars.login(logged_in), bars.idle(alone)]
+    verdicts = [*bars.validation(validated), *bars.login(logged_in), bars.idle(alone)]
     verdicts += _crowded(plan, cores, say)
     return report.Findings(validated, logged_in, [*verdicts, bars.worker_memory(*worker)])
 

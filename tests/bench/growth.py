@@ -118,9 +118,9 @@ def _cost(plan: Plan, cores: Cores, say: Progress) -> Cost:
             marker = _marker_bytes(client)
         check, login = checked.standings()[MINIGATE], logged_in.standings()[MINIGATE]
         return Cost(
-            check_us=check.cost,
+            check_us=check.cost.median,
             check_redis_us=check.rest["redis"] / check.rate.median * 1e6,
-            login_us=login.cost,
+            login_us=login.cost.median,
             login_redis_us=login.rest["redis"] / login.rate.median * 1e6,
             marker_bytes=marker,
             worker_mb=max(memory_mb(worker_of(server))[0], idle_mb),
