@@ -24,7 +24,9 @@ Figure: TypeAlias = Literal["rate", "cost", "p50", "p99"]
 class Task(Protocol):
     """Something to measure."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What it is called."""
 
     def job(self, asked: Contestant, *, seconds: float, warm_up: float) -> Job:
         """What the generator is to ask of one contestant."""
@@ -118,16 +120,18 @@ def play(
     generator: Generator,
     others: Mapping[str, int],
     say: Callable[[str], None],
+    rehearse: bool = True,
 ) -> Table:
     """Play the rounds. Each begins with somebody else, so that no place in the order is anyone's.
 
-    One more comes first and does not count: compilers and pools warm up in it.
+    To rehearse is one round more that does not count: compilers and pools warm up in it.
     `others`: processes on the generator's core, by name. Raises SystemExit when
     answers were not 200, or not the caller's own, again and again: then nothing was
     measured.
     """
-    say(f"{task.title}: everybody warms up")
-    for one in everybody:
+    if rehearse:
+        say(f"{task.title}: everybody warms up")
+    for one in everybody if rehearse else ():
         _clean_turn(task, one, pace, generator, others, say)
     turns: dict[str, list[Turn]] = {one.title: [] for one in everybody}
     for number in range(pace.rounds):
