@@ -31,6 +31,7 @@ _IN_PYTHON: Final = {
 }
 _IN_NODE: Final = {EXPRESS: "express_redis", FASTIFY: "fastify_redis"}
 _WITH_ACCOUNTS: Final = {FASTAPI: FASTAPI_SQL, EXPRESS: EXPRESS_SQL, FASTIFY: FASTIFY_SQL}
+WITH_ACCOUNTS: Final = frozenset(_WITH_ACCOUNTS.values())
 _PEERS: Final = REPOSITORY / "tests" / "bench" / "peers"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tests.bench.contestants import MINIGATE
+from tests.bench.contestants import BARE, MINIGATE, WITH_ACCOUNTS
 from tests.bench.document import DOCS, insert, provenance, table
 
 if TYPE_CHECKING:
@@ -76,17 +76,27 @@ def _disturbance(measured: dict[str, Table]) -> str:
 def write(found: Findings) -> None:
     """Put it into the page, and draw it."""
     insert(PAGE, "bench", f"{provenance('make bench')}\n\n{text(found)}")
-    draw(_tables(found))
+    if found.validate and found.login:
+        draw(found.validate, found.login)
 
 
-def draw(measured: dict[str, Table]) -> None:
-    """A ranking for each task."""
+def draw(validate: Table, login: Table) -> None:
+    """A ranking for each task: ours, who does the same, who does less."""
     from tests.bench import drawing  # noqa: PLC0415 # not installed where only tests run
 
-    with drawing.figure(PLOT, columns=len(measured), size=(10, 3.8)) as axes:
-        for one, (title, table) in zip(axes, measured.items(), strict=True):
-            rates = {name: each.rate for name, each in table.standings().items()}
-            drawing.ranking(one, title, rates, ours=MINIGATE, unit="answers per second, one core")
+    tasks = (
+        (_VALIDATE, validate, set(validate.standings()) - {MINIGATE, BARE}, "checks nothing"),
+        (_LOGIN, login, WITH_ACCOUNTS, "without accounts"),
+    )
+    with drawing.figure(PLOT, columns=2, size=(11, 4)) as axes:
+        for one, (title, measured, same, less) in zip(axes, tasks, strict=True):
+            rates = {name: each.rate for name, each in measured.standings().items()}
+            kinds = [
+                drawing.Kind({MINIGATE}, drawing.OURS, MINIGATE),
+                drawing.Kind(same, drawing.OTHERS, "the same work"),
+                drawing.Kind(set(rates) - {MINIGATE} - same, drawing.LESS, less),
+            ]
+            drawing.ranking(one, f"{title}: answers per second", rates, kinds)
 
 
 def _latencies(found: list[Load]) -> str:
