@@ -1,7 +1,8 @@
 """The same load for everybody: so many requests per second, whether answers come or not.
 
-Over as many connections as are enough for each to answer as much as it can: a
-request that finds none free would wait in the server otherwise.
+Over as many connections as everybody needs to do the most that they can: more
+would let requests wait in the server instead of here, and redis-py's pools, of
+a hundred connections unless told otherwise, refuse some of them.
 """
 
 from __future__ import annotations
