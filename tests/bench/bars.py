@@ -13,6 +13,7 @@ from tests.bench.contestants import (
     FASTAPI_SQL,
     FASTIFY,
     MINIGATE,
+    UNGUARDED,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def few_and_many(tables: Mapping[int, Table]) -> list[Bar]:
 def load(found: Load) -> Bar:
     """Latency where requests come as they come, at a load that MiniGate is made for."""
     standings = found.table.standings()
-    peers = [title for title in standings if title not in {BARE, MINIGATE}]
+    peers = [title for title in standings if title not in {*UNGUARDED, MINIGATE}]
     behind = [title for title in peers if not standings[title].kept_up]
     ratios = {
         title: found.table.ratio(MINIGATE, title, of="p99")

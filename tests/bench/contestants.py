@@ -18,6 +18,7 @@ FASTAPI: Final = "FastAPI + redis-py"
 AIOHTTP: Final = "aiohttp + aiohttp-session"
 EXPRESS: Final = "Express + node-redis"
 FASTIFY: Final = "Fastify + ioredis"
+ANSWERER: Final = "a server that only answers"
 MINIGATE: Final = "MiniGate"
 FASTAPI_SQL: Final = "FastAPI + redis-py + SQLite"
 EXPRESS_SQL: Final = "Express + node-redis + SQLite"
@@ -31,6 +32,8 @@ _IN_PYTHON: Final = {
 }
 _IN_NODE: Final = {EXPRESS: "express_redis", FASTIFY: "fastify_redis"}
 _WITH_ACCOUNTS: Final = {FASTAPI: FASTAPI_SQL, EXPRESS: EXPRESS_SQL, FASTIFY: FASTIFY_SQL}
+UNGUARDED: Final = frozenset({BARE, ANSWERER})
+"""Who looks at no session."""
 WITH_ACCOUNTS: Final = frozenset(_WITH_ACCOUNTS.values())
 _PEERS: Final = REPOSITORY / "tests" / "bench" / "peers"
 
@@ -48,7 +51,7 @@ class Contestant:
     @property
     def guards(self) -> bool:
         """Whether it looks at the session at all."""
-        return self.title != BARE
+        return self.title not in UNGUARDED
 
     @property
     def has_accounts(self) -> bool:
@@ -69,6 +72,8 @@ class Everybody:
     validate: list[Contestant]
     login: list[Contestant]
     """Some peers twice: as the tutorials have it, and with accounts."""
+    answerer: Contestant
+    """What latency there is without a service."""
 
 
 def start_all(stage: Stage, core: int, *, redis: Running, wechat: str) -> Everybody:
@@ -83,7 +88,11 @@ def start_all(stage: Stage, core: int, *, redis: Running, wechat: str) -> Everyb
             again = Contestant(_WITH_ACCOUNTS[title], server, "/accounts/login", users)
             with_accounts.append(again)
     ours = Contestant(MINIGATE, stage.minigate(core, redis=redis, wechat=wechat))
-    return Everybody([*peers, ours], [*peers, *with_accounts, ours])
+    return Everybody(
+        validate=[*peers, ours],
+        login=[*peers, *with_accounts, ours],
+        answerer=Contestant(ANSWERER, stage.answerer(core)),
+    )
 
 
 def _commands() -> dict[str, list[str]]:

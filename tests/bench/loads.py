@@ -38,5 +38,6 @@ def measure(scene: Scene, most: Table, pace: Pace) -> list[Load]:
 def _load(scene: Scene, most: Table, pace: Pace, share: float, of: str) -> Load:
     rate = round(share * most.standings()[of].rate.median, -2)
     task = replace(scene.crowd.validation, rate=rate)
-    table = scene.play(task, scene.everybody.validate, pace, rehearse=False)
+    who = [scene.everybody.answerer, *scene.everybody.validate]
+    table = scene.play(task, who, pace, rehearse=False)
     return Load(rate, share, of, table)

@@ -138,6 +138,12 @@ class Stage:
         }
         return self._start(core, command, port, name=name, probe="/verify", env=environment)
 
+    def answerer(self, core: int | None) -> Running:
+        """Somebody who does nothing but answer."""
+        port = free_port()
+        command = [sys.executable, "-m", "tests.bench.answerer", str(port)]
+        return self._start(core, command, port, name="answerer", probe="/")
+
     def _start(
         self,
         core: int | None,
