@@ -95,7 +95,10 @@ def _check_login(one: Contestant, login: Login, model: _Answer) -> None:
 
 def _check_accounts(one: Contestant, login: Login) -> None:
     """Who is new gets an account with the first login and has it with the second."""
-    first, second = (_data(_log_in(one, code)) for code in login.newcomer())
+    answers = [_log_in(one, code) for code in login.newcomer()]
+    if any(answer.status != 200 for answer in answers):
+        raise UnfairError(f"{one.title} answers the login of a new user {answers}")
+    first, second = map(_data, answers)
     if (first["isNewUser"], second["isNewUser"]) != (True, False):
         raise UnfairError(f"{one.title} does not tell a new user")
     if first["user"]["id"] != second["user"]["id"]:

@@ -27,7 +27,7 @@ class Plan:
 FULL: Final = Plan(
     validate=Pace(rounds=8, seconds=2.0, warm_up=0.5),
     few_and_many=Pace(rounds=8, seconds=1.5, warm_up=0.3),
-    loads=Pace(rounds=6, seconds=2.0, warm_up=0.5),
+    loads=Pace(rounds=5, seconds=2.0, warm_up=0.5),
     login=Pace(rounds=6, seconds=2.5, warm_up=0.5),
     idle_rounds=15,
     crowd=Pace(rounds=12, seconds=2.5, warm_up=0.5),
@@ -35,9 +35,9 @@ FULL: Final = Plan(
     weighed=100_000,
 )
 QUICK: Final = Plan(
-    validate=Pace(rounds=2, seconds=0.5, warm_up=0.2),
+    validate=Pace(rounds=2, seconds=0.4, warm_up=0.1),
     few_and_many=Pace(rounds=2, seconds=0.3, warm_up=0.1),
-    loads=Pace(rounds=1, seconds=0.5, warm_up=0.2),
+    loads=Pace(rounds=1, seconds=0.4, warm_up=0.1),
     login=Pace(rounds=1, seconds=0.6, warm_up=0.2),
     idle_rounds=3,
     crowd=Pace(rounds=2, seconds=0.5, warm_up=0.2),

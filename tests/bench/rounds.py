@@ -140,7 +140,7 @@ def play(
             turn = _clean_turn(task, one, pace, generator, others, say)
             turns[one.title].append(turn)
             say(
-                f"{task.title}, round {number + 1} of {pace.rounds}: {one.title:26}"
+                f"{task.title}, round {number + 1} of {pace.rounds}: {one.title:28}"
                 f"{turn.outcome.rate:8,.0f}/s  p50 {turn.outcome.p50:6.2f} ms"
                 f"  p99 {turn.outcome.p99:6.2f} ms"
             )
