@@ -100,7 +100,7 @@ def draw(validate: Table, login: Table) -> None:
 
 
 def _latencies(found: list[Load]) -> str:
-    """Who had how much patience, by offered load."""
+    """The 99th percentile of each, by offered load."""
     standings = [load.table.standings() for load in found]
     rows = [
         [_strong(title), *(_latency(each[title]) for each in standings)] for title in standings[0]
