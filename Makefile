@@ -72,8 +72,8 @@ lock: $(STAMP) ## renew the hash-locked requirements from pyproject.toml
 	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	        --custom-compile-command "make lock" $$part/requirements.in -o $$part/requirements.txt; done
 
-bench: $(BENCH_STAMP) ## measure against the peers into docs/performance.md, 12 minutes; QUICK=1: one
-	$(BENCH_BIN)/python -m tests.bench $(if $(QUICK),--quick)
+bench: $(BENCH_STAMP) ## measure against the peers into docs/performance.md, 20 minutes; QUICK=1: one; ONLY=login: a part
+	$(BENCH_BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 growth: $(BENCH_STAMP) ## measure how it grows, and draw docs/capacity.md from that; QUICK=1
 	$(BENCH_BIN)/python -m tests.bench.growth $(if $(QUICK),--quick)

@@ -1,96 +1,81 @@
-"""`make bench`: everything of one machine in one run, written to docs/performance.md."""
+"""`make bench`: everything of one machine in one run, written to docs/performance.md.
+
+`--quick` takes a minute or two, `--only` measures one part; both print and write nothing.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from redis import Redis
-
-from tests.bench import bars, crowds, fairness, idle, report
-from tests.bench.contestants import start_all
+from tests.bench import bars, crowds, idle, loads, report
+from tests.bench.contestants import BARE, MINIGATE
 from tests.bench.cores import Cores, memory_mb
 from tests.bench.generator import generator
-from tests.bench.population import SESSIONS, populate
+from tests.bench.plan import FULL, QUICK
+from tests.bench.population import SESSIONS
 from tests.bench.progress import Progress
-from tests.bench.rounds import Pace, play
+from tests.bench.scene import scene
 from tests.bench.stage import stage, worker_of
 
+if TYPE_CHECKING:
+    from tests.bench.bars import Bar
+    from tests.bench.plan import Plan
+    from tests.bench.report import Findings
+    from tests.bench.rounds import Table
+    from tests.bench.scene import Scene
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long to measure what."""
-
-    validate: Pace
-    login: Pace
-    idle_rounds: int
-    crowd: Pace
-    many: int
-    weighed: int
+PARTS: Final = ("validate", "login", "sessions")
 
 
-FULL: Final = Plan(
-    validate=Pace(rounds=10, seconds=2.5, warm_up=0.5),
-    login=Pace(rounds=8, seconds=2.5, warm_up=0.5),
-    idle_rounds=15,
-    crowd=Pace(rounds=12, seconds=2.5, warm_up=0.5),
-    many=1_000_000,
-    weighed=100_000,
-)
-QUICK: Final = Plan(
-    validate=Pace(rounds=2, seconds=0.7, warm_up=0.3),
-    login=Pace(rounds=2, seconds=0.7, warm_up=0.3),
-    idle_rounds=3,
-    crowd=Pace(rounds=3, seconds=0.7, warm_up=0.3),
-    many=20_000,
-    weighed=20_000,
-)
-
-
-def measure(plan: Plan, say: Progress) -> report.Findings:
-    """Everything, one after the other; one server has something to do at a time."""
+def measure(plan: Plan, parts: set[str], say: Progress) -> Findings:
+    """One part after the other; one server has something to do at a time."""
     cores = Cores.pick()
     os.sched_setaffinity(0, {cores.rest})
-    with stage() as place, generator(cores.rest) as load:
-        say("starting Redis, the simulator, MiniGate and its peers")
-        redis, simulator = place.redis(cores.rest), place.simulator(cores.rest)
-        everybody = start_all(place, cores.server, redis=redis, wechat=simulator.url)
-        crowd = populate(redis, simulator, [place.home / "minigate" / "users.db"])
-        with Redis(port=redis.port) as client:
-            fairness.check(everybody, person=crowd.spare, redis=client, login=crowd.login)
-        say(f"fair: {len(everybody)} servers give the same answers")
-        others = {"redis": redis.pid, "simulator": simulator.pid}
-        validated = play(
-            crowd.validation,
-            everybody,
-            pace=plan.validate,
-            generator=load,
-            others=others,
-            say=say,
-        )
-        logged_in = play(
-            crowd.login, everybody, pace=plan.login, generator=load, others=others, say=say
-        )
-        say("one connection")
-        alone = idle.measure(
-            everybody,
-            crowd.validation.crowd,
-            redis=redis,
-            cores=cores,
-            generator=load,
-            rounds=plan.idle_rounds,
-            seconds=0.4,
-        )
-        worker = memory_mb(worker_of(everybody[-1].server))
-    titles = {one.title for one in everybody}
-    verdicts = [*bars.validation(validated, titles), bars.login(logged_in), bars.idle(alone)]
-    verdicts += _crowded(plan, cores, say)
-    return report.Findings(validated, logged_in, [*verdicts, bars.worker_memory(*worker)])
+    found, memory = report.Findings(), []
+    if parts & {"validate", "login"}:
+        with scene(cores, say) as place:
+            if "validate" in parts:
+                _validate(place, plan, found)
+            if "login" in parts:
+                found.login = place.play(place.crowd.login, place.everybody.login, plan.login)
+                found.bars += bars.login(found.login)
+            memory = [bars.worker_memory(*memory_mb(worker_of(place.everybody.login[-1].server)))]
+    if "sessions" in parts:
+        found.bars += _sessions(plan, cores, say)
+    found.bars += memory
+    return found
 
 
-def _crowded(plan: Plan, cores: Cores, say: Progress) -> list[bars.Bar]:
+def _validate(place: Scene, plan: Plan, found: Findings) -> None:
+    task = place.crowd.validation
+    found.validate = place.play(task, place.everybody.validate, plan.validate)
+    found.bars += bars.validation(found.validate)
+    found.bars += bars.few_and_many(_few_and_many(place, plan))
+    place.say("one connection, and a round trip to Redis")
+    found.bars.append(bars.idle(idle.measure(place, rounds=plan.idle_rounds, seconds=0.4)))
+    found.loads = loads.measure(place, found.validate, plan.loads)
+    found.bars.append(bars.load(found.loads[-1]))
+
+
+def _few_and_many(place: Scene, plan: Plan) -> dict[int, Table]:
+    """The bare route and MiniGate, by how many connections ask."""
+    who = [one for one in place.everybody.validate if one.title in {BARE, MINIGATE}]
+    return {
+        count: place.play(
+            replace(place.crowd.validation, connections=count),
+            who,
+            plan.few_and_many,
+            rehearse=False,
+        )
+        for count in bars.CONNECTIONS
+    }
+
+
+def _sessions(plan: Plan, cores: Cores, say: Progress) -> list[Bar]:
     with stage() as place:
         say(f"weighing {plan.weighed:,} sessions")
         ours = crowds.fill(place, cores.rest, plan.weighed).bytes_each
@@ -107,12 +92,16 @@ def _crowded(plan: Plan, cores: Cores, say: Progress) -> list[bars.Bar]:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure and write; `--quick` takes a minute and writes nothing under docs/."""
-    quick = "--quick" in arguments
+    """Measure, print, and write if it was the whole."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    asked = parser.parse_args(arguments)
     say = Progress()
-    findings = measure(QUICK if quick else FULL, say)
+    parts = {asked.only} if asked.only else set(PARTS)
+    findings = measure(QUICK if asked.quick else FULL, parts, say)
     print(f"\n{report.text(findings)}")
-    if not quick:
+    if not asked.quick and not asked.only:
         report.write(findings)
         say(f"written to {report.PAGE}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -73,12 +74,18 @@ def cpu_seconds(root: int) -> float:
 
 def _cpu_seconds(pid: int) -> float:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return time.clock_gettime(_processor_clock(pid))
     except OSError:
         return 0.0
-    # The name, in brackets, may hold anything. utime and stime are fields 14 and 15.
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _processor_clock(pid: int) -> int:
+    """The id of a process's own clock, as `clock_getcpuclockid` makes it.
+
+    It counts nanoseconds, threads that have ended included; /proc counts
+    hundredths of a second.
+    """
+    return ~pid << 3 | 2
 
 
 def core_of(pid: int) -> int | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tests.bench.cores import Cores
-    from tests.bench.generator import Generator, Job
+    from tests.bench.generator import Generator
+    from tests.bench.job import Job
     from tests.bench.people import Person
     from tests.bench.rounds import Pace, Table
     from tests.bench.stage import Running, Stage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
@@ -11,13 +12,14 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from tests.bench.spread import Spread
 
 OURS: Final = "#07873f"
-OTHERS: Final = "#8a97a8"
+OTHERS: Final = "#7d8b9d"
+LESS: Final = "#d3dae2"
 THIRD: Final = "#c2571a"
 _STYLE: Final = {
     "svg.fonttype": "none",
@@ -46,23 +48,38 @@ def figure(path: Path, *, columns: int, size: tuple[float, float]) -> Iterator[S
     path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
 
 
-def ranking(axes: Any, title: str, rates: dict[str, Spread], *, ours: str, unit: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Bars of one colour."""
+
+    names: Collection[str]
+    colour: str
+    label: str
+
+
+def ranking(axes: Any, title: str, rates: dict[str, Spread], kinds: Sequence[Kind]) -> None:
     """Bars from fastest to slowest, the spread as a whisker, the median in figures."""
-    ordered = sorted(rates.items(), key=lambda row: row[1].median)
-    names = [name for name, _ in ordered]
-    medians = [rate.median for _, rate in ordered]
-    whiskers = [
-        [rate.median - rate.low for _, rate in ordered],
-        [rate.high - rate.median for _, rate in ordered],
-    ]
-    colours = [OURS if name == ours else OTHERS for name in names]
-    axes.barh(names, medians, xerr=whiskers, color=colours, ecolor="#3b4754", capsize=2)
-    furthest = max(rate.high for _, rate in ordered)
-    for row, (_, rate) in enumerate(ordered):
+    ordered = sorted(rates, key=lambda name: rates[name].median)
+    for kind in kinds:
+        rows = [row for row, name in enumerate(ordered) if name in kind.names]
+        found = [rates[ordered[row]] for row in rows]
+        axes.barh(
+            rows,
+            [rate.median for rate in found],
+            xerr=_whiskers(found),
+            color=kind.colour,
+            label=kind.label,
+            ecolor="#3b4754",
+            capsize=2,
+        )
+    furthest = max(rate.high for rate in rates.values())
+    for row, name in enumerate(ordered):
+        rate = rates[name]
         axes.text(rate.high + furthest * 0.02, row, f"{rate.median:,.0f}", va="center")
+    axes.set_yticks(range(len(ordered)), ordered)
     axes.set_xlim(0, furthest * 1.18)
     axes.set_title(title)
-    axes.set_xlabel(unit)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
@@ -74,10 +91,20 @@ def line(axes: Any, x: Sequence[float], y: Sequence[float], *, label: str, colou
 def spreads(axes: Any, x: Sequence[float], y: Sequence[Spread], *, label: str, colour: str) -> None:
     """Medians joined by a line, their spread as whiskers."""
     medians = [one.median for one in y]
-    whiskers = [
-        [one.median - one.low for one in y],
-        [one.high - one.median for one in y],
-    ]
     axes.errorbar(
-        x, medians, yerr=whiskers, marker="o", markersize=4, capsize=3, color=colour, label=label
+        x,
+        medians,
+        yerr=_whiskers(y),
+        marker="o",
+        markersize=4,
+        capsize=3,
+        color=colour,
+        label=label,
     )
+
+
+def _whiskers(found: Sequence[Spread]) -> list[list[float]]:
+    return [
+        [one.median - one.low for one in found],
+        [one.high - one.median for one in found],
+    ]

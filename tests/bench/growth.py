@@ -109,7 +109,7 @@ def _cost(plan: Plan, cores: Cores, say: Progress) -> Cost:
     with stage() as place, generator(cores.rest) as load:
         redis, simulator = place.redis(cores.rest), place.simulator(cores.rest)
         server = place.minigate(cores.server, redis=redis, wechat=simulator.url)
-        crowd = populate(redis, simulator, [place.home / "minigate" / "users.db"])
+        crowd = populate(redis, simulator, ours=place.home / "minigate" / "users.db")
         others = {"redis": redis.pid, "simulator": simulator.pid}
         idle_mb, _ = memory_mb(worker_of(server))
         checked = _play(crowd, "validation", server, plan.work, load, others, say)
@@ -118,9 +118,9 @@ def _cost(plan: Plan, cores: Cores, say: Progress) -> Cost:
             marker = _marker_bytes(client)
         check, login = checked.standings()[MINIGATE], logged_in.standings()[MINIGATE]
         return Cost(
-            check_us=check.cost,
+            check_us=check.cost.median,
             check_redis_us=check.rest["redis"] / check.rate.median * 1e6,
-            login_us=login.cost,
+            login_us=login.cost.median,
             login_redis_us=login.rest["redis"] / login.rate.median * 1e6,
             marker_bytes=marker,
             worker_mb=max(memory_mb(worker_of(server))[0], idle_mb),
@@ -141,7 +141,7 @@ def _workers(count: int, plan: Plan, say: Progress) -> Workers:
     with stage() as place, generator(None) as load:
         redis, simulator = place.redis(None), place.simulator(None)
         server = place.minigate(None, redis=redis, wechat=simulator.url, workers=count)
-        crowd = populate(redis, simulator, [place.home / "minigate" / "users.db"])
+        crowd = populate(redis, simulator, ours=place.home / "minigate" / "users.db")
         say(f"{count} workers")
         checked = _play(crowd, "validation", server, plan.work, load, {}, say)
         logged_in = _play(crowd, "login", server, plan.work, load, {}, say)
@@ -157,7 +157,7 @@ def _connections(count: int, say: Progress) -> Connections:
     with stage() as place, generator(None) as load:
         redis, simulator = place.redis(None), place.simulator(None)
         server = place.minigate(None, redis=redis, wechat=simulator.url, workers=count)
-        crowd = populate(redis, simulator, [place.home / "minigate" / "users.db"])
+        crowd = populate(redis, simulator, ours=place.home / "minigate" / "users.db")
         pace = Pace(rounds=1, seconds=1.0, warm_up=0.2)
         _play(crowd, "validation", server, pace, load, {}, lambda _: None)
         with Redis(port=redis.port) as client:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.contestants import BARE, MINIGATE
 from tests.bench.spread import Spread
-from tests.bench.tasks import Validation
 from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.bench.contestants import Contestant
-    from tests.bench.cores import Cores
-    from tests.bench.generator import Generator
     from tests.bench.people import Person
+    from tests.bench.scene import Scene
     from tests.bench.stage import Running
 
 _ROUND_TRIPS: Final = 1000
@@ -38,25 +33,17 @@ class Idle:
     """One GET of a session over a plain socket, from the server's core."""
 
 
-def measure(
-    everybody: Sequence[Contestant],
-    crowd: Sequence[Person],
-    *,
-    redis: Running,
-    cores: Cores,
-    generator: Generator,
-    rounds: int,
-    seconds: float,
-) -> Idle:
+def measure(scene: Scene, *, rounds: int, seconds: float) -> Idle:
     """In turns: the bare route, MiniGate, Redis."""
-    by_title = {one.title: one for one in everybody}
-    task = Validation(crowd, connections=1)
+    by_title = {one.title: one for one in scene.everybody.validate}
+    task = replace(scene.crowd.validation, connections=1)
     found: dict[str, list[float]] = {BARE: [], MINIGATE: [], "redis": []}
     for _ in range(rounds):
         for title in (BARE, MINIGATE):
             job = task.job(by_title[title], seconds=seconds, warm_up=0.1)
-            found[title].append(generator.measure(job).p50)
-        found["redis"].append(_round_trip(redis, crowd[0], core=cores.server))
+            found[title].append(scene.generator.measure(job).p50)
+        round_trip = _round_trip(scene.redis, task.crowd[0], core=scene.cores.server)
+        found["redis"].append(round_trip)
     over = [one - other for one, other in zip(found[MINIGATE], found[BARE], strict=True)]
     return Idle(*(Spread.of(each) for each in (found[BARE], found[MINIGATE], over, found["redis"])))
 

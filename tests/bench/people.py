@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -132,3 +134,14 @@ def register(database: Path, crowd: Sequence[Person]) -> None:
         connection.execute(insert(users), accounts)
         connection.execute(insert(identities), names)
     engine.dispose()
+
+
+def register_plainly(database: Path, crowd: Sequence[Person]) -> None:
+    """The same in a peer's one table, which it has made."""
+    rows = [
+        (person.user_id, APPID, person.openid, "用户ABCDEF", "/uploads/default-avatar.png")
+        for person in crowd
+    ]
+    columns = "id, appid, openid, nickname, avatar"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(f"INSERT INTO users ({columns}) VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608 # ours

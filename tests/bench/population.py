@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
-from tests.bench.people import aiohttp_records, our_records, people, plain_records, register, store
+from tests.bench.people import (
+    aiohttp_records,
+    our_records,
+    people,
+    plain_records,
+    register,
+    register_plainly,
+    store,
+)
 from tests.bench.tasks import Login, Validation
 
 if TYPE_CHECKING:
@@ -31,18 +39,21 @@ class Population:
     """Somebody whose session nobody needs."""
 
 
-def populate(redis: Running, simulator: Running, databases: Sequence[Path]) -> Population:
-    """Give everybody sessions in `redis`, and accounts in each of `databases`.
+def populate(
+    redis: Running, simulator: Running, *, ours: Path, theirs: Sequence[Path] = ()
+) -> Population:
+    """Give everybody sessions in `redis`, and accounts in MiniGate's database and the peers'.
 
     Those who log in are others than those whose sessions are checked, for a
     login ends the session before it.
     """
-    newcomers = list(people(_LOGIN_CROWD))
+    members = list(people(_LOGIN_CROWD))
     holders = list(people(SESSIONS + 1, first=_LOGIN_CROWD))
     with Redis(port=redis.port) as client:
-        store(client, plain_records([*newcomers, *holders]))
+        store(client, plain_records([*members, *holders]))
         store(client, our_records(holders))
         store(client, aiohttp_records(holders))
-    for database in databases:
-        register(database, [*newcomers, *holders])
-    return Population(Login(simulator, newcomers), Validation(holders[:-1]), holders[-1])
+    register(ours, [*members, *holders])
+    for database in theirs:
+        register_plainly(database, [*members, *holders])
+    return Population(Login(simulator, members), Validation(holders[:-1]), holders[-1])

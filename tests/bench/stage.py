@@ -120,7 +120,10 @@ class Stage:
     def peer(
         self, core: int | None, command: Sequence[str], *, redis: Running, wechat: str, name: str
     ) -> Running:
-        """A peer, told by its environment what MiniGate is told."""
+        """A peer, told by its environment what MiniGate is told.
+
+        Its users, if it has any, are in `<name>.db`.
+        """
         port = free_port()
         environment = {
             "PYTHONPATH": str(REPOSITORY),
@@ -128,11 +131,18 @@ class Stage:
             "NODE_ENV": "production",
             "PORT": str(port),
             "REDIS_URL": redis.redis_url,
+            "DATABASE": str(self.home / f"{name}.db"),
             "WECHAT_API_BASE": wechat,
             "WECHAT_APPID": APPID,
             "WECHAT_SECRET": APP_SECRET,
         }
         return self._start(core, command, port, name=name, probe="/verify", env=environment)
+
+    def answerer(self, core: int | None) -> Running:
+        """Somebody who does nothing but answer."""
+        port = free_port()
+        command = [sys.executable, "-m", "tests.bench.answerer", str(port)]
+        return self._start(core, command, port, name="answerer", probe="/")
 
     def _start(
         self,

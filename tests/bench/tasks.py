@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from tests.bench.generator import Job
+from tests.bench.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FASTEST: Final = 8000
 """Logins per second to have codes for."""
+_STRANGERS: Final = 10_000_000
+"""Users from this number on have no account."""
 _KEEP_ALIVE: Final = "Host: 127.0.0.1\r\nConnection: keep-alive\r\n"
 
 
@@ -27,10 +29,10 @@ def verify_request(asked: Contestant, sessionid: str) -> str:
     return f"GET /verify HTTP/1.1\r\n{_KEEP_ALIVE}{asked.session_header(sessionid)}\r\n\r\n"
 
 
-def login_request(code: str) -> str:
-    """`POST /login`."""
+def login_request(asked: Contestant, code: str) -> str:
+    """`POST /login`, or what stands for it."""
     body = f'{{"code":"{code}"}}'
-    head = f"POST /login HTTP/1.1\r\n{_KEEP_ALIVE}Content-Type: application/json\r\n"
+    head = f"POST {asked.login_path} HTTP/1.1\r\n{_KEEP_ALIVE}Content-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
 
 
@@ -38,9 +40,16 @@ def login_request(code: str) -> str:
 class Validation:
     """Sessions that are live, asked about again and again; each answer has to name its user."""
 
-    title = "validate a session"
     crowd: Sequence[Person]
     connections: int = 64
+    rate: float = 0.0
+    """Requests per second; 0: as many as are answered."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        how = f"{self.rate:,.0f}/s" if self.rate else f"{self.connections} connections"
+        return f"validate a session, {how}"
 
     def job(self, asked: Contestant, *, seconds: float, warm_up: float) -> Job:
         """What the generator is to do."""
@@ -51,6 +60,7 @@ class Validation:
             connections=self.connections,
             seconds=seconds,
             warm_up=warm_up,
+            rate=self.rate,
         )
 
 
@@ -69,14 +79,14 @@ class Login:
         self._simulator = simulator
         self._crowd = crowd
         self._connections = connections
-        self._next = 0
+        self._next = self._newcomers = 0
 
     def job(self, asked: Contestant, *, seconds: float, warm_up: float) -> Job:
         """What the generator is to do."""
         count = min(int(_FASTEST * (seconds + warm_up)), len(self._crowd))
         return Job(
             port=asked.server.port,
-            requests=[login_request(code) for code in self.codes(count)],
+            requests=[login_request(asked, code) for code in self.codes(count)],
             expects=[],
             connections=self._connections,
             seconds=seconds,
@@ -88,8 +98,22 @@ class Login:
         """Codes for the next `count` users, all of whom have an account."""
         if self._next + count > len(self._crowd):
             self._next = 0
-        url = f"{self._simulator.url}/bench/codes?first={self._next}&count={count}"
         self._next += count
+        return self._codes(self._next - count, count)
+
+    def somebody(self) -> tuple[Person, str]:
+        """The next user and a code."""
+        (code,) = self.codes(1)
+        return self._crowd[self._next - 1], code
+
+    def newcomer(self) -> tuple[str, str]:
+        """Two codes for a user whom nobody knows, another each time."""
+        self._newcomers += 1
+        first, second = (self._codes(_STRANGERS + self._newcomers, 1)[0] for _ in range(2))
+        return first, second
+
+    def _codes(self, first: int, count: int) -> list[str]:
+        url = f"{self._simulator.url}/bench/codes?first={first}&count={count}"
         with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310 # ours
             codes: list[str] = orjson.loads(reply.read())
         return codes

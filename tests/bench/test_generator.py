@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tests.bench.generator import Job, Outcome, _measure
+from tests.bench.calling import measure
+from tests.bench.job import Job, Outcome
 from tests.bench.spread import Spread, percentile, ratios
 
 if TYPE_CHECKING:
@@ -14,8 +16,13 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def _server(answer: Callable[[bytes], list[bytes]]) -> AsyncIterator[int]:
-    """Answers each request with these pieces, a moment apart; closes where there are none."""
+async def _server(
+    answer: Callable[[bytes], list[bytes]], *, first_after: float = 0
+) -> AsyncIterator[int]:
+    """Answers each request with these pieces, a moment apart; closes where there are none.
+
+    The first answer of each connection comes after so many seconds.
+    """
     served = 0
     idle = asyncio.Event()
 
@@ -23,7 +30,10 @@ async def _server(answer: Callable[[bytes], list[bytes]]) -> AsyncIterator[int]:
         nonlocal served
         served += 1
         idle.clear()
+        after = first_after
         while head := await reader.read(4096):
+            await asyncio.sleep(after)
+            after = 0
             pieces = answer(head)
             if not pieces:
                 break
@@ -49,11 +59,30 @@ async def _ask(
     names = ["ann", "bob", "cai"]
     async with _server(answer) as port:
         requests = [f"GET / HTTP/1.1\r\nname: {name}\r\n\r\n" for name in names]
-        return await _measure(Job(port, requests, names, connections=2, seconds=seconds, once=once))
+        return await measure(Job(port, requests, names, connections=2, seconds=seconds, once=once))
+
+
+async def _ask_at(
+    rate: float,
+    *,
+    seconds: float = 0.5,
+    warm_up: float = 0,
+    connections: int = 1,
+    first_after: float = 0,
+) -> Outcome:
+    """Ask at planned moments."""
+    async with _server(_own_name, first_after=first_after) as port:
+        requests = ["GET / HTTP/1.1\r\nname: ann\r\n\r\n"]
+        job = Job(port, requests, ["ann"], connections, seconds, warm_up, rate=rate)
+        return await measure(job)
 
 
 def _named(head: bytes) -> bytes:
     return head.rpartition(b"name: ")[2].strip()
+
+
+def _own_name(head: bytes) -> list[bytes]:
+    return [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n" + _named(head)]
 
 
 async def test_answers_in_pieces_are_put_together_and_counted() -> None:
@@ -69,7 +98,7 @@ async def test_answers_in_pieces_are_put_together_and_counted() -> None:
 
 async def test_each_request_goes_out_once_where_that_is_asked() -> None:
     outcome = await _ask(
-        lambda head: [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n" + _named(head)],
+        _own_name,
         once=True,
         seconds=5,
     )
@@ -99,6 +128,40 @@ async def test_connections_that_end_are_noticed() -> None:
 
     assert outcome.broken == 2
     assert not outcome.clean
+
+
+async def test_planned_requests_are_as_many_as_planned() -> None:
+    """However fast the answers come, and not counting those of the warm-up."""
+    outcome = await _ask_at(300, connections=4, warm_up=0.3, first_after=0.5)
+
+    assert outcome.clean
+    assert abs(outcome.offered - 300 * outcome.seconds) <= 1
+    assert 0 < outcome.answered <= outcome.offered
+    assert outcome.served > outcome.answered
+
+
+async def test_latency_counts_from_the_planned_moment() -> None:
+    """A server that stood still was slow for all who would have asked meanwhile."""
+    outcome = await _ask_at(200, seconds=1.0, first_after=0.6)
+
+    assert outcome.p50 > 50
+
+
+async def test_who_is_not_answered_by_the_end_has_waited_until_then() -> None:
+    outcome = await _ask_at(200, connections=20, first_after=0.7)
+
+    assert (outcome.answered, outcome.served) == (0, 20)
+    assert abs(outcome.offered - 200 * outcome.seconds) <= 1
+    assert not outcome.kept_up
+    assert outcome.slowest > 480
+
+
+async def test_a_generator_that_is_late_says_so() -> None:
+    asyncio.get_running_loop().call_later(0.1, time.sleep, 0.2)
+
+    outcome = await _ask_at(200)
+
+    assert outcome.late > 150
 
 
 def test_percentiles_are_values_that_occurred() -> None:

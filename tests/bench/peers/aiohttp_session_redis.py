@@ -40,9 +40,10 @@ async def log_in(request: web.Request) -> web.Response:
     session = await new_session(request)
     sessionid = shared.new_sessionid()
     session.set_new_identity(sessionid)
-    session.update(shared.new_session(identity))
+    user = shared.anybody(identity)
+    session.update(shared.new_session(identity, user))
     await store.set(f"user:{identity['openid']}", sessionid, ex=shared.TTL)
-    answer = shared.login_answer(sessionid, session["user"])
+    answer = shared.login_answer(sessionid, user)
     return web.Response(body=answer, headers=shared.login_headers(), content_type=shared.JSON)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from redis import asyncio as redis
 
 from tests.bench.peers import shared
+from tests.bench.peers.accounts import Accounts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.redis = redis.from_url(shared.REDIS_URL)
+    app.state.accounts = Accounts(shared.DATABASE)
+    await app.state.accounts.open()
     async with aiohttp.ClientSession() as http:
         app.state.http = http
         yield
+    await app.state.accounts.close()
     await app.state.redis.aclose()
 
 
@@ -52,17 +56,30 @@ async def verify(session: Annotated[dict[str, Any], Depends(current_session)]) -
 
 @app.post("/login")
 async def log_in(body: LoginBody, request: Request) -> Response:
-    store = request.app.state.redis
     identity = await shared.code2session(request.app.state.http, body.code)
     if identity is None:
         return Response(shared.FAILURE, 400, media_type=shared.JSON)
-    sessionid, session = shared.new_sessionid(), shared.new_session(identity)
+    return await open_session(request, identity, shared.anybody(identity))
+
+
+@app.post("/accounts/login")
+async def log_in_with_account(body: LoginBody, request: Request) -> Response:
+    identity = await shared.code2session(request.app.state.http, body.code)
+    if identity is None:
+        return Response(shared.FAILURE, 400, media_type=shared.JSON)
+    user = await request.app.state.accounts.find_or_create(identity)
+    return await open_session(request, identity, user)
+
+
+async def open_session(request: Request, identity: dict[str, Any], user: shared.User) -> Response:
+    store = request.app.state.redis
+    sessionid, session = shared.new_sessionid(), shared.new_session(identity, user)
     former = await store.get(f"user:{identity['openid']}")
     if former is not None:
         await store.delete(f"session:{former.decode()}")
     await store.set(f"session:{sessionid}", orjson.dumps(session), ex=shared.TTL)
     await store.set(f"user:{identity['openid']}", sessionid, ex=shared.TTL)
-    answer = shared.login_answer(sessionid, session["user"])
+    answer = shared.login_answer(sessionid, user)
     return Response(answer, headers=shared.login_headers(), media_type=shared.JSON)
 
 

@@ -36,7 +36,7 @@ async def log_in(request: Request) -> HTTPResponse:
     identity = await shared.code2session(request.app.ctx.http, request.json["code"])
     if identity is None:
         return HTTPResponse(shared.FAILURE, 400, content_type=shared.JSON)
-    answer = shared.login_answer(shared.new_sessionid(), shared.user_of(identity["openid"]))
+    answer = shared.login_answer(shared.new_sessionid(), shared.anybody(identity))
     return HTTPResponse(answer, 200, shared.login_headers(), shared.JSON)
 
 

@@ -48,13 +48,14 @@ async def log_in(request: Request) -> HTTPResponse:
     identity = await shared.code2session(request.app.ctx.http, request.json["code"])
     if identity is None:
         return HTTPResponse(shared.FAILURE, 400, content_type=shared.JSON)
-    sessionid, session = shared.new_sessionid(), shared.new_session(identity)
+    user = shared.anybody(identity)
+    sessionid, session = shared.new_sessionid(), shared.new_session(identity, user)
     former = await store.get(f"user:{identity['openid']}")
     if former is not None:
         await store.delete(f"session:{former.decode()}")
     await store.set(f"session:{sessionid}", orjson.dumps(session), ex=shared.TTL)
     await store.set(f"user:{identity['openid']}", sessionid, ex=shared.TTL)
-    answer = shared.login_answer(sessionid, session["user"])
+    answer = shared.login_answer(sessionid, user)
     return HTTPResponse(answer, 200, shared.login_headers(), shared.JSON)
 
 

@@ -8,6 +8,8 @@ const { PORT, REDIS_URL, WECHAT_API_BASE, WECHAT_APPID, WECHAT_SECRET } = proces
 const TTL = 7200
 const REQUEST_ID = '0123456789abcdef'
 const REFUSAL = '{"code":40102,"error":"session_expired"}'
+const NICKNAME = '用户ABCDEF'
+const AVATAR = '/uploads/default-avatar.png'
 const FAILURE = '{"code":40001,"error":"login_code_invalid"}'
 
 const wechat = new Pool(WECHAT_API_BASE)
@@ -26,8 +28,11 @@ const callerHeaders = (session) => ({
 
 const newSessionid = () => randomBytes(49).toString('base64url')
 
-const newSession = ({ openid, unionid = '', session_key }) => ({
-  user: openid.slice(-16),
+// Without accounts the openid stands in for the id, and nickname and picture are anybody's.
+const anybody = ({ openid }) => ({ id: openid.slice(-16), nickname: NICKNAME, avatar: AVATAR, phone: null })
+
+const newSession = ({ openid, unionid = '', session_key }, user) => ({
+  user: user.id,
   openid,
   appid: WECHAT_APPID,
   unionid,
@@ -35,14 +40,14 @@ const newSession = ({ openid, unionid = '', session_key }) => ({
   expires_at: Date.now() / 1000 + TTL
 })
 
-const loginAnswer = (sessionid, user) => JSON.stringify({
+const loginAnswer = (sessionid, { id, nickname, avatar, phone, isNew = false }) => JSON.stringify({
   code: 0,
   msg: 'ok',
   data: {
     sessionid,
     expiresIn: TTL,
-    isNewUser: false,
-    user: { id: user, nickname: '用户ABCDEF', avatar: '/uploads/default-avatar.png', phone: null }
+    isNewUser: isNew,
+    user: { id, nickname, avatar, phone }
   }
 })
 
@@ -57,5 +62,6 @@ async function code2session(code) {
 }
 
 module.exports = {
-  PORT, REDIS_URL, TTL, REFUSAL, FAILURE, callerHeaders, loginHeaders, newSessionid, newSession, loginAnswer, code2session
+  PORT, REDIS_URL, TTL, NICKNAME, AVATAR, REFUSAL, FAILURE,
+  anybody, callerHeaders, loginHeaders, newSessionid, newSession, loginAnswer, code2session
 }

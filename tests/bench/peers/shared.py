@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -17,7 +18,10 @@ REDIS_URL: Final = os.environ.get("REDIS_URL", "")
 WECHAT: Final = os.environ.get("WECHAT_API_BASE", "") + "/sns/jscode2session"
 APPID: Final = os.environ.get("WECHAT_APPID", "")
 SECRET: Final = os.environ.get("WECHAT_SECRET", "")
+DATABASE: Final = os.environ.get("DATABASE", "")
 TTL: Final = 7200
+NICKNAME: Final = "用户ABCDEF"
+AVATAR: Final = "/uploads/default-avatar.png"
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"
 REFUSAL: Final = b'{"code":40102,"error":"session_expired"}'
@@ -25,6 +29,22 @@ FAILURE: Final = b'{"code":40001,"error":"login_code_invalid"}'
 
 # MiniGate makes a new one for each answer.
 _REQUEST_ID: Final = "0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What a login tells of a user."""
+
+    id: str
+    nickname: str
+    avatar: str
+    phone: str | None
+    is_new: bool = False
+
+
+def anybody(identity: dict[str, Any]) -> User:
+    """Without accounts the openid stands in for the id, and nickname and picture are anybody's."""
+    return User(identity["openid"][-16:], NICKNAME, AVATAR, None)
 
 
 def caller_headers(session: dict[str, Any]) -> dict[str, str]:
@@ -45,8 +65,8 @@ def login_headers() -> dict[str, str]:
     return {"Cache-Control": "no-store", "X-Request-ID": _REQUEST_ID}
 
 
-def login_answer(sessionid: str, user: str) -> bytes:
-    """The answer to a login. A peer has no accounts, so nickname and picture are anybody's."""
+def login_answer(sessionid: str, user: User) -> bytes:
+    """The answer to a login."""
     return orjson.dumps(
         {
             "code": 0,
@@ -54,12 +74,12 @@ def login_answer(sessionid: str, user: str) -> bytes:
             "data": {
                 "sessionid": sessionid,
                 "expiresIn": TTL,
-                "isNewUser": False,
+                "isNewUser": user.is_new,
                 "user": {
-                    "id": user,
-                    "nickname": "用户ABCDEF",
-                    "avatar": "/uploads/default-avatar.png",
-                    "phone": None,
+                    "id": user.id,
+                    "nickname": user.nickname,
+                    "avatar": user.avatar,
+                    "phone": user.phone,
                 },
             },
         }
@@ -71,21 +91,16 @@ def new_sessionid() -> str:
     return secrets.token_urlsafe(49)
 
 
-def new_session(identity: dict[str, Any]) -> dict[str, Any]:
-    """What a peer stores: the openid stands in for an account."""
+def new_session(identity: dict[str, Any], user: User) -> dict[str, Any]:
+    """What a peer stores."""
     return {
-        "user": user_of(identity["openid"]),
+        "user": user.id,
         "openid": identity["openid"],
         "appid": APPID,
         "unionid": identity.get("unionid", ""),
         "session_key": identity["session_key"],
         "expires_at": time.time() + TTL,
     }
-
-
-def user_of(openid: str) -> str:
-    """An id for the user, as long as MiniGate's."""
-    return openid[-16:]
 
 
 async def code2session(http: aiohttp.ClientSession, code: str) -> dict[str, Any] | None:
