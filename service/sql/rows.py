@@ -27,7 +27,7 @@ _NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 # Made once: SQLAlchemy recognises a statement it has compiled by its object, and
 # this one is asked at every login.
-_BY_OPENID: Final = (
+BY_OPENID: Final = (
     select(users, identities.c.unionid)
     .select_from(identities.join(users))
     .where(
@@ -40,7 +40,7 @@ _BY_ID: Final = select(users).where(users.c.id == bindparam("user_id"))
 
 def by_openid(db: Connection, appid: str, openid: str) -> Row[Any] | None:
     """The user's row, with the unionid known of this openid."""
-    return db.execute(_BY_OPENID, {"appid": appid, "openid": openid}).first()
+    return db.execute(BY_OPENID, {"appid": appid, "openid": openid}).first()
 
 
 def by_id(db: Connection, user_id: str) -> Row[Any] | None:

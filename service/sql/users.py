@@ -16,9 +16,9 @@ from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
+    BY_OPENID,
     UserRows,
     by_id,
-    by_openid,
     identities_of,
     likely_owner,
     lock_names,
@@ -66,7 +66,7 @@ class SqlUsers:
         self._platforms = platforms or {}
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
-        known = await self._read(lambda db: by_openid(db, appid, identity.openid))
+        known = await self._known(appid, identity.openid)
         if known and identity.unionid in (None, known.unionid):
             return UserMatch(self._user(known), is_new=False, unionid=known.unionid)
         return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
@@ -229,6 +229,13 @@ class SqlUsers:
     def _open(self, sealed: str, user_id: str) -> Phone | None:
         number = self._keyring.open(sealed, owner=user_id)
         return Phone(number.decode()) if number else None
+
+    async def _known(self, appid: str, openid: str) -> Any | None:
+        """The user's row, with the unionid known of this openid."""
+        try:
+            return await self._database.first(BY_OPENID, appid=appid, openid=openid)
+        except Exception as fault:  # see _unavailable
+            raise self._unavailable("read", fault) from fault
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
