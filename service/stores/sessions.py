@@ -235,9 +235,11 @@ class RedisSessions:
 
     async def _standing(self, handle: str) -> Session | None:
         """The session that a login is about to replace, or to share."""
-        raw = await self.redis.get(self._prefix + handle)
+        raw = (await self.redis.read(self._prefix + handle)).value
+        if raw is None:
+            return None
         try:
-            record = SessionRecord.read(raw or b"", handle=handle)
+            record = SessionRecord.read(raw, handle=handle)
         except InvalidRecord:
             return None  # the login replaces it, and says so in the log
         return None if record.ended else record.session(expires_in=0)
