@@ -46,6 +46,11 @@ class SqlDatabase(Protocol):
         """What SQLAlchemy calls this kind of database."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the way to it costs more than an answer: then questions go together."""
+        ...
+
     def upsert(self, table: Table) -> Insert:
         """The dialect's INSERT, which knows ON CONFLICT."""
         ...

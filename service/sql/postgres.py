@@ -94,6 +94,7 @@ class PostgresDatabase:
     faults: Final = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
     write_seconds: Final = _WRITE_SECONDS
     dialect: Final = "postgresql"
+    is_remote: Final = True
 
     def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
         """`arguments`: what asyncpg is told besides, such as `ssl`.

@@ -64,6 +64,7 @@ class SqliteDatabase:
     faults: Final = (SQLAlchemyError, OSError)
     write_seconds: Final = _WRITE_SECONDS
     dialect: Final = "sqlite"
+    is_remote: Final = False
 
     def __init__(self, url: URL) -> None:
         self._url = url

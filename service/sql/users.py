@@ -14,9 +14,9 @@ from sqlalchemy import delete, select
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
+from service.sql.known_users import KnownUsers
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
-    BY_OPENID,
     UserRows,
     by_id,
     identities_of,
@@ -61,12 +61,13 @@ class SqlUsers:
         `platforms`: the open-platform account of each appid; those not named share one.
         """
         self._database = database
+        self._known = KnownUsers(database)
         self._keyring = keyring
         self._log = log
         self._platforms = platforms or {}
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
-        known = await self._known(appid, identity.openid)
+        known = await self._find(appid, identity.openid)
         if known and identity.unionid in (None, known.unionid):
             return UserMatch(self._user(known), is_new=False, unionid=known.unionid)
         return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
@@ -230,10 +231,10 @@ class SqlUsers:
         number = self._keyring.open(sealed, owner=user_id)
         return Phone(number.decode()) if number else None
 
-    async def _known(self, appid: str, openid: str) -> Any | None:
+    async def _find(self, appid: str, openid: str) -> Any | None:
         """The user's row, with the unionid known of this openid."""
         try:
-            return await self._database.first(BY_OPENID, appid=appid, openid=openid)
+            return await self._known.find(appid, openid)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
 

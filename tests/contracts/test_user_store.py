@@ -509,3 +509,22 @@ async def test_numbers_are_resealed_with_their_proofs(database: SqlDatabase) -> 
     joined = await new.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
     stranger = await new.find_or_create_with_phone(OTHER_APP, identity("oElse"), OTHER_PHONE)
     assert (joined.is_new, stranger.is_new) == (False, True)
+
+
+async def test_many_known_arrivals_at_once_each_find_their_own(
+    database: SqlDatabase, store: SqlUsers
+) -> None:
+    names = [f"o{n}" for n in range(40)]
+    known = {n: await store.find_or_create(APPID, identity(n, f"u{n}")) for n in names}
+    other = await store.find_or_create(OTHER_APP, identity("o7"))
+    arrivals = asyncio.gather(
+        *(store.find_or_create(APPID, identity(n)) for n in names),
+        store.find_or_create(OTHER_APP, identity("o7")),
+    )
+    seen = await statements(database, arrivals)
+    *found, elsewhere = await arrivals
+    assert [one.user for one in found] == [known[n].user for n in names]
+    assert [one.unionid for one in found] == [f"u{n}" for n in names]
+    assert elsewhere.user == other.user
+    assert not any(one.is_new for one in (*found, elsewhere))
+    assert len(seen) == (1 if database.is_remote else 41)
