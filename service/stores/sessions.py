@@ -36,8 +36,6 @@ from service.stores.keyring import Keyring
 from service.stores.session_record import InvalidRecord, OtherVersion, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from service.config.settings import Settings
     from service.core.models import Session
     from service.redis.client import RedisClient
@@ -254,12 +252,13 @@ class RedisSessions:
         self, new: _NewSession, window_ms: int, *replaced: str, **whose: str
     ) -> list[Any]:
         """What create.lua replies; `replaced` is its last argument."""
+        key = self._prefix + new.session_id.handle
         record = session_record.write(
             new.session_id,
             new.identity,
             keys=new.keys,
             **whose,
-            issued_at=await self._now_ms(new.session_id.handle),
+            issued_at=self._scripts.known_now_ms(key) or await self._scripts.now_ms(key),
             lifetime=self._lifetime,
             keyring=self._keyring,
         )
@@ -395,6 +394,3 @@ class RedisSessions:
             expected_echo=expected_echo,
             wait_replicas=wait_replicas,
         )
-
-    def _now_ms(self, handle: str) -> Awaitable[int]:
-        return self._scripts.now_ms(self._prefix + handle)
