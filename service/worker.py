@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -30,8 +29,6 @@ LONGEST_DRAIN: Final = 9.0
 """Seconds from SIGTERM after which it ends whatever is still being done."""
 _READY_SECONDS: Final = 5.0
 """In which one that has to find what it leans on has found it."""
-_NEW_OBJECTS: Final = 10_000
-"""So many more are made than are given up before the youngest are searched for dead cycles."""
 _FAILED: Final = 1
 _CUT_OFF: Final = 3
 _IGNORED: Final = (
@@ -110,7 +107,6 @@ class Worker:
         await server.before_start()  # type: ignore[no-untyped-call]
         if self._task.must_be_ready:
             await self._wait_until_ready()
-        _leave_alone_what_is_here()
         # From the first connection on SIGTERM is one to finish with.
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         await server.start_serving()  # type: ignore[no-untyped-call]
@@ -172,17 +168,6 @@ class Worker:
         for peer in waiting:
             peer.setblocking(False)
             await loop.connect_accepted_socket(self._protocol, peer)
-
-
-def _leave_alone_what_is_here() -> None:
-    """Have the search for dead cycles pass over modules and services, which live to the end.
-
-    And have it come less often: requests leave next to no cycles, and each search looks
-    at all that are under way. It took a twentieth of a login.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
 
 
 def _cut_off() -> NoReturn:
