@@ -45,6 +45,7 @@ class Redact(logging.Filter):
         clean = redact(message)
         if clean != message:
             record.msg, record.args = clean, None
+        record.message = clean  # so that OneLine need not put it together again
         if record.exc_info and record.exc_info[1]:
             record.exc_text = describe(record.exc_info[1])
             record.exc_info = None
@@ -60,14 +61,30 @@ class UnreadBodies(logging.Filter):
 
 
 class OneLine(logging.Formatter):
-    """Makes a record one line, whatever its message, its logger's name or its error say."""
+    """Makes a record one line, whatever its message, its logger's name or its error say.
+
+    It takes the message that Redact has left; without Redact, the record's own.
+    """
+
+    _told: tuple[int | None, str] = (None, "")
+    """The last second that a line was of, and how it is written."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; an error stands behind the message, not below it."""
-        record.message = record.getMessage().rstrip()  # warnings end with a line break
+        message = vars(record).get("message")
+        if message is None:
+            message = record.getMessage()
+        record.message = message.rstrip()  # warnings end with a line break
         record.asctime = self.formatTime(record, self.datefmt)
         line = self.formatMessage(record)
         return visible(f"{line}: {record.exc_text}" if record.exc_text else line)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 # logging's
+        """The time in whole seconds: written once for all lines of one."""
+        second = int(record.created)
+        if self._told[0] != second:
+            self._told = second, super().formatTime(record, datefmt)
+        return self._told[1]
 
 
 def visible(text: str) -> str:
@@ -89,7 +106,10 @@ def redact(text: str) -> str:
     """`text` with everything blanked that looks like a secret of ours."""
     if not _LIKE_A_SECRET_PART.search(text):
         lower = text.lower()
-        if not any(word in lower for word in _TELLTALES):
+        for word in _TELLTALES:  # any() takes three times as long
+            if word in lower:
+                break
+        else:
             return text
     return _SECRET.sub(lambda match: f"{match[match.lastgroup or 0]}{_HIDDEN}", text)
 

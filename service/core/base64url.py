@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import Final
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def encode(data: bytes) -> str:
@@ -17,4 +17,5 @@ def encode(data: bytes) -> str:
 
 def decode(text: str) -> bytes:
     """The bytes of what `encode` wrote; raises ValueError."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    padded = text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4)
+    return binascii.a2b_base64(padded, strict_mode=True)

@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter, deque
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import RateLimited, WeChatBusy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from service.core.errors import ServiceError
     from service.core.throttled_log import ThrottledLog
 
@@ -49,23 +46,25 @@ class FairShare:
         self._others: dict[str, deque[asyncio.Future[None]]] = {}
         """Who waits besides, in the order of their turns."""
 
-    @asynccontextmanager
-    async def place(self, client: str | None) -> AsyncIterator[None]:
-        """A place for one call, waited for half a second at most.
+    def place(self, client: str | None) -> _Place:
+        """A place for one call, `async with`; waited for half a second at most.
 
         Raises RateLimited where the client has its share already, WeChatBusy
         where all places are taken.
         """
-        name = client or _UNKNOWN
+        return _Place(self, client or _UNKNOWN)
+
+    async def enter(self, name: str) -> None:
+        """Take a place, or raise as `place` says."""
         if self._free and self._may(name):
             self._take(name)
         else:
             await self._wait(name)
-        try:
-            yield
-        finally:
-            self._free += 1
-            self._give_back(name)
+
+    def exit(self, name: str) -> None:
+        """Give the place back."""
+        self._free += 1
+        self._give_back(name)
 
     def penalise(self, client: str | None) -> None:
         """Keep one place of the client's share, though of nobody else's, for a second.
@@ -135,6 +134,22 @@ class FairShare:
         refusal = RateLimited(LIMIT, retry_after=1)
         refusal.data = {"limit": LIMIT, "retry": "same_code"}
         return refusal
+
+
+class _Place:
+    """A class, because that is faster than a generator, and around every call."""
+
+    __slots__ = ("_name", "_share")
+
+    def __init__(self, share: FairShare, name: str) -> None:
+        self._share = share
+        self._name = name
+
+    async def __aenter__(self) -> None:
+        await self._share.enter(self._name)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._share.exit(self._name)
 
 
 def _shown(client: str) -> str:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
 
 REMEMBERED_SECONDS: Final = 60.0
 _MOST: Final = 16384
@@ -33,16 +29,9 @@ class Guessers:
         is_known = failed_at is not None and time.monotonic() < failed_at + REMEMBERED_SECONDS
         return is_known or address in self._asking
 
-    @contextmanager
-    def asking(self, address: str) -> Iterator[None]:
+    def asking(self, address: str) -> _Asking:
         """Around a code's way to WeChat."""
-        self._asking[address] += 1
-        try:
-            yield
-        finally:
-            self._asking[address] -= 1
-            if not self._asking[address]:
-                del self._asking[address]
+        return _Asking(self._asking, address)
 
     def note(self, address: str) -> None:
         """Remember that WeChat did not know a code of this address."""
@@ -58,3 +47,21 @@ class Guessers:
             if self._failed_at[oldest] > outdated and len(self._failed_at) <= _MOST:
                 return
             del self._failed_at[oldest]
+
+
+class _Asking:
+    """A class, because that is faster than a generator, and around every login."""
+
+    __slots__ = ("_address", "_asking")
+
+    def __init__(self, asking: Counter[str], address: str) -> None:
+        self._asking = asking
+        self._address = address
+
+    def __enter__(self) -> None:
+        self._asking[self._address] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._asking[self._address] -= 1
+        if not self._asking[self._address]:
+            del self._asking[self._address]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from service.core.errors import (
@@ -143,10 +144,11 @@ class Login:
         self, claim: CodeClaim, request: LoginRequest, app: WeChatApp, device: str
     ) -> LoggedIn:
         try:
-            async with self._limits.exchange(request, app):
-                identity = await self._wechat.code2session(
-                    app, request.code, client=request.address
-                )
+            identity = await self._limits.exchange(
+                request,
+                app,
+                partial(self._wechat.code2session, app, request.code, client=request.address),
+            )
         except ServiceError as error:
             await self._not_exchanged(claim, error)
             raise
@@ -170,7 +172,9 @@ class Login:
         if user.banned:
             raise UserBanned
         # The user's row stands before any session can point to it.
-        known = replace(identity, unionid=identity.unionid or match.unionid)
+        known = identity
+        if match.unionid != identity.unionid is None:
+            known = replace(identity, unionid=match.unionid)
         opened = await self._sessions.create(known, appid=app.appid, device=device, user_id=user.id)
         # From here on the session before is out: no failure may turn the answer into another.
         if await self._is_gone(user):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.core.errors import RateLimited, ServiceError, SessionStoreUnavailable
 from service.core.guessers import Guessers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from service.core.login_request import LoginRequest
     from service.core.models import WeChatApp
     from service.core.ports import LimitName, Limits
+
+T = TypeVar("T")
 
 _REFUSAL_SECONDS: Final = 0.5
 """After so long a login over a limit is refused."""
@@ -39,9 +41,10 @@ class LoginLimits:
         if request.address is not None:
             await self._count({"login_per_address": request.address})
 
-    @asynccontextmanager
-    async def exchange(self, request: LoginRequest, app: WeChatApp) -> AsyncIterator[None]:
-        """Around a code's way to WeChat, count it; raises as `count` does, before that.
+    async def exchange(
+        self, request: LoginRequest, app: WeChatApp, ask: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What `ask`, a code's way to WeChat, returns; counted before, or raises as `count` does.
 
         Only these, so that nobody uses up what all share with one code over and over.
         Nor with many that are made up: whoever may do that has half of it at most.
@@ -49,14 +52,11 @@ class LoginLimits:
         uses: dict[LimitName, str] = {"login_per_app": app.appid, "login": ""}
         address = request.address
         if address is None:  # it may be everybody's
-            async with self._counted(uses, doubtful=False):
-                yield
-            return
+            return await self._counted(uses, ask, doubtful=False)
         doubtful = self._guessers.may_guess(address)
         with self._guessers.asking(address):
             try:
-                async with self._counted(uses, doubtful=doubtful):
-                    yield
+                answer = await self._counted(uses, ask, doubtful=doubtful)
             except ServiceError as error:
                 if error.sent and error.status == _MADE_UP_STATUS:
                     self._guessers.note(address)
@@ -65,19 +65,19 @@ class LoginLimits:
                     await self._add(uses, doubtful=-int(doubtful))
                 raise
             await self._add(uses, doubtful=-int(doubtful))
+        return answer
 
-    @asynccontextmanager
     async def _counted(
-        self, uses: Mapping[LimitName, str], *, doubtful: bool
-    ) -> AsyncIterator[None]:
-        """Around a call that WeChat is asked for; what never reached it is given back."""
+        self, uses: Mapping[LimitName, str], ask: Callable[[], Awaitable[T]], *, doubtful: bool
+    ) -> T:
+        """What `ask` returns; what never reached WeChat is given back."""
         try:
             await self._count(uses, doubtful=doubtful)
         except ServiceError as error:
             error.sent = False
             raise
         try:
-            yield
+            return await ask()
         except ServiceError as error:
             if not error.sent:
                 await self._add(uses, cost=-1, doubtful=-int(doubtful))

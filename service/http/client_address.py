@@ -36,21 +36,30 @@ def client_address(request: AppRequest) -> str | None:
     settings = request.app.ctx.settings
     proxies = settings.proxies_count
     for passed, hop in enumerate(_hops(request, proxies)):
-        if not _is_trusted(hop, settings.trusted_proxies) or passed == proxies > 0:
-            return _key(hop)
+        key, is_trusted = _judged(hop, settings.trusted_proxies)
+        if not is_trusted or passed == proxies > 0:
+            return key
     # A proxy or a back end of the operator's asks, and does not say for whom.
     if proxies == 0 and (settings.production or "x-forwarded-for" in request.headers):
         _warn_once()
     return None
 
 
-def _hops(request: AppRequest, proxies: int) -> Iterator[_Address | None]:
+def _hops(request: AppRequest, proxies: int) -> Iterator[str]:
     """The peer, and then whom each proxy, from the nearest on, was asked by."""
-    yield _parse(request.ip or _LOOPBACK)  # a peer on a Unix socket has no address
+    yield request.ip or _LOOPBACK  # a peer on a Unix socket has no address
     if proxies:
         added = ",".join(request.headers.getall("x-forwarded-for", ())).rsplit(",", proxies)
         for entry in reversed(added[-proxies:]):
-            yield _parse(entry.strip(" \t"))
+            # Cut off, what is too long is too long still, and takes no room in the cache.
+            yield entry.strip(" \t")[: _LONGEST + 1]
+
+
+@lru_cache(maxsize=4096)
+def _judged(text: str, trusted: tuple[str, ...]) -> tuple[str | None, bool]:
+    """What a limit counts this address by, and whether it is in one of the `trusted` networks."""
+    address = _parse(text)
+    return _key(address), _is_trusted(address, trusted)
 
 
 def _parse(text: str) -> _Address | None:
@@ -74,7 +83,6 @@ def _key(address: _Address | None) -> str | None:
     return str(address) if address else None
 
 
-@lru_cache(maxsize=4096)
 def _is_trusted(address: _Address | None, networks: tuple[str, ...]) -> bool:
     return address is not None and any(address in ip_network(one) for one in networks)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import false, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection, Insert, Table, Update
+    from sqlalchemy import Connection, Insert, Select, Table, Update
 
 T = TypeVar("T")
 
@@ -46,6 +46,11 @@ class SqlDatabase(Protocol):
         """What SQLAlchemy calls this kind of database."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the way to it costs more than an answer: then questions go together."""
+        ...
+
     def upsert(self, table: Table) -> Insert:
         """The dialect's INSERT, which knows ON CONFLICT."""
         ...
@@ -54,6 +59,13 @@ class SqlDatabase(Protocol):
         """What `question` returns: one statement, on a connection that it does not keep.
 
         Takes TIMEOUT_SECONDS at most, from its turn on.
+        """
+        ...
+
+    async def first(self, statement: Select[Any], **values: str) -> Any | None:
+        """The first row of a `statement` that is made once and asked at every login; else None.
+
+        Its columns have the statement's names. Takes as long as a read.
         """
         ...
 

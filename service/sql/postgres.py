@@ -26,7 +26,7 @@ from service.sql.places import Places
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from sqlalchemy import Connection, Insert, Table
+    from sqlalchemy import Connection, Insert, Select, Table
     from sqlalchemy.engine import URL, ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
@@ -94,6 +94,7 @@ class PostgresDatabase:
     faults: Final = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
     write_seconds: Final = _WRITE_SECONDS
     dialect: Final = "postgresql"
+    is_remote: Final = True
 
     def __init__(self, url: URL, arguments: Mapping[str, Any], *, pool_size: int) -> None:
         """`arguments`: what asyncpg is told besides, such as `ssl`.
@@ -120,6 +121,9 @@ class PostgresDatabase:
                 return await db.run_sync(question)
 
         return await self._twice(ask)
+
+    async def first(self, statement: Select[Any], **values: str) -> Any | None:
+        return await self.read(lambda db: db.execute(statement, values).first())
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         async def transact(seconds: float | None) -> T:

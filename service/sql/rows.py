@@ -11,13 +11,24 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Table, bindparam, exists, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    String,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from service.core.models import DEFAULT_AVATAR, UserIdentity
 from service.sql.schema import identities, phones, unions, users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sqlalchemy import Connection, Insert, Row
 
@@ -27,7 +38,7 @@ _NICKNAME_LETTERS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 # Made once: SQLAlchemy recognises a statement it has compiled by its object, and
 # this one is asked at every login.
-_BY_OPENID: Final = (
+BY_OPENID: Final = (
     select(users, identities.c.unionid)
     .select_from(identities.join(users))
     .where(
@@ -35,12 +46,35 @@ _BY_OPENID: Final = (
         identities.c.openid == bindparam("openid"),
     )
 )
+_NAMES: Final = (
+    func.unnest(bindparam("appids", type_=ARRAY(String)), bindparam("openids", type_=ARRAY(String)))
+    .table_valued("appid", "openid")
+    .render_derived(name="asked")
+)
+_BY_OPENIDS: Final = (
+    # PostgreSQL's; one text however many there are, so that it stays prepared.
+    select(users, identities.c.unionid, identities.c.appid, identities.c.openid).select_from(
+        identities.join(users).join(
+            _NAMES,
+            and_(identities.c.appid == _NAMES.c.appid, identities.c.openid == _NAMES.c.openid),
+        )
+    )
+)
 _BY_ID: Final = select(users).where(users.c.id == bindparam("user_id"))
 
 
 def by_openid(db: Connection, appid: str, openid: str) -> Row[Any] | None:
     """The user's row, with the unionid known of this openid."""
-    return db.execute(_BY_OPENID, {"appid": appid, "openid": openid}).first()
+    return db.execute(BY_OPENID, {"appid": appid, "openid": openid}).first()
+
+
+def by_openids(
+    db: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Row[Any]]:
+    """The same of several, by appid and openid, in one question to PostgreSQL."""
+    appids, openids = zip(*names, strict=True)
+    rows = db.execute(_BY_OPENIDS, {"appids": list(appids), "openids": list(openids)})
+    return {(row.appid, row.openid): row for row in rows}
 
 
 def by_id(db: Connection, user_id: str) -> Row[Any] | None:

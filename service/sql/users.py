@@ -14,11 +14,11 @@ from sqlalchemy import delete, select
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.fault_cause import name_fault
 from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
+from service.sql.known_users import KnownUsers
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
     UserRows,
     by_id,
-    by_openid,
     identities_of,
     likely_owner,
     lock_names,
@@ -61,12 +61,13 @@ class SqlUsers:
         `platforms`: the open-platform account of each appid; those not named share one.
         """
         self._database = database
+        self._known = KnownUsers(database)
         self._keyring = keyring
         self._log = log
         self._platforms = platforms or {}
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
-        known = await self._read(lambda db: by_openid(db, appid, identity.openid))
+        known = await self._find(appid, identity.openid)
         if known and identity.unionid in (None, known.unionid):
             return UserMatch(self._user(known), is_new=False, unionid=known.unionid)
         return await self._write(partial(self._find_or_create, appid, identity, _new_id()))
@@ -229,6 +230,13 @@ class SqlUsers:
     def _open(self, sealed: str, user_id: str) -> Phone | None:
         number = self._keyring.open(sealed, owner=user_id)
         return Phone(number.decode()) if number else None
+
+    async def _find(self, appid: str, openid: str) -> Any | None:
+        """The user's row, with the unionid known of this openid."""
+        try:
+            return await self._known.find(appid, openid)
+        except Exception as fault:  # see _unavailable
+            raise self._unavailable("read", fault) from fault
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:

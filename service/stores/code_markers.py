@@ -10,6 +10,7 @@ code nor a session id nor a phone number can be read from it.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,8 +63,7 @@ class CodeMarkers:
         """
         key = self._key(kind, appid, code)
         claim = CodeClaim(key, unique_id(), digest(client) if client else "", request)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
+        deadline = time.monotonic() + self._timeout
         while True:
             marker = await self._put(claim)
             if marker["n"] == claim.nonce:
@@ -73,7 +73,7 @@ class CodeMarkers:
             if not claim.client or marker.get("c") != claim.client:
                 return None
             under_way = "at" not in marker and marker.get("q", request) == request
-            if not under_way or loop.time() > deadline:
+            if not under_way or time.monotonic() > deadline:
                 return marker
             await asyncio.sleep(_POLL_SECONDS)
 

@@ -138,10 +138,13 @@ class RedisLimits:
                 await self._tell(limit, who, tally, cost, doubtful)
 
     def _tally(self, limit: LimitName, who: str) -> _Tally:
-        tally = self._tallies.setdefault((limit, who), _Tally())
-        self._tallies.move_to_end((limit, who))
-        if len(self._tallies) > _MOST_TALLIES:
-            self._tallies.popitem(last=False)
+        tally = self._tallies.get((limit, who))
+        if tally is None:
+            tally = self._tallies[limit, who] = _Tally()
+            if len(self._tallies) > _MOST_TALLIES:
+                self._tallies.popitem(last=False)
+        else:
+            self._tallies.move_to_end((limit, who))
         return tally
 
     def _is_batch(self, limit: LimitName, tally: _Tally) -> bool:

@@ -55,6 +55,8 @@ class RedisLoginCodes:
             raise IdempotencyKeyReused
 
     async def succeed(self, claim: CodeClaim, answer: LoggedIn) -> None:
+        if not claim.client:
+            return  # nobody can ask again
         session_id = answer.session_id
         await self._markers.note(
             claim,

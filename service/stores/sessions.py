@@ -38,7 +38,7 @@ from service.stores.keyring import Keyring
 from service.stores.session_record import InvalidRecord, OtherVersion, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from service.config.settings import Settings
     from service.core.models import Session
@@ -282,9 +282,11 @@ class RedisSessions:
 
     async def _standing(self, handle: str) -> Session | None:
         """The session that a login is about to replace, or to share."""
-        raw = await self.redis.get(self._prefix + handle)
+        raw = (await self.redis.read(self._prefix + handle)).value
+        if raw is None:
+            return None
         try:
-            record = SessionRecord.read(raw or b"", handle=handle)
+            record = SessionRecord.read(raw, handle=handle)
         except InvalidRecord:
             return None  # the login replaces it, and says so in the log
         return None if record.ended else record.session(expires_in=0)
@@ -299,12 +301,13 @@ class RedisSessions:
         self, new: _NewSession, window_ms: int, *replaced: str, **whose: str
     ) -> list[Any]:
         """What create.lua replies; `replaced` is its last argument."""
+        key = self._prefix + new.session_id.handle
         record = session_record.write(
             new.session_id,
             new.identity,
             keys=new.keys,
             **whose,
-            issued_at=await self._now_ms(new.session_id.handle),
+            issued_at=self._scripts.known_now_ms(key) or await self._scripts.now_ms(key),
             lifetime=self._lifetime,
             keyring=self._keyring,
         )
@@ -452,6 +455,3 @@ class RedisSessions:
             expected_echo=expected_echo,
             wait_replicas=wait_replicas,
         )
-
-    def _now_ms(self, handle: str) -> Awaitable[int]:
-        return self._scripts.now_ms(self._prefix + handle)

@@ -6,18 +6,16 @@ the pause goes through, not one (docs/adr/0024-fair-share-and-breaker.md).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import WeChatRateLimited, WeChatUnavailable
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
     from service.core.errors import ServiceError
 
@@ -61,30 +59,31 @@ class Breaker:
         self._refused += 1
         raise self._refusal(max(1, math.ceil(left)))
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self) -> _Call:
         """Around one call; a TimeoutError that leaves it is taken for WeChat's silence.
 
         A ConnectionError tells nothing of WeChat, anything else is an answer.
 
         Raises as `check` does.
         """
+        return _Call(self)
+
+    def begin(self) -> bool:
+        """Let a call through, or raise as `check` does; whether it is the one that decides."""
         self.check()
-        probe = self._opened_at is not None
-        self._probing = self._probing or probe
-        try:
-            yield
-        except TimeoutError:
-            self._timed_out(probe=probe)
-            raise
-        except (asyncio.CancelledError, ConnectionError):
-            raise  # the client has gone, or WeChat was not reached: nothing was learnt
-        except Exception:
+        is_probe = self._opened_at is not None
+        self._probing = self._probing or is_probe
+        return is_probe
+
+    def end(self, fault: BaseException | None, *, is_probe: bool) -> None:
+        """Learn from how a call ended."""
+        if isinstance(fault, TimeoutError):
+            self._timed_out(probe=is_probe)
+        elif isinstance(fault, Exception) and not isinstance(fault, ConnectionError):
             self._close()
-            raise
-        finally:
-            if probe:
-                self._probing = False
+        # Else the client has gone, or WeChat was not reached: nothing was learnt.
+        if is_probe:
+            self._probing = False
 
     def answered(self, errcode: object, client: str | None) -> None:
         """Learn from an answer to `client`, whose own limit is no concern of others."""
@@ -128,6 +127,27 @@ class Breaker:
         if self._limited:
             return WeChatRateLimited(retry_after=retry_after, sent=False)
         return WeChatUnavailable(retry_after=retry_after, sent=False)
+
+
+class _Call:
+    """A class, because that is faster than a generator, and around every call."""
+
+    __slots__ = ("_breaker", "_is_probe")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._is_probe = False
+
+    def __enter__(self) -> None:
+        self._is_probe = self._breaker.begin()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        fault: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        self._breaker.end(fault, is_probe=self._is_probe)
 
 
 class Breakers(dict[tuple[str, str], Breaker]):

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import pytest
 from alembic import command
@@ -22,6 +22,7 @@ from service.sql import migrations
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
 from service.sql.schema import identities, metadata, phones, unions, users
+from service.sql.sqlite import SqliteDatabase
 from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
 from tests.support.settings import APPID, SECRET_KEY
@@ -175,22 +176,32 @@ async def test_two_known_users_are_never_merged_by_a_unionid(store: SqlUsers) ->
     assert (await store.find_or_create(OTHER_APP, identity("oThere", "uAlice"))).user == there.user
 
 
-async def test_a_known_arrival_reads_once_and_writes_nothing(store: SqlUsers) -> None:
+async def test_a_known_arrival_reads_once_and_writes_nothing(
+    database: SqlDatabase, store: SqlUsers
+) -> None:
     await store.find_or_create(APPID, identity("oAlice", "uAlice"))
-    seen = await statements(store.find_or_create(APPID, identity("oAlice", "uAlice")))
+    seen = await statements(database, store.find_or_create(APPID, identity("oAlice", "uAlice")))
     assert len(seen) == 1
     assert seen[0].startswith("SELECT")
 
 
-async def statements(action: Awaitable[object]) -> list[str]:
+async def statements(database: SqlDatabase, action: Awaitable[object]) -> list[str]:
+    """By SQLAlchemy, and on SQLite's open connection past it."""
     seen: list[str] = []
+    traced = None
+    if isinstance(database, SqliteDatabase):
+        traced = cast("Any", database._open_reading().connection.dbapi_connection)
+        traced.set_trace_callback(seen.append)
 
-    def note(_c: object, _cur: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
+    def note(db: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        if traced is None or db.connection.dbapi_connection is not traced:
+            seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
     await action
     event.remove(Engine, "before_cursor_execute", note)
+    if traced:
+        traced.set_trace_callback(None)
     return seen
 
 
@@ -498,3 +509,22 @@ async def test_numbers_are_resealed_with_their_proofs(database: SqlDatabase) -> 
     joined = await new.find_or_create_with_phone(OTHER_APP, identity("oThere"), PHONE)
     stranger = await new.find_or_create_with_phone(OTHER_APP, identity("oElse"), OTHER_PHONE)
     assert (joined.is_new, stranger.is_new) == (False, True)
+
+
+async def test_many_known_arrivals_at_once_each_find_their_own(
+    database: SqlDatabase, store: SqlUsers
+) -> None:
+    names = [f"o{n}" for n in range(40)]
+    known = {n: await store.find_or_create(APPID, identity(n, f"u{n}")) for n in names}
+    other = await store.find_or_create(OTHER_APP, identity("o7"))
+    arrivals = asyncio.gather(
+        *(store.find_or_create(APPID, identity(n)) for n in names),
+        store.find_or_create(OTHER_APP, identity("o7")),
+    )
+    seen = await statements(database, arrivals)
+    *found, elsewhere = await arrivals
+    assert [one.user for one in found] == [known[n].user for n in names]
+    assert [one.unionid for one in found] == [f"u{n}" for n in names]
+    assert elsewhere.user == other.user
+    assert not any(one.is_new for one in (*found, elsewhere))
+    assert len(seen) == (1 if database.is_remote else 41)

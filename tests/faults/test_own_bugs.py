@@ -88,7 +88,7 @@ async def test_the_same_out_of_the_driver_is_a_503(
     assert (await ask(api, simulator, path, session)).status == 200
 
 
-@pytest.mark.parametrize("patched", ["service.sql.users.by_openid", "service.sql.users.UserRows"])
+@pytest.mark.parametrize("patched", ["service.sql.sqlite._Asked.of", "service.sql.users.UserRows"])
 async def test_a_bug_in_what_the_database_is_asked_is_logged_with_its_place(
     api: Api,
     simulator: Simulator,

@@ -161,6 +161,24 @@ def test_no_text_is_more_than_one_line(text: str) -> None:
     assert visible(shown) == shown
 
 
+def test_each_line_has_the_time_of_its_own_second() -> None:
+    ours, plain = (
+        logs.OneLine("%(asctime)s", "%H:%M:%S"),
+        logging.Formatter("%(asctime)s", "%H:%M:%S"),
+    )
+    for created in (0.2, 0.9, 1.0, 0.5, 3600.1):
+        record = logging.LogRecord("n", logging.INFO, "f", 1, "m", (), None)
+        record.created = created
+        assert ours.format(record) == plain.format(record)
+
+
+def test_what_another_handler_made_of_a_record_is_not_what_is_shown() -> None:
+    record = logging.LogRecord("n", logging.INFO, "f", 1, "got %s", (SESSION.text,), None)
+    assert SESSION.secret in logging.Formatter().format(record)
+    Redact().filter(record)
+    assert logs.OneLine("%(message)s").format(record) == f"got {'H' * 22}.***"
+
+
 def test_half_a_character_does_not_break_a_handler() -> None:
     strict = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
     handler = logging.StreamHandler(strict)
