@@ -139,7 +139,7 @@ class ShortWayProtocol(TimedProtocol):
             session.expires_in,
             request_id,
         )
-        data = answer.encode()
+        data = answer.encode(errors="surrogatepass")
         if not are_lines(data, _LINES):
             return False
         self._write(data)
