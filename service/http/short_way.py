@@ -104,10 +104,13 @@ class ShortWayProtocol(TimedProtocol):
     def _is_free(self) -> bool:
         """Whether nothing is under way, neither a request nor the end."""
         http = self._http
+        if http is None:
+            # Of a connection whose request came with it, the task has not begun to run.
+            is_idle = self._task is not None
+        else:
+            is_idle = http.stage is _IDLE and http.request is None
         return (
-            http is not None
-            and http.stage is _IDLE
-            and http.request is None
+            is_idle
             and not self.recv_buffer
             and self._wait is None
             and not self.is_told_to_go
