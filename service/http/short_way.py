@@ -124,6 +124,8 @@ class ShortWayProtocol(TimedProtocol):
         if look is not self._look:
             return  # the client is gone, or has sent more
         self._look = None
+        if self.transport.is_closing():  # type: ignore[union-attr]
+            return  # it was cut, and does not know yet
         if isinstance(found, Session) and self._answer(look, found):
             return
         if isinstance(found, SessionStoreUnavailable):
