@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Final
 
 from service.http.routes.verify import METHODS
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
 END: Final = b"\r\n\r\n"
 UNKNOWN: Final = "A" * 22 + "." + "B" * 43
 MALFORMED: Final = "A" * 22 + "," + "B" * 43
+_CARRIERS: Final = {
+    "sessionid": "sessionid: {}",
+    "x-session-id": "X-Session-Id: {}",
+    "bearer": "Authorization: Bearer {}",
+    "skey": "X-WX-Skey: {}",
+}
 _CHARACTERS: Final = bytes(set(range(0x21, 0x7F)) - set(b"#"))
 
 
@@ -30,7 +37,7 @@ class Case:
     @property
     def segments(self) -> list[bytes]:
         ends = (0, *self.cuts, len(self.raw))
-        return [self.raw[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+        return [self.raw[start:end] for start, end in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def corpus(ids: Ids, *, with_skey: bool = False) -> list[Case]:
         *_connections(ids.live),
         *_bodies(ids.live),
         *_ids(ids, with_skey=with_skey),
+        *_two_ids(ids),
         *_request_ids(ids.live),
         *_refusals(ids),
         *_odd_heads(ids.live),
@@ -188,16 +196,16 @@ def _connections(live: str) -> Iterator[Case]:
     for first, second in (("close", "keep-alive"), ("keep-alive", "close"), ("close", "close")):
         raw = request(f"Connection: {first}", session, f"CONNECTION: {second}")
         yield Case(f"connections {first} {second}", raw, is_short=True)
-    for value in (
+    for odd in (
         b"keep-alive\xa0",
         b"\xc2\xa0keep-alive",
         b"\xc2\x85close",
         b"\xff",
         b"\xe2\x84\xaa",
     ):
-        yield Case(f"connection {value!r}", request(session, b"Connection: " + value))
-    for value in (b"\x0bclose", b"\x1fkeep-alive", b"clo\0se"):
-        yield Case(f"connection {value!r}", request(session, b"Connection: " + value))
+        yield Case(f"connection {odd!r}", request(session, b"Connection: " + odd))
+    for odd in (b"\x0bclose", b"\x1fkeep-alive", b"clo\0se"):
+        yield Case(f"connection {odd!r}", request(session, b"Connection: " + odd))
     for more in (
         (
             "Connection: Upgrade",
@@ -309,40 +317,35 @@ def _ids(ids: Ids, *, with_skey: bool) -> Iterator[Case]:
     skey = f"X-WX-Skey: {live}"
     yield Case("skey", request(skey), is_short=with_skey)
     yield Case("skey twice", request(skey, skey))
-    carriers = {
-        "sessionid": "sessionid: {}",
-        "x-session-id": "X-Session-Id: {}",
-        "bearer": "Authorization: Bearer {}",
-        "skey": "X-WX-Skey: {}",
-    }
-    for one, first in carriers.items():
-        for two, second in carriers.items():
-            if one == two:
-                continue
-            raw = request(first.format(live), second.format(live))
-            yield Case(f"{one} and {two}, the same", raw, is_short=True)
-            raw = request(first.format(live), second.format(other))
-            yield Case(f"{one} and {two}, others", raw)
-            raw = request(first.format(UNKNOWN), second.format(live))
-            yield Case(f"{one} of nobody and {two}", raw)
-            raw = request(first.format(live), second.format("none-of-ours"))
-            # A Bearer or an skey that is none by its form is meant for somebody else.
-            is_short = one != "skey" and two in {"bearer", "skey"}
-            yield Case(f"{one} and {two} of another form", raw, is_short=is_short)
-            raw = request(first.format(live), second.format(""))
-            yield Case(f"{one} and {two}, empty", raw, is_short=is_short)
-    everything = [carrier.format(live) for carrier in carriers.values()]
+    everything = [carrier.format(live) for carrier in _CARRIERS.values()]
     yield Case("in all of them", request(*everything), is_short=True)
     basic = request(f"sessionid: {live}", "Authorization: Basic YTpi")
     yield Case("sessionid and Basic", basic, is_short=True)
     yield Case("in a cookie", request(f"Cookie: sessionid={live}"))
     yield Case("in the query", request(line=f"GET /verify?sessionid={live} HTTP/1.1"))
     for what, dead in {**ids.dead, "unknown": UNKNOWN, "malformed": MALFORMED}.items():
-        for name, carrier in carriers.items():
+        for name, carrier in _CARRIERS.items():
             yield Case(f"{what} in {name}", request(carrier.format(dead)))
     half = live.partition(".")[0] + "." + "C" * 43
     yield Case("with a wrong secret", request(f"sessionid: {half}"))
     yield Case("none", request())
+
+
+def _two_ids(ids: Ids) -> Iterator[Case]:
+    live = ids.live
+    for (one, first), (two, second) in permutations(_CARRIERS.items(), 2):
+        raw = request(first.format(live), second.format(live))
+        yield Case(f"{one} and {two}, the same", raw, is_short=True)
+        raw = request(first.format(live), second.format(ids.other))
+        yield Case(f"{one} and {two}, others", raw)
+        raw = request(first.format(UNKNOWN), second.format(live))
+        yield Case(f"{one} of nobody and {two}", raw)
+        # A Bearer or an skey that is none by its form is meant for somebody else.
+        is_short = one != "skey" and two in {"bearer", "skey"}
+        raw = request(first.format(live), second.format("none-of-ours"))
+        yield Case(f"{one} and {two} of another form", raw, is_short=is_short)
+        raw = request(first.format(live), second.format(""))
+        yield Case(f"{one} and {two}, empty", raw, is_short=is_short)
 
 
 def _request_ids(live: str) -> Iterator[Case]:
@@ -352,8 +355,8 @@ def _request_ids(live: str) -> Iterator[Case]:
     for value in ("", "a b", "x" * 65, "a\t", "given ", '"', "%s", "%", "a,b", "<>", "a;b"):
         raw = request(session, f"x-request-id: {value}")
         yield Case(f"called {value!r}, unusable", raw, is_short=True)
-    for value in (b"\xff", "小明".encode(), b"a\xc2\xa0", b"\xc2\xa0a", b"a\0"):
-        yield Case(f"called {value!r}", request(session, b"X-Request-ID: " + value))
+    for odd in (b"\xff", "小明".encode(), b"a\xc2\xa0", b"\xc2\xa0a", b"a\0"):
+        yield Case(f"called {odd!r}", request(session, b"X-Request-ID: " + odd))
     for first, second in (("one", "two"), ("", "two"), ("one", ""), ("a b", "two")):
         raw = request(session, f"X-Request-ID: {first}", f"X-REQUEST-ID: {second}")
         yield Case(f"called {first!r} and {second!r}", raw, is_short=True)
