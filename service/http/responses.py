@@ -42,6 +42,7 @@ class Response(HTTPResponse):
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
         """The headers as bytes: one pair, as Sanic puts a colon in it and a line break after it."""
         headers = self.headers
+        headers.pop("alt-svc", None)  # Sanic's: where else the service is, which is nowhere
         if has_message_body(self.status):  # type: ignore[no-untyped-call] # Sanic's
             headers.setdefault("content-type", self.content_type)
         text = header_lines(headers)

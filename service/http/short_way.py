@@ -109,10 +109,13 @@ class ShortWayProtocol(TimedProtocol):
     def _is_free(self) -> bool:
         """Whether nothing is under way, neither a request nor the end."""
         http = self._http
+        if http is None:
+            # Of a connection whose request came with it, the task has not begun to run.
+            is_idle = self._task is not None
+        else:
+            is_idle = http.stage is _IDLE and http.request is None
         return (
-            http is not None
-            and http.stage is _IDLE
-            and http.request is None
+            is_idle
             and not self.recv_buffer
             and self._wait is None
             and not self.is_told_to_go
@@ -134,6 +137,8 @@ class ShortWayProtocol(TimedProtocol):
         if look is not self._look:
             return  # the client is gone, or has sent more
         self._look = None
+        if self.transport.is_closing():  # type: ignore[union-attr]
+            return  # it was cut, and does not know yet
         if isinstance(found, Session) and self._answer(look, found):
             return
         if isinstance(found, SessionStoreUnavailable):
@@ -152,7 +157,7 @@ class ShortWayProtocol(TimedProtocol):
             session.expires_in,
             request_id,
         )
-        data = answer.encode()
+        data = answer.encode(errors="surrogatepass")
         if not are_lines(data, _LINES):
             return False
         self._write(data)

@@ -157,10 +157,14 @@ class RedisSessions:
         handle, digest = session_id.handle, session_id.digest
 
         def judge(reading: Reading | SessionStoreUnavailable | None) -> None:
-            if isinstance(reading, Reading):
-                tell(self._simply_live(reading, handle, digest))
-            else:
+            if not isinstance(reading, Reading):
                 tell(reading)
+                return
+            try:
+                found = self._simply_live(reading, handle, digest)
+            except Exception:  # noqa: BLE001 # a bug: `validate` has it too, and somebody to tell
+                found = None
+            tell(found)
 
         return self.redis.look(self._prefix + handle, judge, with_ttl=self._lifetime.sliding)
 

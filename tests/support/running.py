@@ -193,11 +193,13 @@ async def running_simulator(**overrides: object) -> AsyncIterator[Simulator]:
 
 
 @asynccontextmanager
-async def running_service(settings: Settings) -> AsyncIterator[Api]:
-    """The whole service."""
+async def running_service(
+    settings: Settings, protocol: type[AppProtocol] = AppProtocol
+) -> AsyncIterator[Api]:
+    """The whole service; `protocol`: its connections, where they are to be others."""
     with _own_log():
         app = create_app(settings=settings, name=f"minigate-{next(_numbers)}")
-        async with running(app, AppProtocol) as url, aiohttp.ClientSession() as http:
+        async with running(app, protocol) as url, aiohttp.ClientSession() as http:
             yield Api(url, http, app)
 
 
