@@ -57,8 +57,8 @@ MUTANTS: Final = (
         bar="A4",
         change="a session lives twice as long",
         file="service/stores/sessions.py",
-        old="left_ms = record.issued_at + longest_ms - now_ms",
-        new="left_ms = record.issued_at + 2 * longest_ms - now_ms",
+        old="left_ms = record.issued_at + record.longest_ms - now_ms",
+        new="left_ms = record.issued_at + 2 * record.longest_ms - now_ms",
         test="tests/faults/test_crowds.py::test_a_session_ends_when_its_time_is_up",
     ),
     Mutant(
