@@ -51,6 +51,7 @@ _SLOW: Final = {
     "test_crowds.py": 30,
     "test_user_store_races.py": 25,
     "test_encrypted_data.py": 25,
+    "test_short_way.py": 25,
     "test_framing.py": 20,
     "test_gateway_heads.py": 20,
     "test_gateways.py": 20,

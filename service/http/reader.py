@@ -7,9 +7,10 @@ whole methods, and call Sanic's own whichever way they are (docs/adr/0022).
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sanic.exceptions import PayloadTooLarge, SanicException
+from sanic.exceptions import BadRequest, PayloadTooLarge, SanicException
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 
@@ -80,8 +81,13 @@ class Reader(Http):
 
     @property
     def _has_body(self) -> bool:
-        """Whether all of it has come, as far as that is known without reading it."""
-        return not self._is_chunked and len(self.recv_buffer) >= self.request_bytes_left
+        """Whether all of it has come."""
+        if not self._is_chunked:
+            return len(self.recv_buffer) >= self.request_bytes_left
+        body = ChunkedBody()
+        with suppress(BadRequest):
+            body.take(self.recv_buffer[2:])  # behind the line break that Sanic leaves
+        return body.complete
 
     def wait_for_more(self) -> Wait:
         """How long more of a request may be waited for, of its head or of its body."""

@@ -67,19 +67,29 @@ async def test_nor_where_nobody_is_logged_in(api: Api, promise: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/verify", "/livez"])
+@pytest.mark.parametrize(
+    ("promise", "body"),
+    [
+        ("Content-Length: 5", b"hello"),
+        ("Transfer-Encoding: chunked", CHUNKS),
+        ("Transfer-Encoding: chunked", b"0\r\n\r\n"),
+    ],
+)
 async def test_what_has_come_is_left_out_and_the_next_request_served(
-    api: Api, session: str, path: str
+    api: Api, session: str, path: str, promise: str, body: bytes
 ) -> None:
     line = f"HEAD {path} HTTP/1.1"
-    ask = request(session, "Content-Length: 5", line=line, body=b"hello")
+    ask = request(session, promise, line=line, body=body)
     heads = await said(api, ask, ask, request(session, line=line), ask)
     assert len(heads) == 4
     assert all(head.startswith(b"HTTP/1.1 200 ") for head in heads)
     assert all(b"\r\nconnection: keep-alive\r\n" in head for head in heads)
 
 
-@pytest.mark.parametrize("body", [CHUNKS, CHUNKS[:7], b"0\r\n\r\n", b"none of it"])
-async def test_after_chunks_the_connection_ends(api: Api, session: str, body: bytes) -> None:
+@pytest.mark.parametrize("body", [CHUNKS[:7], CHUNKS[:-2], b"none of it", b"0\r\nA: b\r\n\r\n"])
+async def test_after_half_of_the_chunks_the_connection_ends(
+    api: Api, session: str, body: bytes
+) -> None:
     [head] = await said(api, request(session, "Transfer-Encoding: chunked", body=body))
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nconnection: close\r\n" in head
