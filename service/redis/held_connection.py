@@ -50,7 +50,10 @@ class HeldConnection:
         return self._wire
 
     def send(self, batch: Batch) -> None:
-        """Have it answered, or failed; not before the caller is done where that is possible."""
+        """Have it answered or failed, soon."""
+        if self._is_closed:
+            batch.fail(RedisConnectionError("closed"))
+            return
         if self._wire is None:
             self._waiting.append(batch)
             self._connect_soon()
@@ -79,7 +82,7 @@ class HeldConnection:
         await asyncio.gather(*self._closing)
 
     def _connect_soon(self) -> None:
-        if self._connecting is None and not self._is_closed:
+        if self._connecting is None:
             self._connecting = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -112,7 +115,7 @@ class HeldConnection:
 
     def _again(self, batch: Batch, fault: Exception) -> None:
         batch.attempts += 1
-        if batch.attempts < _ATTEMPTS and not self._is_closed:
+        if batch.attempts < _ATTEMPTS:
             self.send(batch)
         else:
             batch.fail(fault)
