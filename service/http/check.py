@@ -20,9 +20,9 @@ _REQUEST_LINE: Final = re.compile(
     f"({'|'.join(METHODS)}) {ADDRESS}(?:[/?][^ ]*)? HTTP/1\\.([01])\r\n".encode()
 )
 _NOTED: Final = re.compile(
-    rb"\r\n(host|connection|content-length|transfer-encoding|expect"
-    rb"|sessionid|x-session-id|authorization|x-wx-skey|x-request-id):[ \t]*([^\r]*)",
-    re.IGNORECASE,
+    r"\r\n(host|connection|content-length|transfer-encoding|expect"
+    r"|sessionid|x-session-id|authorization|x-wx-skey|x-request-id):[ \t]*+([^\r]*+)",
+    re.IGNORECASE | re.ASCII,
 )
 """The headers that mean something here."""
 
@@ -75,14 +75,14 @@ def read_check(data: bytes, *, with_skey: bool) -> Check | None:
 def _noted(head: bytes) -> _Headers | None:
     """The headers that mean something; None where one of them is not ASCII."""
     found = _Headers()
-    for name, value in _NOTED.findall(head):
+    for name, value in _NOTED.findall(head.decode("latin-1")):
         if not value.isascii():
             return None
-        key = name.decode().lower()
+        key = name.lower()
         if key in found:
-            found[key].append(value.decode())
+            found[key].append(value)
         else:
-            found[key] = [value.decode()]
+            found[key] = [value]
     return found
 
 
