@@ -51,9 +51,14 @@ class HeldConnection:
 
     def send(self, batch: Batch) -> None:
         """Have it answered or failed, soon."""
+        try:
+            self._send(batch)
+        except Exception as bug:  # noqa: BLE001 # nobody else would tell who waits
+            batch.fail(bug)
+
+    def _send(self, batch: Batch) -> None:
         if self._is_closed:
-            batch.fail(RedisConnectionError("closed"))
-            return
+            raise RedisConnectionError("closed")
         if self._wire is None:
             self._waiting.append(batch)
             self._connect_soon()

@@ -483,7 +483,8 @@ async def test_a_check_of_a_live_session_counts_nothing(
                 assert (await two.ask("GET", path, sessionid=session)).status == 200
         stats = await raw.info("commandstats")
         assert {name: one["calls"] for name, one in stats.items() if "config" not in name} == {
-            "cmdstat_mget": 10
+            "cmdstat_mget": 10,
+            "cmdstat_echo": 10,
         }
 
 

@@ -23,9 +23,11 @@ OURS: dict[str, list[str]] = {
     # What is patched, and who asks for it.
     "service.stores.session_record.write": ["/login"],
     "service.stores.session_record.SessionRecord.session": ["/verify"],
-    "service.redis.node.encode_command": ["/login", "/logout", "/verify"],
+    "service.redis.node.encode_command": ["/login", "/logout"],
+    "service.redis.batching.encode_command": ["/verify", "/me"],
     "service.redis.scripts.Scripts._send": ["/login", "/logout"],
-    "service.redis.pipeline.Pipeline.execute": ["/verify", "/me"],
+    "service.redis.wire.Wire.send": ["/login", "/verify", "/me"],
+    "service.redis.wire.Wire._take": ["/login", "/verify", "/me"],
     "service.redis.clock.ServerClock.now_ms": ["/login", "/logout", "/verify"],
     "service.stores.code_markers.digest": ["/login"],
 }
@@ -53,7 +55,7 @@ async def test_a_bug_of_ours_is_a_500_with_its_place(
     path: str,
 ) -> None:
     session = await log_in(api, simulator)
-    asynchronous = patched.endswith(("_send", "execute"))
+    asynchronous = patched.endswith("Scripts._send")
     with monkeypatch.context() as patch:
         patch.setattr(patched, fail_later if asynchronous else fail)
         answer = await ask(api, simulator, path, session)
@@ -77,6 +79,8 @@ async def test_the_same_out_of_the_driver_is_a_503(
     path: str,
 ) -> None:
     session = await log_in(api, simulator)
+    for node in api.app.ctx.services.sessions.redis.topology.nodes():
+        await node.close_idle()  # so that the driver is asked to connect
     kinds: list[Any] = [AbstractConnection, *AbstractConnection.__subclasses__()]
     with monkeypatch.context() as patch:
         for kind in kinds:

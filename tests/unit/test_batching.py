@@ -1,4 +1,4 @@
-"""Reads that go together, where a real Redis would not fail in the very turn that matters."""
+"""What goes together, where a real Redis would not fail in the very turn that matters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.redis.batching import ReadBatcher, Reading
+from service.redis.batching import CommandBatcher, ReadBatcher, Reading
 
 if TYPE_CHECKING:
     from service.redis.wire import Batch
@@ -44,6 +44,20 @@ async def test_what_is_asked_for_in_one_turn_goes_together_and_two_at_a_time() -
     server.batches[0].answer([[b"a", b"b", b"c"]])
     assert server.batches[2].commands()[0].count(b"-") == 6, "what gathered meanwhile"
     assert [await one for one in asked[:3]] == [Reading(one, None) for one in (b"a", b"b", b"c")]
+
+
+async def test_four_batches_of_commands_are_under_way_at_most() -> None:
+    server = HeldServer()
+    connection: Any = server
+    commands = CommandBatcher(connection)
+    asked = []
+    for turn in range(6):
+        asked += [commands.execute(b"%d" % turn) for _ in range(3)]
+        await turns()
+    assert [len(batch.commands()) for batch in server.batches] == [3] * 4
+    server.batches[0].answer([b"a", b"b", b"c"])
+    assert [len(batch.commands()) for batch in server.batches] == [3] * 4 + [6]
+    assert [await one for one in asked[:3]] == [b"a", b"b", b"c"]
 
 
 async def test_a_batch_that_fails_just_when_the_next_is_due_leaves_no_empty_one() -> None:
