@@ -162,14 +162,25 @@ async def test_it_is_neither_idle_nor_late_meanwhile(stage: Stage) -> None:
     reader, writer, protocol = await stage.look()
     assert phase_of(protocol) is Phase.ANSWER
     assert protocol.waiting_since() is None
-    later = time.monotonic() + 1000
+    later = time.monotonic() + 1
     assert protocol.look(later) is False
-    protocol.leave(later, later - 500)
+    protocol.leave(later + 1000, later)
     assert protocol._look is not None
     assert not protocol.transport.is_closing()
     stage.redis.thaw()
     assert await answer(reader) == (200, "keep-alive", stage.openids[0])
     assert phase_of(protocol) is Phase.IDLE
+    writer.close()
+
+
+async def test_one_that_the_store_forgets_goes_the_ordinary_way(stage: Stage) -> None:
+    short = stage.short
+    reader, writer, protocol = await stage.look()
+    assert protocol.look(time.monotonic() + 3) is False
+    assert protocol._look is None
+    stage.redis.thaw()
+    assert await answer(reader) == (200, "keep-alive", stage.openids[0])
+    assert stage.short == short
     writer.close()
 
 

@@ -59,6 +59,6 @@ async def test_a_wechat_and_a_redis_that_fail_in_one_moment_are_both_in_the_log(
 
     renewal = "wechat: renewal of the access_token failed: wechat_unavailable"
     await eventually(lambda: failures() == [renewal], within=5, what="the renewal has failed")
-    monkeypatch.setattr("service.redis.pipeline.Pipeline._execute", away)
+    monkeypatch.setattr("service.redis.batching.CommandBatcher.execute", away)
     assert await access_token(api) == 503
     assert failures() == [renewal, "redis: GET failed: ConnectionError"]

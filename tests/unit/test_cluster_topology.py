@@ -26,6 +26,7 @@ class FakeNode:
     primary: HostPort = NODES[0]
     answers: bool = True
     closed: list[bool] = field(default_factory=list)
+    connection_pool: Any = None
 
     def pipeline(self, *, transaction: bool) -> FakeNode:
         assert not transaction
