@@ -150,7 +150,10 @@ async def test_ctrl_c_while_it_starts_leaves_nothing_either(tmp_path: Path) -> N
         async with ServiceProcess(stand_ins(), home=tmp_path) as service:
             await asyncio.sleep(moment)
             service.interrupt()
-            assert await service.ended(within=5) in {-signal.SIGINT, 0, 130}
+            code = await service.ended(within=5)
+            # On a busy machine Python itself is not there yet, and says so with a 1.
+            not_begun = code == 1 and "Could not import runpy module" in service.output
+            assert code in {-signal.SIGINT, 0, 130} or not_begun, service.output
             await eventually(lambda one=service: not one.remains, within=2, what="nothing is left")  # type: ignore[misc]
 
 
