@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from service.redis.errors import driver_calls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
@@ -35,14 +35,10 @@ class Pipeline:
 
     async def execute(self, commands: Sequence[bytes]) -> list[Any]:
         """As many replies, or the errors that Redis has instead. Sent twice if unanswered once."""
-        return await self.execute_wanted(lambda: commands)
-
-    async def execute_wanted(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        """The same; `wanted` gives the commands once there is a connection to send them on."""
         try:
-            return await self._execute(wanted)
+            return await self._execute(commands)
         except (RedisConnectionError, RedisTimeoutError):
-            return await self._execute(wanted)
+            return await self._execute(commands)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
@@ -60,12 +56,10 @@ class Pipeline:
         finally:
             await pool.release(connection)
 
-    async def _execute(self, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
+    async def _execute(self, commands: Sequence[bytes]) -> list[Any]:
         with driver_calls:
             async with self.connection() as connection:
-                # Only now: while a connection was waited for, callers may have given up.
-                commands = wanted()
-                return await exchange(connection, commands) if commands else []
+                return await exchange(connection, commands)
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from service.core.errors import SessionStoreUnavailable, WeChatMisconfigured
 from service.core.models import WeChatApp
-from service.redis.pipeline import Pipeline
+from service.redis.batching import CommandBatcher
 from service.stores.access_tokens import RedisAccessTokens
 from tests.contracts.kinds import ONE_KIND
 from tests.contracts.test_access_token import (
@@ -31,7 +31,6 @@ from tests.support.keys import ACCESS_TOKEN_PREFIX as KEY_PREFIX
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from typing import Any
 
     from service.wechat.access_token import AccessTokens
@@ -74,17 +73,20 @@ async def test_a_lock_whose_answer_was_lost_is_held_by_who_asked(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that Redis did and did not answer is sent again."""
-    execute = Pipeline.execute_wanted
+    execute, sent = CommandBatcher.execute, 0
 
-    async def twice(self: Pipeline, wanted: Callable[[], Sequence[bytes]]) -> list[Any]:
-        await execute(self, wanted)
-        return await execute(self, wanted)
+    async def twice(self: CommandBatcher, command: bytes) -> Any:
+        nonlocal sent
+        sent += 1
+        await execute(self, command)
+        return await execute(self, command)
 
-    monkeypatch.setattr(Pipeline, "execute_wanted", twice)
+    monkeypatch.setattr(CommandBatcher, "execute", twice)
     began = time.monotonic()
     await scene.worker().get(APP)
     assert time.monotonic() - began < 2  # and not when the lock has ended by itself
     assert not await scene.stores.redis.exists(LOCK_PREFIX + APPID)
+    assert sent
 
 
 async def test_a_fetch_that_fails_when_all_have_hung_up_is_no_error_of_ours(
