@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from service.core.throttled_log import ThrottledLog
     from service.redis.node import Node
-    from service.redis.topology import Topology
+    from service.redis.topology import Redirection, Topology
 
     Told = Callable[["Reading | SessionStoreUnavailable | None"], None]
 
@@ -135,16 +135,17 @@ class RedisClient:
         Its second argument is whether the command has to be announced by
         ASKING. It may be done more than once. Raises one of FAULTS.
         """
-        node, asking = await self.topology.find_node(key), False
-        for _ in range(_REDIRECTIONS):
+        node = self.topology.node_of(key) or await self.topology.find_node(key)
+        try:
+            return await action(node, False)  # which a node ends in time by itself
+        except FAULTS as fault:  # not CancelledError: a caller that hangs up is no fault of it
+            node, asking = self._redirection(node, fault)
+        for _ in range(_REDIRECTIONS - 1):
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     return await action(node, asking)
-            except FAULTS as fault:  # not CancelledError: a caller that hangs up is no fault of it
-                redirection = self.topology.on_fault(node, fault)
-                if redirection is None:
-                    raise
-            node, asking = redirection
+            except FAULTS as fault:
+                node, asking = self._redirection(node, fault)
         raise NoNode
 
     async def health(self) -> Health:
@@ -179,6 +180,13 @@ class RedisClient:
 
         with store_errors(self.log, str(command[0])):
             return await self.on_node(key, execute, deadline=deadline)
+
+    def _redirection(self, node: Node, fault: Exception) -> Redirection:
+        """Where to go after a fault; raises it where it does not tell."""
+        redirection = self.topology.on_fault(node, fault)
+        if redirection is None:
+            raise fault
+        return redirection
 
     def _known_of(self, node: Node, fault: Exception) -> SessionStoreUnavailable | None:
         if not isinstance(fault, FAULTS):

@@ -9,7 +9,6 @@ exception is a bug of ours, and becomes a 500.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
@@ -19,7 +18,6 @@ from service.core.errors import SessionStoreUnavailable
 from service.core.fault_cause import name_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from service.core.throttled_log import ThrottledLog
@@ -96,14 +94,27 @@ class _DriverCalls:
 driver_calls: Final = _DriverCalls()
 
 
-@contextmanager
-def store_errors(log: ThrottledLog, what: str) -> Iterator[None]:
-    """Raise SessionStoreUnavailable for one of FAULTS, after logging it as `what` failed."""
-    try:
-        yield
-    except FAULTS as fault:
-        log.failed(what, describe(fault))
-        raise SessionStoreUnavailable from fault
+class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as above
+    """Raises SessionStoreUnavailable for one of FAULTS, after logging it as `what` failed."""
+
+    __slots__ = ("_log", "_what")
+
+    def __init__(self, log: ThrottledLog, what: str) -> None:
+        self._log = log
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        fault: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        if isinstance(fault, FAULTS):
+            self._log.failed(self._what, describe(fault))
+            raise SessionStoreUnavailable from fault
 
 
 def describe(fault: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -70,8 +71,8 @@ async def exchange(connection: AbstractConnection, commands: Sequence[bytes]) ->
 
 def encode_command(*words: str | bytes | int) -> bytes:
     """A command as Redis reads it: an array of strings in RESP."""
-    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(p), p) for p in parts]))
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type] # hinted as a tuple of one
+    return packed
 
 
 async def close(driver: Redis) -> None:

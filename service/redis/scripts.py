@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,26 +82,9 @@ class Scripts:
         cannot run any more.
         """
         deadline = time.monotonic() + self._client.timeout
-
-        async def attempt(node: Node, asking: bool) -> list[Any]:  # noqa: FBT001 # as `on_node` calls
-            if not node.clock.known:
-                await node.sync_clock()
-            # By this server's clock: another one's may differ by more than the timeout.
-            sent, last_ms = time.monotonic(), node.clock.now_ms(deadline) - _MARGIN_MS
-            reply = await self._send(
-                node,
-                script,
-                key,
-                (last_ms, *args),
-                asking=asking,
-                wait_until=deadline if wait_replicas else None,
-            )
-            match reply:
-                case [bytes(), int(server_ms), *_]:
-                    node.clock.observe(server_ms, sent=sent, received=time.monotonic())
-                    return reply  # type: ignore[no-any-return] # a list
-            raise InvalidResponse("the reply to something else")
-
+        attempt = partial(
+            self._attempt, script, key, args, deadline=deadline, wait_replicas=wait_replicas
+        )
         try:
             while True:
                 reply = await self._client.on_node(key, attempt, deadline=deadline)
@@ -116,38 +100,35 @@ class Scripts:
 
     async def run_idempotent(self, script: Script, key: str, *args: str | bytes | int) -> Any:
         """Run a script that needs no fence; returns its reply."""
-
-        async def attempt(node: Node, asking: bool) -> Any:  # noqa: FBT001 # as `on_node` calls
-            return await self._send(node, script, key, args, asking=asking)
-
         deadline = time.monotonic() + self._client.timeout
+        send = partial(_send, script, key, args)
         with store_errors(self._client.log, script.name):
-            return await self._client.on_node(key, attempt, deadline=deadline)
+            return await self._client.on_node(key, send, deadline=deadline)
 
-    async def _send(
+    async def _attempt(
         self,
-        node: Node,
         script: Script,
         key: str,
         args: tuple[str | bytes | int, ...],
+        node: Node,
+        asking: bool,  # noqa: FBT001 # as `on_node` calls
         *,
-        asking: bool,
-        wait_until: float | None = None,
-    ) -> Any:
-        """`wait_until`: by when replicas have to hold it, if they have to."""
-        replicas = self._client.replicas
-
-        async def command(*words: str | bytes | int) -> Any:
-            if wait_until is None or not replicas:
-                return await node.execute(*words, asking=asking)
-            return await node.execute_and_wait(
-                *words, key=key, replicas=replicas, deadline=wait_until, asking=asking
-            )
-
-        try:
-            return await command("EVALSHA", script.sha, 1, key, *args)
-        except NoScriptError:
-            return await command("EVAL", script.text, 1, key, *args)
+        deadline: float,
+        wait_replicas: bool,
+    ) -> list[Any]:
+        if not node.clock.known:
+            await node.sync_clock()
+        # By this server's clock: another one's may differ by more than the timeout.
+        sent, last_ms = time.monotonic(), node.clock.now_ms(deadline) - _MARGIN_MS
+        replicas = self._client.replicas if wait_replicas else 0
+        reply = await _send(
+            script, key, (last_ms, *args), node, asking, replicas=replicas, deadline=deadline
+        )
+        match reply:
+            case [bytes(), int(server_ms), *_]:
+                node.clock.observe(server_ms, sent=sent, received=time.monotonic())
+                return reply  # type: ignore[no-any-return] # a list
+        raise InvalidResponse("the reply to something else")
 
     async def _synced_node(self, key: str) -> Node:
         async def sync(node: Node, _asking: bool) -> Node:  # noqa: FBT001 # as `on_node` calls
@@ -157,3 +138,23 @@ class Scripts:
         deadline = time.monotonic() + self._client.timeout
         with store_errors(self._client.log, "TIME"):
             return await self._client.on_node(key, sync, deadline=deadline)
+
+
+async def _send(
+    script: Script,
+    key: str,
+    args: tuple[str | bytes | int, ...],
+    node: Node,
+    asking: bool,  # noqa: FBT001 # as `on_node` calls
+    *,
+    replicas: int = 0,
+    deadline: float = 0.0,
+) -> Any:
+    """`replicas`: how many have to hold it, by `deadline`."""
+    execute = node.execute
+    if replicas:
+        execute = partial(node.execute_and_wait, key=key, replicas=replicas, deadline=deadline)
+    try:
+        return await execute("EVALSHA", script.sha, 1, key, *args, asking=asking)
+    except NoScriptError:
+        return await execute("EVAL", script.text, 1, key, *args, asking=asking)
