@@ -57,7 +57,7 @@ class UnreadBodies(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every other record through."""
-        return not (record.name == "sanic.error" and str(record.msg).endswith(_UNREAD_BODY))
+        return not str(record.msg).endswith(_UNREAD_BODY)
 
 
 class OneLine(logging.Formatter):
@@ -153,13 +153,14 @@ def configure(settings: Settings) -> None:
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                "filters": ["unread", "redact"],
+                "filters": ["redact"],
             }
         },
         "root": {"level": settings.log_level, "handlers": ["stderr"]},
         # Sanic's loggers propagate to the root; its chatter about workers stays out, and Alembic's.
         "loggers": {
-            name: {"level": "WARNING"} for name in ("sanic.root", "sanic.server", "alembic")
+            **{name: {"level": "WARNING"} for name in ("sanic.root", "sanic.server", "alembic")},
+            "sanic.error": {"filters": ["unread"]},
         },
     }
     logging.config.dictConfig(config)

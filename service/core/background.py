@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.core.errors import ServiceError
@@ -29,12 +30,19 @@ class BackgroundTasks:
         """What `work` returns or raises; it goes on when this is cancelled."""
         task = asyncio.create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        ended: asyncio.Future[None] = task.get_loop().create_future()
+        task.add_done_callback(partial(self._end, ended))
         try:
-            return await asyncio.shield(task)
+            await ended  # asyncio.shield does the same by three callbacks, at every login
         except asyncio.CancelledError:
             task.add_done_callback(log_bug)
             raise
+        return task.result()
+
+    def _end(self, ended: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not ended.done():  # by who does not wait any more
+            ended.set_result(None)
 
     async def aclose(self) -> None:
         """Wait for what is running."""

@@ -1,7 +1,8 @@
 """The values that pass between the use cases, the stores and WeChat.
 
 Fields that must never be printed are left out of `repr`, so that no log line
-or traceback can carry them by accident.
+or traceback can carry them by accident. What every login makes is not frozen, as
+that takes three times as long to make; nobody changes it all the same.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class WeChatApp:
     """Its open-platform account: within one, a person has one unionid."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WeChatIdentity:
     """Who a login code stood for, as WeChat says."""
 
@@ -109,7 +110,7 @@ class WeChatIdentity:
     unionid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionKeys:
     """WeChat's key for the user's encrypted data, and those before it.
 
@@ -167,7 +168,7 @@ class Session(NamedTuple):
         return counted_as(self.appid, self.openid)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenedSession:
     """What a login hands out."""
 
@@ -178,7 +179,7 @@ class OpenedSession:
     """Whether another login made it, within the coalescing window."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CodeClaim:
     """The right to take one code to WeChat."""
 
@@ -220,7 +221,7 @@ class Phone:
         return f"{local[:3]}****{local[-shown:]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class User:
     """A person's account."""
 
@@ -235,7 +236,7 @@ class User:
     updated_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UserMatch:
     """The user of an identity, and whether they were made for it just now."""
 
@@ -245,7 +246,7 @@ class UserMatch:
     """The identity's: WeChat leaves it out at times, and does not say why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UserIdentity:
     """One of the names that WeChat has for a user."""
 
@@ -279,7 +280,7 @@ class UserExport:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoggedIn:
     """The answer to a login."""
 

@@ -98,14 +98,14 @@ class RedisLimits:
             _keep(tally, await self._run(limit, who, cost, cost * doubtful))
             _allow(limit, tally.wait(doubtful=doubtful))
             return
+        more = cost, cost * doubtful
+        if not tally.lock.locked() and not self._is_batch(limit, tally, *more):
+            _note(limit, tally, *more, arrived=arrived)
+            return
         async with tally.lock:  # while a batch is told, the rest of a burst waits for the outcome
-            if tally.failed_at >= arrived:
-                raise SessionStoreUnavailable
-            _allow(limit, tally.wait(doubtful=doubtful))
-            tally.untold += cost
-            tally.untold_doubtful += cost * doubtful
+            _note(limit, tally, *more, arrived=arrived)
             if self._is_batch(limit, tally):
-                await self._tell(limit, who, tally, cost, cost * doubtful)
+                await self._tell(limit, who, tally, *more)
 
     async def count_all(self, uses: Mapping[LimitName, str], *, doubtful: bool = False) -> None:
         counted: dict[LimitName, str] = {}
@@ -147,10 +147,11 @@ class RedisLimits:
             self._tallies.move_to_end((limit, who))
         return tally
 
-    def _is_batch(self, limit: LimitName, tally: _Tally) -> bool:
-        """Whether so much is untold that Redis has to hear of it."""
+    def _is_batch(self, limit: LimitName, tally: _Tally, more: int = 0, doubtful: int = 0) -> bool:
+        """Whether so much is untold, with so many more, that Redis has to hear of it."""
         batch = self._batches[limit]
-        return tally.untold >= batch or tally.untold_doubtful >= max(batch // 2, 1)
+        untold_doubtful = tally.untold_doubtful + doubtful
+        return tally.untold + more >= batch or untold_doubtful >= max(batch // 2, 1)
 
     async def _tell(
         self, limit: LimitName, who: str, tally: _Tally, cost: int, doubtful: int
@@ -183,6 +184,15 @@ class RedisLimits:
             case [int(for_all), int(for_doubtful)]:
                 return _Waits(for_all / 1000, for_doubtful / 1000)
         raise SessionStoreUnavailable  # the reply to something else
+
+
+def _note(limit: LimitName, tally: _Tally, cost: int, doubtful: int, *, arrived: float) -> None:
+    """Count what Redis is to be told later; raises as `count` does."""
+    if tally.failed_at >= arrived:
+        raise SessionStoreUnavailable
+    _allow(limit, tally.wait(doubtful=doubtful > 0))
+    tally.untold += cost
+    tally.untold_doubtful += doubtful
 
 
 def _keep(tally: _Tally, waits: _Waits) -> None:

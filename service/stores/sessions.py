@@ -68,7 +68,7 @@ _DELETE = Script(_LUA / "delete.lua")
 _RENEW = Script(_LUA / "renew.lua")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _NewSession:
     session_id: SessionId
     identity: WeChatIdentity
