@@ -103,6 +103,14 @@ async def test_a_reply_to_something_else_is_no_answer_of_a_script(reply: Any) ->
         await Scripts(client).run_fenced(script("revoke"), "key", "d", expected_echo="d")
 
 
+async def test_a_change_that_waits_for_replicas_ends_in_time() -> None:
+    """Its connection is one of the pool, which has no deadline of the whole."""
+    client = client_of(None, replicas=1)
+    async with asyncio.timeout(5):
+        with pytest.raises(SessionStoreUnavailable):
+            await client.set("key", "value", wait_replicas=True)
+
+
 @pytest.mark.parametrize(
     ("reply", "complete"),
     [
