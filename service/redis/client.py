@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from service.core.throttled_log import ThrottledLog
+    from service.redis.clock import ServerClock
     from service.redis.node import Node
     from service.redis.topology import Redirection, Topology
 
-    Told = Callable[["Reading | SessionStoreUnavailable | None"], None]
+    Told = Callable[["Reading | SessionStoreUnavailable | None", "ServerClock"], None]
 
 T = TypeVar("T")
 
@@ -115,14 +116,15 @@ class RedisClient:
         """The same as `read` without a task: `tell` is called, later, with the reading.
 
         Or with SessionStoreUnavailable, or with None where another read may find more:
-        its server may have changed. Returns False, and tells nothing, while that is not known.
+        its server may have changed. Beside it is the clock of the server that was asked.
+        Returns False, and tells nothing, while that is not known.
         """
         node = self.topology.node_of(key)
         if node is None:
             return False
 
         def answer(found: Reading | Exception) -> None:
-            tell(self._known_of(node, found) if isinstance(found, Exception) else found)
+            tell(self._known_of(node, found) if isinstance(found, Exception) else found, node.clock)
 
         (node.reads_with_ttl if with_ttl else node.reads).ask(key, answer)
         return True

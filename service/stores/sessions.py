@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from service.core.models import Session
     from service.core.ports import Glance
     from service.redis.client import RedisClient
+    from service.redis.clock import ServerClock
 
 _KIND: Final = "session:"
 
@@ -156,12 +157,12 @@ class RedisSessions:
     def glance(self, session_id: SessionId, tell: Callable[[Glance], None]) -> bool:
         handle, digest = session_id.handle, session_id.digest
 
-        def judge(reading: Reading | SessionStoreUnavailable | None) -> None:
+        def judge(reading: Reading | SessionStoreUnavailable | None, clock: ServerClock) -> None:
             if not isinstance(reading, Reading):
                 tell(reading)
                 return
             try:
-                found = self._simply_live(reading, handle, digest)
+                found = self._simply_live(reading, handle, digest, clock)
             except Exception:  # noqa: BLE001 # a bug: `validate` has it too, and somebody to tell
                 found = None
             tell(found)
@@ -247,11 +248,13 @@ class RedisSessions:
             left_ms = await self._asked_left_ms(record, reading.ttl_ms, now_ms)
         return record.session(expires_in=whole_seconds(left_ms))
 
-    def _simply_live(self, reading: Reading, handle: str, digest: str) -> Session | None:
+    def _simply_live(
+        self, reading: Reading, handle: str, digest: str, clock: ServerClock
+    ) -> Session | None:
         """The same where it lives and nothing has to be asked for that; else None."""
-        now_ms = self._scripts.known_now_ms(self._prefix + handle)
-        if now_ms is None:
+        if not clock.known:
             return None
+        now_ms = clock.now_ms()
         try:
             record = self._record(reading, handle)
             self._check(record, digest)
@@ -383,7 +386,7 @@ class RedisSessions:
         `ttl_ms`: what Redis gives it, where that was asked for. Raises SessionExpired.
         """
         until_max_age_ms = self._until_max_age_ms(record, now_ms)
-        if until_max_age_ms > record.longest_ms + _AHEAD_MS:
+        if record.issued_at > now_ms + _AHEAD_MS:
             return None
         if ttl_ms is None:
             return None if record.slides else until_max_age_ms
@@ -394,7 +397,7 @@ class RedisSessions:
         """The same after asking, or after renewing the session."""
         key = self._prefix + record.handle
         until_max_age_ms = self._until_max_age_ms(record, now_ms)
-        if until_max_age_ms > record.longest_ms + _AHEAD_MS:
+        if record.issued_at > now_ms + _AHEAD_MS:
             return await self._left_of_future(key, record)
         if ttl_ms is not None:
             return await self._renewed(record, ttl_ms, until_max_age_ms=until_max_age_ms)

@@ -164,7 +164,7 @@ async def test_readings_that_are_mixed_up_are_nobodys(
 async def test_without_that_look_they_would_be_caught_here(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
-    def trusting(_: RedisSessions, reading: Reading, *_handle_and_digest: str) -> Any:
+    def trusting(_: RedisSessions, reading: Reading, *_more: object) -> Any:
         fields = SessionRecord.read(reading.value or b"", handle=_handle_in(reading.value))
         return fields.session(expires_in=7)
 
