@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from service.core.errors import SessionMalformed, SessionMissing
 from service.http.request import is_well_formed
@@ -30,9 +31,12 @@ _NOTED: Final = re.compile(
 _NOTHING: Final = re.compile("0+")
 
 
-class Check(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made per request
+class Check:
     """What there is to know of it."""
 
+    data: bytes = field(repr=False)
+    """All of it, with the secret."""
     session_id: SessionId
     method: str
     request_id: str
@@ -51,11 +55,12 @@ def read_check(data: bytes, *, with_skey: bool) -> Check | None:
     That is also whatever it would refuse. `with_skey` as in `session_id_in`.
     """
     line = _REQUEST_LINE.match(data)
-    if line is None or data.find(_END) != len(data) - len(_END) or len(data) > _MOST_BYTES:
+    if line is None or not data.endswith(_END) or len(data) > _MOST_BYTES:
         return None
-    head = data[: -len(_END)]
+    head = data[: -len(_END)]  # well-formed, it has no other end within
+    method, minor = line.groups()
     headers = _noted(head)
-    version = "1.1" if line[2] == b"1" else "1.0"
+    version = "1.1" if minor == b"1" else "1.0"
     if headers is None or not _is_bodiless(headers) or not is_well_formed(head, headers, version):
         return None
     try:
@@ -65,8 +70,9 @@ def read_check(data: bytes, *, with_skey: bool) -> Check | None:
     wishes = headers.get("connection")
     given = headers.get("x-request-id")
     return Check(
+        data,
         session_id,
-        line[1].decode(),
+        method.decode(),
         given[0] if given else "",
         wishes[-1].lower() == "keep-alive" if wishes else version == "1.1",
     )
@@ -74,15 +80,12 @@ def read_check(data: bytes, *, with_skey: bool) -> Check | None:
 
 def _noted(head: bytes) -> _Headers | None:
     """The headers that mean something; None where one of them is not ASCII."""
+    lines = _NOTED.findall(head.decode("latin-1"))
+    if not head.isascii() and not all(value.isascii() for _, value in lines):
+        return None
     found = _Headers()
-    for name, value in _NOTED.findall(head.decode("latin-1")):
-        if not value.isascii():
-            return None
-        key = name.lower()
-        if key in found:
-            found[key].append(value)
-        else:
-            found[key] = [value]
+    for name, value in lines:
+        found.setdefault(name.lower(), []).append(value)
     return found
 
 

@@ -11,20 +11,21 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sanic.http import Stage
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.models import Session
-from service.http.check import Check, read_check
+from service.http.check import read_check
 from service.http.deadlines import Phase, TimedProtocol, Wait
 from service.http.middleware import say_access
-from service.http.responses import are_lines, usable_request_id
+from service.http.responses import usable_request_id
 from service.http.routes.verify import ADDRESS, CONTENT_TYPE, caller_headers
 
 if TYPE_CHECKING:
     from service.core.ports import Glance
+    from service.http.check import Check
 
 _IDLE: Final = Stage.IDLE
 _LONGEST_LOOK: Final = 2.0
@@ -47,15 +48,6 @@ def _answer_with(connection: str) -> str:
 
 _ANSWERS: Final = {True: _answer_with("keep-alive"), False: _answer_with("close")}
 """By whether the connection stays."""
-_LINES: Final = _ANSWERS[True].count("\r\n") + 1
-
-
-class _Look(NamedTuple):
-    """A request whose session is being looked up."""
-
-    data: bytes
-    check: Check
-    since: float
 
 
 class ShortWayProtocol(TimedProtocol):
@@ -66,20 +58,21 @@ class ShortWayProtocol(TimedProtocol):
     def __init__(self, **sanics: Any) -> None:
         super().__init__(**sanics)
         self._context = self.app.ctx
-        self._look: _Look | None = None
+        self._look: Check | None = None
+        """The request whose session is being looked up; it came at `_time`."""
         self._fault: SessionStoreUnavailable | None = None
 
     @property
     def wait(self) -> Wait:
         """What it is at."""
         if self._look is not None:
-            return Wait(Phase.ANSWER, self._look.since, math.inf)
+            return Wait(Phase.ANSWER, self._time, math.inf)
         return super().wait
 
     def look(self, now: float) -> bool:
         """See whether its time is over; a look that the store has forgotten is given up."""
         forgotten = self._look
-        if forgotten is not None and now >= forgotten.since + _LONGEST_LOOK:
+        if forgotten is not None and now >= self._time + _LONGEST_LOOK:
             self._look = None
             super().data_received(forgotten.data)
         return super().look(now)
@@ -124,16 +117,18 @@ class ShortWayProtocol(TimedProtocol):
 
     def _begin(self, data: bytes) -> bool:
         """Look the session up, if this is a request for that; returns whether so."""
-        check = read_check(data, with_skey=self._context.settings.wafer_compat)
-        if check is None:
+        context = self._context
+        look = read_check(data, with_skey=context.settings.wafer_compat)
+        if look is None:
             return False
         self._time = time.monotonic()
-        look = self._look = _Look(data, check, self._time)
-        if not self._context.services.sessions.glance(check.session_id, partial(self._told, look)):
-            self._look = None
-        return self._look is not None
+        self._look = look
+        if context.services.sessions.glance(look.session_id, partial(self._told, look)):
+            return True
+        self._look = None
+        return False
 
-    def _told(self, look: _Look, found: Glance) -> None:
+    def _told(self, look: Check, found: Glance) -> None:
         if look is not self._look:
             return  # the client is gone, or has sent more
         self._look = None
@@ -145,27 +140,25 @@ class ShortWayProtocol(TimedProtocol):
             self._fault = found
         super().data_received(look.data)
 
-    def _answer(self, look: _Look, session: Session) -> bool:
-        check = look.check
-        request_id = usable_request_id(check.request_id)
-        keep_alive = check.keep_alive and not self.is_told_to_go
-        answer = _ANSWERS[keep_alive] % (
-            session.user_id,
-            session.openid,
-            session.appid,
-            session.unionid or "",
-            session.expires_in,
-            request_id,
-        )
-        data = answer.encode(errors="surrogatepass")
-        if not are_lines(data, _LINES):
+    def _answer(self, look: Check, session: Session) -> bool:
+        """Write the 200; False, and nothing, where a header cannot say it as it is."""
+        user_id, openid, appid = session.user_id, session.openid, session.appid
+        unionid = session.unionid or ""
+        words = user_id + openid + appid + unionid
+        if not (words.isascii() and words.isprintable()):
             return False
-        self._write(data)
+        request_id = usable_request_id(look.request_id)
+        keep_alive = look.keep_alive and not self.is_told_to_go
+        expires_in = session.expires_in
+        answer = _ANSWERS[keep_alive] % (user_id, openid, appid, unionid, expires_in, request_id)
+        came = self._time
+        self._write(answer.encode())
         self._http.answered = True
         self.state["requests_count"] += 1
-        self._context.short_answers += 1
-        if self._context.settings.access_log:
-            say_access(request_id, check.method, ADDRESS, 200, since=look.since)
+        context = self._context
+        context.short_answers += 1
+        if context.settings.access_log:
+            say_access(request_id, look.method, ADDRESS, 200, since=came)
         if not keep_alive:
             self.close()
         return True

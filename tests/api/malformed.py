@@ -233,6 +233,7 @@ MALFORMED: Final[dict[str, bytes]] = {
     },
     **{f"header, {how}": GET + b"\r\n" + header + END for how, header in _HEADERS.items()},
     "header, no host": b"GET /livez HTTP/1.1" + END,
+    "header, two hosts in HTTP/1.0": b"GET /livez HTTP/1.0\r\nHost: here\r\nHost: there" + END,
     "header, a space before the first": b"GET /livez HTTP/1.1\r\n A: b\r\nHost: here" + END,
     **{f"length, {how}": _of_length(header) for how, header in _LENGTHS.items()},
     **{

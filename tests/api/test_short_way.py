@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
+import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -17,8 +20,9 @@ from service.http import check, connections, short_way
 from service.http.check import Check, read_check
 from service.stores.sessions import RedisSessions
 from tests.api.verify_exchange import ask_all, differences, two_services
-from tests.api.verify_requests import END, Case, corpus, cut_ones
+from tests.api.verify_requests import END, Case, corpus, cut_ones, request
 from tests.support.effort import effort
+from tests.support.keys import SESSION_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from tests.support.running import Simulator
 
 EXAMPLES: Final = effort(15, 150)
+PLAIN: Final = ("", " ", "a ~!", "%s")
+ODD: Final = ("用户", "é", "a\x7f", "a\r\nX-Auth-Openid: b", "a\nb", "a\tb", "\x00", "a\xa0")
 PLACES: Final = st.floats(0, 1, exclude_max=True)
 
 
@@ -73,6 +79,21 @@ async def test_it_answers_as_the_ordinary_way_does(
     assert len(short[2]) < len(cut) / 2
 
 
+async def test_what_a_header_cannot_say_as_it_is_goes_the_ordinary_way(
+    settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    async with two_services(settings, simulator) as pair:
+        case = Case("odd words", request(f"sessionid: {pair.ids.live}"))
+        key = SESSION_PREFIX + pair.ids.live.partition(".")[0]
+        redis = pair.short.app.ctx.services.sessions.redis
+        record = orjson.loads(await redis.get(key) or b"")
+        for field, value in product(("openid", "unionid", "uid"), (*PLAIN, *ODD)):
+            await redis.set(key, orjson.dumps(record | {field: value}))
+            ours, theirs = await ask_all(pair.short, [case]), await ask_all(pair.ordinary, [case])
+            assert not differences([case], ours, theirs)
+            assert bool(ours.short) is (value in PLAIN), f"{field} {value!r}"
+
+
 def _anything_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "is_well_formed", lambda *_: True)
 
@@ -102,7 +123,7 @@ def _changed(
 def _connections_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     def change(data: bytes, with_skey: bool) -> Check | None:  # noqa: FBT001
         found = read_check(data, with_skey=with_skey)
-        return found and found._replace(keep_alive=True)
+        return found and replace(found, keep_alive=True)
 
     _changed(monkeypatch, change)
 

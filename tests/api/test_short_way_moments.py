@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from service.core.models import Session
-from service.http import connections
+from service.http import connections, short_way
 from service.http.deadlines import Deadlines, Phase
 from service.http.protocol import AppProtocol
 from service.redis.client import RedisClient
@@ -170,6 +170,22 @@ async def test_it_is_neither_idle_nor_late_meanwhile(stage: Stage) -> None:
     stage.redis.thaw()
     assert await answer(reader) == (200, "keep-alive", stage.openids[0])
     assert phase_of(protocol) is Phase.IDLE
+    writer.close()
+
+
+async def test_its_line_in_the_log_says_since_when_it_was_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, said = stage.api.app.ctx, []
+    context.settings = context.settings.model_copy(update={"access_log": True})
+    monkeypatch.setattr(short_way, "say_access", lambda *_, since: said.append(since))
+    asked = time.monotonic()
+    reader, writer, _ = await stage.look()
+    looked = time.monotonic()
+    stage.redis.thaw()
+    assert await answer(reader) == (200, "keep-alive", stage.openids[0])
+    [since] = said
+    assert asked <= since <= looked
     writer.close()
 
 
