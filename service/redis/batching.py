@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _MOST_READS: Final = 512
 _READ_BATCHES: Final = 2
+_ALONE: Final = 8
+"""After so many reads in a row with nobody beside them, the next one waits for nobody either."""
 _MOST_COMMANDS: Final = 128
 _COMMAND_BATCHES: Final = 4
 """Under way at most."""
@@ -145,16 +147,23 @@ class ReadBatcher(_Batcher):
         super().__init__(connection, concurrency=_READ_BATCHES)
         self._batch = partial(_ClusterReadBatch if in_cluster else _ReadBatch, with_ttl=with_ttl)
         self._asked = 0.0
+        self._alone = 0
         self._keys: list[str] = []
         self._answers: list[Answer] = []
 
     def ask(self, key: str, answer: Answer) -> None:
-        """Have `answer` called with the reading, or with one of FAULTS; not before this returns."""
+        """Have `answer` called with the reading, or with one of FAULTS.
+
+        That is before this returns only where it cannot be sent.
+        """
         if not self._keys:
             self._asked = time.monotonic()
         self._keys.append(key)
         self._answers.append(answer)
-        self._schedule()
+        if self._alone >= _ALONE and self._free == _READ_BATCHES and not self._is_scheduled:
+            self._start()  # a turn of the event loop is a system call
+        else:
+            self._schedule()
 
     def read(self, key: str) -> asyncio.Future[Reading]:
         """The same for whoever waits. Its exception is one of FAULTS."""
@@ -174,6 +183,7 @@ class ReadBatcher(_Batcher):
     def _next_batch(self) -> Batch | None:
         if not self._keys:
             return None
+        self._alone = self._alone + 1 if len(self._keys) == 1 else 0
         keys, self._keys = self._keys[:_MOST_READS], self._keys[_MOST_READS:]
         answers, self._answers = self._answers[:_MOST_READS], self._answers[_MOST_READS:]
         return self._batch(keys, answers, self._asked, self._done)

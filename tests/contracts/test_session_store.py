@@ -145,7 +145,8 @@ async def test_a_wrong_secret_takes_the_same_work_whether_a_session_is_there(
         return names, {name: told["calls"] for name, told in commands.items()}
 
     for look in (sessions.validate, sessions.revoke):
-        await work(handle, look)  # what is done once is done
+        for _ in range(10):  # what is done once is done, and that nobody else asks is known
+            await work(handle, look)
         assert await work(handle, look) == await work("N" * 22, look)
 
 

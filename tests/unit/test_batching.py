@@ -46,6 +46,27 @@ async def test_what_is_asked_for_in_one_turn_goes_together_and_two_at_a_time() -
     assert [await one for one in asked[:3]] == [Reading(one, None) for one in (b"a", b"b", b"c")]
 
 
+async def test_where_nobody_else_asks_a_read_waits_for_nobody() -> None:
+    server = HeldServer()
+    reads = reading(server)
+    for number in range(8):
+        asked = reads.read("alone")
+        assert len(server.batches) == number, "the first ones wait for the turn's end"
+        await turns()
+        server.batches[-1].answer([[b"value"]])
+        await asked
+    at_once = reads.read("at once")
+    assert len(server.batches) == 9
+    both = [reads.read("with"), reads.read("another")]
+    await turns()
+    assert len(server.batches) == 10
+    server.batches[8].answer([[b"value"]])
+    server.batches[9].answer([[b"value", b"value"]])
+    await asyncio.gather(at_once, *both)
+    reads.read("in company again")
+    assert len(server.batches) == 10
+
+
 async def test_four_batches_of_commands_are_under_way_at_most() -> None:
     server = HeldServer()
     connection: Any = server
