@@ -38,7 +38,8 @@ class _Run:
         self.once = job.once
         self.latencies, self.late = array("d"), array("d")
         self.statuses: Counter[bytes] = Counter()
-        self.answered = self.served = self.size = self.strangers = self.broken = self.taken = 0
+        self.came = self.answered = self.served = self.size = 0
+        self.strangers = self.broken = self.taken = 0
         self.callers: list[_Caller] = []
         self.left = job.connections
         self.counts, self.counts_from = not job.warm_up, 0.0
@@ -176,9 +177,11 @@ class _Caller(asyncio.Protocol):
         self.rest = b""
         run, number = self.run, self.number
         run.served += 1
-        if run.counts and number is not None and self.asked >= run.counts_from:
-            run.latencies.append(time.monotonic() - self.asked)
-            run.answered += 1
+        if run.counts and number is not None:
+            if self.asked >= run.counts_from:
+                run.latencies.append(time.monotonic() - self.asked)
+                run.answered += 1
+            run.came += 1
             run.statuses[data[9:12]] += 1
             run.size += len(data)
             run.strangers += run.expects[number] not in data
@@ -210,6 +213,7 @@ def _outcome(run: _Run, seconds: float, cpu: float) -> Outcome:
     p50, p90, p99, slowest = _milliseconds(run.latencies, (0.5, 0.9, 0.99, 1.0))
     (late,) = _milliseconds(run.late, (0.99,))
     return Outcome(
+        came=run.came,
         answered=run.answered,
         offered=len(run.latencies),
         served=run.served,
@@ -220,7 +224,7 @@ def _outcome(run: _Run, seconds: float, cpu: float) -> Outcome:
         slowest=slowest,
         late=late,
         cpu=cpu / seconds,
-        bytes_each=run.size / max(run.answered, 1),
+        bytes_each=run.size / max(run.came, 1),
         statuses={status.decode(): count for status, count in run.statuses.items()},
         strangers=run.strangers,
         broken=run.broken,

@@ -31,7 +31,10 @@ class Job:
 class Outcome:
     """What came of a job."""
 
+    came: int
+    """Answers in the time that counts."""
     answered: int
+    """Those among them whose requests were not planned for the warm-up."""
     offered: int
     """Requests that were planned for the time that counts, where moments were planned."""
     served: int
@@ -56,7 +59,7 @@ class Outcome:
     @property
     def rate(self) -> float:
         """Answers per second."""
-        return self.answered / self.seconds
+        return self.came / self.seconds
 
     @property
     def clean(self) -> bool:

@@ -30,6 +30,7 @@ _TITLES: Final = {
 def turn(rate: float = 1000, *, cost: float = 100, p99: float = 3, offered: float = 0) -> Turn:
     """A second in which so much was measured."""
     outcome = Outcome(
+        came=int(rate),
         answered=int(rate),
         offered=int(offered or rate),
         served=int(rate),

@@ -85,6 +85,12 @@ def _own_name(head: bytes) -> list[bytes]:
     return [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n" + _named(head)]
 
 
+def _slowly(head: bytes) -> list[bytes]:
+    """In two pieces, between which the server waits a moment."""
+    [whole] = _own_name(head)
+    return [whole[:1], whole[1:]]
+
+
 async def test_answers_in_pieces_are_put_together_and_counted() -> None:
     def answer(head: bytes) -> list[bytes]:
         return [b"HTTP/1.1 200 OK\r\nContent-", b"Length: 3\r\n\r\n", _named(head)]
@@ -150,10 +156,22 @@ async def test_latency_counts_from_the_planned_moment() -> None:
 async def test_who_is_not_answered_by_the_end_has_waited_until_then() -> None:
     outcome = await _ask_at(200, connections=20, first_after=0.7)
 
-    assert (outcome.answered, outcome.served) == (0, 20)
+    assert (outcome.came, outcome.answered, outcome.served) == (0, 0, 20)
     assert abs(outcome.offered - 200 * outcome.seconds) <= 1
     assert not outcome.kept_up
     assert outcome.slowest > 480
+
+
+async def test_who_is_still_at_the_queue_of_the_warm_up_answers_all_the_same() -> None:
+    """A server that is far behind has answered nothing that was due later; that is no failure."""
+    async with _server(_slowly) as port:
+        job = Job(port, ["GET / HTTP/1.1\r\nname: ann\r\n\r\n"], ["ann"], 1, 0.3, 0.3, rate=2000)
+        outcome = await measure(job)
+
+    assert outcome.clean
+    assert outcome.answered == 0 < outcome.came
+    assert outcome.rate > 0
+    assert not outcome.kept_up
 
 
 async def test_a_generator_that_is_late_says_so() -> None:
