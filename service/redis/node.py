@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from contextlib import suppress
@@ -142,10 +141,7 @@ class Node:
         by a write all the same. Raises NotConfirmed at `deadline` (monotonic).
         """
         with driver_calls:
-            async with (
-                asyncio.timeout(deadline - time.monotonic()),
-                self._pipeline.connection() as connection,
-            ):
+            async with self._pipeline.connection() as connection:
                 prefix = [_ASKING] if asking else []
                 reply = (await exchange(connection, [*prefix, encode_command(*command)]))[-1]
                 raise_if_error(reply)

@@ -82,17 +82,20 @@ class Scripts:
         cannot run any more.
         """
         deadline = time.monotonic() + self._client.timeout
-        attempt = partial(
-            self._attempt, script, key, args, deadline=deadline, wait_replicas=wait_replicas
-        )
+        replicas = self._client.replicas if wait_replicas else 0
+        attempt = partial(self._attempt, script, key, args, deadline=deadline, replicas=replicas)
+        in_time = not replicas and self.known_now_ms(key) is not None
         try:
             while True:
-                reply = await self._client.on_node(key, attempt, deadline=deadline)
+                reply = await self._client.on_node(
+                    key, attempt, deadline=deadline, in_time=in_time
+                )
                 if reply[0] in _SUCCESSES and reply[2:3] != [expected_echo.encode()]:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":
                     return reply
                 # Late, but not by our clock: the server's was set. The reply has told it anew.
+                in_time = False
         except FAULTS as fault:
             self._client.log.failed(script.name, describe(fault))
             await asyncio.sleep(deadline - time.monotonic())
@@ -101,9 +104,9 @@ class Scripts:
     async def run_idempotent(self, script: Script, key: str, *args: str | bytes | int) -> Any:
         """Run a script that needs no fence; returns its reply."""
         deadline = time.monotonic() + self._client.timeout
-        send = partial(_send, script, key, args)
+        send = partial(_send, script, key, args, deadline=deadline)
         with store_errors(self._client.log, script.name):
-            return await self._client.on_node(key, send, deadline=deadline)
+            return await self._client.on_node(key, send, deadline=deadline, in_time=True)
 
     async def _attempt(
         self,
@@ -114,15 +117,14 @@ class Scripts:
         asking: bool,  # noqa: FBT001 # as `on_node` calls
         *,
         deadline: float,
-        wait_replicas: bool,
+        replicas: int,
     ) -> list[Any]:
         if not node.clock.known:
             await node.sync_clock()
         # By this server's clock: another one's may differ by more than the timeout.
         sent, last_ms = time.monotonic(), node.clock.now_ms(deadline) - _MARGIN_MS
-        replicas = self._client.replicas if wait_replicas else 0
         reply = await _send(
-            script, key, (last_ms, *args), node, asking, replicas=replicas, deadline=deadline
+            script, key, (last_ms, *args), node, asking, deadline=deadline, replicas=replicas
         )
         match reply:
             case [bytes(), int(server_ms), *_]:
@@ -147,14 +149,18 @@ async def _send(
     node: Node,
     asking: bool,  # noqa: FBT001 # as `on_node` calls
     *,
+    deadline: float,
     replicas: int = 0,
-    deadline: float = 0.0,
 ) -> Any:
-    """`replicas`: how many have to hold it, by `deadline`."""
+    """The reply, by `deadline` where a second command is needed.
+
+    `replicas`: how many have to hold its effect by then.
+    """
     execute = node.execute
     if replicas:
         execute = partial(node.execute_and_wait, key=key, replicas=replicas, deadline=deadline)
     try:
         return await execute("EVALSHA", script.sha, 1, key, *args, asking=asking)
     except NoScriptError:
-        return await execute("EVAL", script.text, 1, key, *args, asking=asking)
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await execute("EVAL", script.text, 1, key, *args, asking=asking)

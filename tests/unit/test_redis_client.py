@@ -68,23 +68,30 @@ async def test_who_hangs_up_is_no_fault_of_the_node(
     assert topology.faults == []
 
 
-async def test_a_node_that_takes_too_long_after_a_redirection_is_at_fault() -> None:
-    """The first one ends in time by itself: see HeldConnection."""
+async def test_a_node_that_takes_too_long_is_at_fault() -> None:
+    topology = Noting()
+    with pytest.raises(TimeoutError):
+        await client_of(topology).on_node("key", for_ever, deadline=time.monotonic() + 0.02)
+    assert [type(fault) for fault in topology.faults] == [TimeoutError]
+
+
+async def test_what_ends_in_time_of_itself_does_so_only_where_it_was_asked_first() -> None:
+    class There(Noting):
+        def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
+            super().on_fault(node, fault)
+            return Redirection(node, asking=True) if isinstance(fault, AskError) else None
 
     async def elsewhere_and_for_ever(node: Node, asking: bool) -> NoReturn:  # noqa: FBT001 # as above
         if asking:
             await for_ever(node, asking)
         raise AskError("1 127.0.0.1:1")
 
-    class There(Noting):
-        def on_fault(self, node: Node, fault: BaseException) -> Redirection | None:  # type: ignore[override] # it has somewhere to go
-            super().on_fault(node, fault)
-            return Redirection(node, asking=True) if isinstance(fault, AskError) else None
-
     topology = There()
     deadline = time.monotonic() + 0.02
     with pytest.raises(TimeoutError):
-        await client_of(topology).on_node("key", elsewhere_and_for_ever, deadline=deadline)
+        await client_of(topology).on_node(
+            "key", elsewhere_and_for_ever, deadline=deadline, in_time=True
+        )
     assert [type(fault) for fault in topology.faults] == [AskError, TimeoutError]
 
 

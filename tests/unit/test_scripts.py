@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Final
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.throttled_log import ThrottledLog
 from service.redis.client import RedisClient
 from service.redis.node import Node
+from service.redis.pipeline import raise_if_error
 from service.redis.scripts import Scripts
 from tests.support.scripts import script
 from tests.support.single_node import SingleNode
@@ -20,9 +23,9 @@ CREATE: Final = script("create")
 
 
 class ScriptedNode(Node):
-    """Answers each script with the next of the replies it was given."""
+    """Answers each script with the next of the replies it was given, and then no more."""
 
-    def __init__(self, *replies: list[Any], ahead: int = 0) -> None:
+    def __init__(self, *replies: Any, ahead: int = 0) -> None:
         """`ahead`: the seconds by which its clock is."""
         super().__init__(Redis(), timeout=0.2)
         self.replies = list(replies)
@@ -37,7 +40,11 @@ class ScriptedNode(Node):
         assert not asking
         _evalsha, _sha, _keys, _key, deadline, *_args = command
         self.deadlines.append(int(deadline))
-        return self.replies.pop(0)
+        if not self.replies:
+            await asyncio.Event().wait()
+        reply = self.replies.pop(0)
+        raise_if_error(reply)
+        return reply
 
 
 def scripts(topology: SingleNode) -> Scripts:
@@ -68,6 +75,26 @@ async def test_a_server_whose_clock_was_set_forward_is_asked_again_by_its_own_ti
     reply = await scripts(SingleNode(node)).run_fenced(CREATE, "key", expected_echo="mine")
     assert reply[0] == b"stored"
     assert node.deadlines[1] - node.deadlines[0] > 3_500_000
+
+
+@pytest.mark.parametrize(
+    "first", [[b"late", now_ms()], NoScriptError("NOSCRIPT")], ids=["late", "not known"]
+)
+async def test_a_second_command_of_a_call_has_no_more_time_than_the_call(first: Any) -> None:
+    node = ScriptedNode(first)
+    await node.sync_clock()
+    async with asyncio.timeout(5):
+        with pytest.raises(SessionStoreUnavailable):
+            await scripts(SingleNode(node)).run_fenced(CREATE, "key", expected_echo="mine")
+    assert len(node.deadlines) == 2
+
+
+async def test_a_script_without_a_fence_is_sent_whole_within_its_time() -> None:
+    node = ScriptedNode(NoScriptError("NOSCRIPT"))
+    async with asyncio.timeout(5):
+        with pytest.raises(SessionStoreUnavailable):
+            await scripts(SingleNode(node)).run_idempotent(CREATE, "key", 0)
+    assert len(node.deadlines) == 2
 
 
 class ByFirstLetter(SingleNode):
