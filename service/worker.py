@@ -90,8 +90,6 @@ class Worker:
 
     async def serve(self) -> None:
         """Serve until SIGTERM, and finish what is under way then."""
-        from sanic.application.state import ApplicationServerInfo  # noqa: PLC0415
-        from sanic.http.constants import HTTP  # noqa: PLC0415
         from sanic.server.async_server import AsyncioServer  # noqa: PLC0415
 
         from service.app import create_app  # noqa: PLC0415
@@ -99,8 +97,6 @@ class Worker:
 
         loop = asyncio.get_running_loop()
         app = self._app = create_app(settings=self._task.settings)
-        # By this Sanic knows that there is no HTTP/3 to tell of, in a header of each answer.
-        app.state.server_info.append(ApplicationServerInfo({"version": HTTP.VERSION_1}))
         self._listener = socket.socket(fileno=self._task.listener)
         self._listener.setblocking(False)
         self._protocol = partial(AppProtocol, loop=loop, app=app)

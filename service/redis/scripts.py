@@ -87,9 +87,7 @@ class Scripts:
         in_time = not replicas and self.known_now_ms(key) is not None
         try:
             while True:
-                reply = await self._client.on_node(
-                    key, attempt, deadline=deadline, in_time=in_time
-                )
+                reply = await self._client.on_node(key, attempt, deadline=deadline, in_time=in_time)
                 if reply[0] in _SUCCESSES and reply[2:3] != [expected_echo.encode()]:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":

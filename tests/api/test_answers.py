@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["/", "/livez", "/session", "/verify", "/nothing", "/uploads/default-avatar.png"],
+)
+async def test_no_answer_tells_of_the_service_elsewhere(api: Api, path: str) -> None:
+    """Sanic adds an empty header for that to each."""
+    assert "alt-svc" not in (await api.ask("GET", path)).headers
+
+
+@pytest.mark.parametrize(
     ("languages", "msg"),
     [
         (None, "请先登录"),

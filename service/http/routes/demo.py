@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from sanic import Blueprint
-from sanic.response import HTTPResponse
 
 from service.core.errors import NotFound
-from service.http.responses import headers_for, prefers_english, success
+from service.http.responses import Response, headers_for, prefers_english, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,7 +37,7 @@ _PRODUCTS: Final = (
 
 
 @demo.get("/wx/products/list")
-async def list_products(request: AppRequest) -> HTTPResponse:
+async def list_products(request: AppRequest) -> Response:
     """What a shop would show to a logged-in user. Prices in fen."""
     english = prefers_english(request)
     products = [
@@ -49,7 +48,7 @@ async def list_products(request: AppRequest) -> HTTPResponse:
 
 
 @demo.get("/demo/config.json", ctx_public=True)
-async def show_config(request: AppRequest) -> HTTPResponse:
+async def show_config(request: AppRequest) -> Response:
     """What the page has to know; `simulatorUrl` is null where WeChat is the real one."""
     settings = request.app.ctx.settings
     return success(
@@ -62,8 +61,8 @@ async def show_config(request: AppRequest) -> HTTPResponse:
     )
 
 
-def _show(path: Path) -> Callable[[AppRequest], Coroutine[Any, Any, HTTPResponse]]:
-    async def show_file(request: AppRequest) -> HTTPResponse:
+def _show(path: Path) -> Callable[[AppRequest], Coroutine[Any, Any, Response]]:
+    async def show_file(request: AppRequest) -> Response:
         return _answer(request, path)
 
     return show_file
@@ -77,7 +76,7 @@ for _path, _file in (("/", _PAGE / "index.html"), ("/demo/minigate.js", _CLIENT)
 
 
 @demo.get("/demo/<name:str>", ctx_public=True)
-async def show_asset(request: AppRequest, name: str) -> HTTPResponse:
+async def show_asset(request: AppRequest, name: str) -> Response:
     """A part of the page."""
     # Chosen among the files that are there: a name in a request never becomes a path.
     asset = next((file for file in _PAGE.iterdir() if file.name == name), None)
@@ -86,7 +85,7 @@ async def show_asset(request: AppRequest, name: str) -> HTTPResponse:
     return _answer(request, asset)
 
 
-def _answer(request: AppRequest, path: Path) -> HTTPResponse:
+def _answer(request: AppRequest, path: Path) -> Response:
     """The file as it is now, so that a change shows with the next reload."""
     if not path.is_file():
         raise NotFound
@@ -96,7 +95,7 @@ def _answer(request: AppRequest, path: Path) -> HTTPResponse:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }
-    return HTTPResponse(path.read_bytes(), 200, headers, _KINDS[path.suffix])
+    return Response(path.read_bytes(), 200, headers, _KINDS[path.suffix])
 
 
 def _simulator_url(settings: Settings) -> str | None:
