@@ -151,6 +151,26 @@ async def test_every_history_has_one_session_at_a_time(
     assert verdict.unexplained == 0
 
 
+SHORT_ONLY: Final = """
+from service.http import short_way
+from service.http.routes import verify
+def fail(*_):
+    raise AssertionError("a live session was told of the ordinary way")
+verify.caller_headers = fail
+"""
+
+
+async def test_so_it_is_by_the_short_way_of_verify(simulator: Simulator, tmp_path: Path) -> None:
+    path = in_workers(tmp_path, SHORT_ONLY)
+    async with (
+        RedisServer() as redis,
+        two_workers(redis, simulator, tmp_path, PYTHONPATH=path) as service,
+    ):
+        verdict = await run_histories(service, simulator)
+    assert verdict.unexplained == 0
+    assert verdict.statuses[200] > HISTORIES, "no more than the logins of it"
+
+
 NAIVE: Final = """
 from service import wiring
 from tests.faults.naive_sessions import NaiveSessions

@@ -25,7 +25,7 @@ OURS: dict[str, list[str]] = {
     "service.stores.session_record.SessionRecord.session": ["/verify"],
     "service.redis.node.encode_command": ["/login", "/logout"],
     "service.redis.batching.encode_command": ["/verify", "/me"],
-    "service.redis.scripts.Scripts._send": ["/login", "/logout"],
+    "service.redis.scripts._send": ["/login", "/logout"],
     "service.redis.wire.Wire.send": ["/login", "/verify", "/me"],
     "service.redis.wire.Wire._take": ["/login", "/verify", "/me"],
     "service.redis.clock.ServerClock.now_ms": ["/login", "/logout", "/verify"],
@@ -55,7 +55,7 @@ async def test_a_bug_of_ours_is_a_500_with_its_place(
     path: str,
 ) -> None:
     session = await log_in(api, simulator)
-    asynchronous = patched.endswith("Scripts._send")
+    asynchronous = patched.endswith("scripts._send")
     with monkeypatch.context() as patch:
         patch.setattr(patched, fail_later if asynchronous else fail)
         answer = await ask(api, simulator, path, session)

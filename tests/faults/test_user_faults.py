@@ -589,6 +589,8 @@ async def test_when_the_worker_that_fetches_the_token_is_killed_another_one_does
             service.signal(signal.SIGKILL, holder)
             with pytest.raises((OSError, EOFError)):
                 await login
+            # Until then its listener may take a connection along.
+            await eventually(lambda: holder not in service.workers, within=5, what="it is gone")
         assert await client.exists(LOCK_PREFIX + APPID)
         watch = Stopwatch()
         answer = await log_in_by_phone(service.port, simulator, "bob")
