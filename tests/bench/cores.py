@@ -58,13 +58,18 @@ def start_on(
 def family(root: int) -> list[int]:
     """A process and all that descend from it."""
     try:
-        tasks = list(Path(f"/proc/{root}/task").iterdir())
-        children = [
-            int(child) for task in tasks for child in (task / "children").read_text().split()
-        ]
+        threads = list(Path(f"/proc/{root}/task").iterdir())
     except OSError:
         return []
+    children = (child for thread in threads for child in _started_by(thread))
     return [root, *(pid for child in children for pid in family(child))]
+
+
+def _started_by(thread: Path) -> list[int]:
+    try:
+        return [int(child) for child in (thread / "children").read_text().split()]
+    except OSError:  # it has just ended, and its process goes on
+        return []
 
 
 def cpu_seconds(root: int) -> float:

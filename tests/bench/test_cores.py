@@ -3,8 +3,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.bench.cores import cpu_seconds
+from tests.bench.cores import cpu_seconds, family
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_time_of_a_process_is_that_of_its_threads_the_ended_ones_too() -> None:
@@ -23,6 +28,16 @@ def test_the_time_of_a_process_is_that_of_its_threads_the_ended_ones_too() -> No
 
     assert cpu_seconds(os.getpid()) - before >= 0.05
     assert least <= cpu_seconds(os.getpid())
+
+
+def test_a_thread_that_ends_while_it_is_looked_at_takes_its_process_along_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    genuine = Path.iterdir
+    ended = Path(f"/proc/{os.getpid()}/task/{2**22 + 1}")
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([ended, *genuine(folder)]))
+
+    assert family(os.getpid())[0] == os.getpid()
 
 
 def test_who_is_not_there_has_used_nothing() -> None:
