@@ -67,9 +67,10 @@ class SessionStore(Protocol):
         ...
 
     def glance(self, session_id: SessionId, tell: Callable[[Glance], None]) -> bool:
-        """Look without a task: `tell` is called, later, with the session if it simply lives.
+        """Look without a task: `tell` is called with the session if it simply lives.
 
-        Returns False, and tells nothing, where it cannot look.
+        That is later, unless it is known at once that the store cannot be asked. Returns
+        False, and tells nothing, where it cannot look.
         """
         ...
 

@@ -113,10 +113,11 @@ class RedisClient:
                 return await self.on_node(key, partial(_read, key, with_ttl), deadline=deadline)
 
     def look(self, key: str, tell: Told, *, with_ttl: bool = False) -> bool:
-        """The same as `read` without a task: `tell` is called, later, with the reading.
+        """The same as `read` without a task: `tell` is called with the reading.
 
         Or with SessionStoreUnavailable, or with None where another read may find more:
-        its server may have changed. Beside it is the clock of the server that was asked.
+        its server may have changed. That is later, unless it cannot be sent. Beside it
+        is the clock of the server that was asked.
         Returns False, and tells nothing, while that is not known.
         """
         node = self.topology.node_of(key)
@@ -144,7 +145,9 @@ class RedisClient:
         `in_time`: done once, it ends by then of itself, as a single command does, which a
         held connection sees to. A time-out of its own would cost 4 microseconds.
         """
-        node, asking = await self.topology.find_node(key), False
+        node, asking = self.topology.node_of(key), False
+        if node is None:  # to find it takes of the time as well
+            node, in_time = await self.topology.find_node(key), False
         for _ in range(_REDIRECTIONS):
             try:
                 if in_time:

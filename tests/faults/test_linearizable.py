@@ -152,7 +152,7 @@ async def test_every_history_has_one_session_at_a_time(
 
 
 SHORT_ONLY: Final = """
-from service.http import short_way
+from service.http import short_way  # which has its form of the answer from now on
 from service.http.routes import verify
 def fail(*_):
     raise AssertionError("a live session was told of the ordinary way")

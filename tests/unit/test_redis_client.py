@@ -95,6 +95,19 @@ async def test_what_ends_in_time_of_itself_does_so_only_where_it_was_asked_first
     assert [type(fault) for fault in topology.faults] == [AskError, TimeoutError]
 
 
+async def test_what_ends_in_time_of_itself_does_not_where_its_node_had_to_be_found() -> None:
+    class Unknown(Noting):
+        def node_of(self, _key: str) -> Node:
+            return None  # type: ignore[return-value] # as long as it is not known
+
+    topology = Unknown()
+    deadline = time.monotonic() + 0.02
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            await client_of(topology).on_node("key", for_ever, deadline=deadline, in_time=True)
+    assert [type(fault) for fault in topology.faults] == [TimeoutError]
+
+
 @pytest.mark.parametrize("fault", [TypeError("a bug of ours"), SessionStoreUnavailable()])
 async def test_what_redis_did_not_raise_is_no_fault_of_the_node(fault: Exception) -> None:
     async def fail(_node: Node, _asking: bool) -> NoReturn:  # noqa: FBT001 # as above
