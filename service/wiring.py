@@ -28,6 +28,7 @@ from service.sql.users import SqlUsers
 from service.stores.access_tokens import RedisAccessTokens
 from service.stores.avatars import AvatarFiles
 from service.stores.code_markers import CodeMarkers
+from service.stores.events import RedisEvents
 from service.stores.keyring import Keyring
 from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
@@ -61,6 +62,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         redis = open_client(settings, ThrottledLog("redis"))
         stack.push_async_callback(redis.aclose)
         scripts = Scripts(redis)
+        events = RedisEvents()
         sessions = RedisSessions(redis, scripts, settings)
         markers = CodeMarkers(redis, scripts, settings)
         limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
@@ -161,6 +163,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             uploads=Uploads(limits, sessions, most_bytes=_UPLOADS * settings.avatar_max_bytes),
             access_tokens=tokens,
             limits=limits,
+            events=events,
         )
 
 

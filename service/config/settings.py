@@ -50,6 +50,7 @@ _DATABASE_ADDRESS: Final = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?://"
 _AVATAR_ADDRESS: Final = re.compile(r"(file://|s3://[^/]).")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-][A-Za-z0-9_.:-]{0,30}:", re.ASCII)
 _SECRET_KEY_LENGTH: Final = 32
+_ADMIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _OF_A_DEPLOYMENT: Final = ("REDIS_URL", "DATABASE_URL", "WECHAT_APPID")
 _UNVERIFIED_REDIS: Final = (
     "REDIS_TLS_VERIFY is none: whoever is between this service and Redis can read and change"
@@ -83,6 +84,14 @@ def _limit(default: str, description: str) -> Any:
     return Field(default, description=description, validate_default=True)
 
 
+def _check_token(token: str) -> None:
+    """Raise ValueError for a token that somebody could guess."""
+    if len(token) < _SECRET_KEY_LENGTH:
+        raise ValueError(f"needs {_SECRET_KEY_LENGTH} characters or more")
+    if not looks_random(token):
+        raise ValueError(_RANDOM)
+
+
 class ConfigError(Exception):
     """The settings cannot be used; the text names every fault and no value."""
 
@@ -98,6 +107,16 @@ class AppEntry(BaseModel):
     secret: SecretStr = Field(min_length=1)
     platform: str = ""
     """Name of the open-platform account that binds it; the unnamed ones share one."""
+
+
+class AdminToken(BaseModel):
+    """One entry of ADMIN_TOKENS."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    name: str
+    """Who acts with it: it stands in every event."""
+    secret: SecretStr
 
 
 class Settings(BaseModel):
@@ -192,6 +211,13 @@ class Settings(BaseModel):
         None, description="opens /internal/access-token to your other back ends; 32 characters"
     )
 
+    admin_tokens: tuple[AdminToken, ...] = Field(
+        (), description="name:secret, comma-separated: who may use /admin; unset: nobody"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="opens /metrics beyond this machine, as a Bearer token; 32 characters"
+    )
+
     proxies_count: int = Field(
         0, ge=0, le=16, description="proxies of yours before it; each adds to X-Forwarded-For"
     )
@@ -256,6 +282,18 @@ class Settings(BaseModel):
     wafer_compat: bool = Field(
         False, description="serve mini-programs on wafer2-client-sdk: /weapp/login, X-WX-Skey"
     )
+    events_kept: int = Field(
+        10_000, ge=0, le=1_000_000, description="events of sessions kept in Redis; 0: none"
+    )
+    events_address: Literal["network", "full", "none"] = Field(
+        "network", description="what an event says of the client's address; network: /24, /56"
+    )
+    tracing: bool = Field(
+        False, description="send spans by OpenTelemetry, which is told where by OTEL_*"
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        None, description="unset: text at a terminal and in development, json in production"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="what is logged at the least"
     )
@@ -316,6 +354,31 @@ class Settings(BaseModel):
                 raise ValueError('not JSON; write [{"appid": "wx..", "secret": ".."}]') from None
         return value
 
+    @field_validator("admin_tokens", mode="before")
+    @classmethod
+    def _name_and_secret(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return tuple(
+            {"name": name.strip(), "secret": secret.strip()}
+            for name, _, secret in (part.partition(":") for part in parts)
+        )
+
+    @field_validator("admin_tokens")
+    @classmethod
+    def _named_once(cls, value: tuple[AdminToken, ...]) -> tuple[AdminToken, ...]:
+        names = [token.name for token in value]
+        if not all(_ADMIN_NAME.fullmatch(name) for name in names) or len({*names}) < len(names):
+            raise ValueError(
+                "write name:secret, comma-separated, each name once: up to 32 letters, digits, _, -"
+            )
+        for token in value:
+            _check_token(token.secret.get_secret_value())
+        if len({token.secret.get_secret_value() for token in value}) < len(value):
+            raise ValueError("a secret appears twice: it would not tell who acts")
+        return value
+
     @field_validator("wechat_apps")
     @classmethod
     def _each_once(cls, value: tuple[AppEntry, ...]) -> tuple[AppEntry, ...]:
@@ -360,13 +423,11 @@ class Settings(BaseModel):
             raise ValueError("must be file://<folder> or s3://<bucket>/<prefix>")
         return value
 
-    @field_validator("internal_token")
+    @field_validator("internal_token", "metrics_token")
     @classmethod
     def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and len(value.get_secret_value()) < _SECRET_KEY_LENGTH:
-            raise ValueError(f"needs {_SECRET_KEY_LENGTH} characters or more")
-        if value and not looks_random(value.get_secret_value()):
-            raise ValueError(_RANDOM)
+        if value:
+            _check_token(value.get_secret_value())
         return value
 
     @field_validator("wechat_api_base")

@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from service.http.request import AppRequest
+    from service.config.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -25,31 +25,32 @@ _NETWORK_BITS: Final = 56
 """What a customer has of IPv6, or more; the rest is theirs to vary (docs/limits.md)."""
 
 
-def client_address(request: AppRequest) -> str | None:
+def client_address(settings: Settings, peer: str, forwarded: Sequence[str]) -> str | None:
     """The client's IPv4 address or IPv6 network of 56 bits; None where it cannot be told.
 
     It is what the outermost of PROXIES_COUNT proxies added to X-Forwarded-For.
     Only TRUSTED_PROXIES are believed, so whoever goes around a proxy is known by
     the address they come from. What a client wrote there itself is never looked
     at, nor is any other header.
+
+    `peer`: whose connection it is, "" on a Unix socket. `forwarded`: each X-Forwarded-For.
     """
-    settings = request.app.ctx.settings
     proxies = settings.proxies_count
-    for passed, hop in enumerate(_hops(request, proxies)):
+    for passed, hop in enumerate(_hops(peer, forwarded, proxies)):
         key, is_trusted = _judged(hop, settings.trusted_proxies)
         if not is_trusted or passed == proxies > 0:
             return key
     # A proxy or a back end of the operator's asks, and does not say for whom.
-    if proxies == 0 and (settings.production or "x-forwarded-for" in request.headers):
+    if proxies == 0 and (settings.production or forwarded):
         _warn_once()
     return None
 
 
-def _hops(request: AppRequest, proxies: int) -> Iterator[str]:
+def _hops(peer: str, forwarded: Sequence[str], proxies: int) -> Iterator[str]:
     """The peer, and then whom each proxy, from the nearest on, was asked by."""
-    yield request.ip or _LOOPBACK  # a peer on a Unix socket has no address
+    yield peer or _LOOPBACK  # a peer on a Unix socket has no address
     if proxies:
-        added = ",".join(request.headers.getall("x-forwarded-for", ())).rsplit(",", proxies)
+        added = ",".join(forwarded).rsplit(",", proxies)
         for entry in reversed(added[-proxies:]):
             # Cut off, what is too long is too long still, and takes no room in the cache.
             yield entry.strip(" \t")[: _LONGEST + 1]

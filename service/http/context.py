@@ -12,6 +12,7 @@ from sanic.config import Config
 if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.core.decrypt import Decryptor
+    from service.core.events import Events
     from service.core.login import Login
     from service.core.models import Session
     from service.core.phone import PhoneNumbers
@@ -43,6 +44,7 @@ class Services:
     uploads: Uploads
     access_tokens: AccessTokens
     limits: Limits
+    events: Events
 
 
 class AppContext(SimpleNamespace):
@@ -61,7 +63,6 @@ class RequestContext(SimpleNamespace):
 
     session: Session
     """Set by the guard on every route that is not public."""
-    request_id: str
 
 
 App: TypeAlias = Sanic[Config, AppContext]

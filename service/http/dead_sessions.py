@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.core.errors import RateLimited, SessionExpired
-from service.http.client_address import client_address
 
 if TYPE_CHECKING:
     from service.http.request import AppRequest
@@ -16,7 +15,7 @@ async def count_dead_session(request: AppRequest) -> None:
 
     It says, as its cause, that the session is dead. Raises SessionStoreUnavailable too.
     """
-    address = client_address(request)
+    address = request.info.client_address
     if address is None:
         return
     try:

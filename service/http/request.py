@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sanic import Request
 from sanic.exceptions import BadRequest
 
+from service.core.request_info import current_request
 from service.http.context import App, RequestContext
+from service.http.info import Info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,9 @@ class AppRequest(Request[App, RequestContext]):
     a body, it gives the answer to whoever asks next.
     """
 
-    __slots__ = ()
+    __slots__ = ("info",)
+
+    info: Info
 
     def __init__(  # noqa: PLR0917 # Sanic's; passed on one by one, as it is on every request
         self,
@@ -65,6 +69,8 @@ class AppRequest(Request[App, RequestContext]):
         elif not is_well_formed(head, headers, version):
             raise BadRequest("Bad Request")
         super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
+        self.info = Info(app.ctx.settings, self.headers, self.ip)
+        current_request.set(self.info)
 
 
 def is_well_formed(head: bytes, headers: Headers, version: str) -> bool:

@@ -10,7 +10,6 @@ from sanic.helpers import has_message_body
 from sanic.response import HTTPResponse
 
 from service.core.errors import ServiceError, SessionError
-from service.core.ids import unique_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LANGUAGE = re.compile(r"\s*(zh|en)\b[^;,]*(?:;\s*q=([01](?:\.\d{1,3})?))?\s*", re.IGNORECASE)
 
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
@@ -120,15 +118,7 @@ def common_headers(request_id: str) -> dict[str, str]:
 
 def request_id(request: AppRequest) -> str:
     """What the request is called in its answer and in the log."""
-    context = request.ctx
-    if not hasattr(context, "request_id"):
-        context.request_id = usable_request_id(request.headers.getone("x-request-id", ""))
-    return context.request_id
-
-
-def usable_request_id(given: str) -> str:
-    """The caller's `X-Request-ID` if it is a plain word of up to 64 characters, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else unique_id()
+    return request.info.request_id
 
 
 def prefers_english(request: AppRequest) -> bool:

@@ -19,8 +19,8 @@ from service.core.errors import SessionStoreUnavailable
 from service.core.models import Session
 from service.http.check import read_check
 from service.http.deadlines import Phase, TimedProtocol, Wait
+from service.http.info import usable_request_id
 from service.http.middleware import say_access
-from service.http.responses import usable_request_id
 from service.http.routes.verify import ADDRESS, CONTENT_TYPE, caller_headers
 
 if TYPE_CHECKING:

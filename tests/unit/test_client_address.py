@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from sanic.compat import Header
 
 from service.http import client_address as module
-from service.http.client_address import client_address
+from service.http.info import Info
 from tests.support.settings import make_settings
 
 CLIENT = "203.0.113.7"
@@ -27,9 +25,7 @@ def seen(peer: str, *forwarded: str, **settings: object) -> str | None:
     headers = Header([("X-Forwarded-For", one) for one in forwarded])
     for liar in ("X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP"):
         headers[liar] = OTHER
-    context = SimpleNamespace(settings=make_settings(**settings))
-    request: Any = SimpleNamespace(ip=peer, headers=headers, app=SimpleNamespace(ctx=context))
-    return client_address(request)
+    return Info(make_settings(**settings), headers, peer).client_address
 
 
 @pytest.mark.parametrize(

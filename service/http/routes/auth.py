@@ -10,7 +10,6 @@ from sanic import Blueprint
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login_request import LoginRequest
 from service.http.appid import appid_of
-from service.http.client_address import client_address
 from service.http.dead_sessions import count_dead_session
 from service.http.responses import success
 from service.http.routes.body import Base64, Body, Text, Word, encrypted_in, read_body, read_query
@@ -112,7 +111,7 @@ async def _logged_in(
             appid=body.appid or appid_of(request),
             device=body.device,
             idempotency_key=_idempotency_key(request),
-            address=client_address(request),
+            address=request.info.client_address,
             phone_code=phone_code,
             encrypted=encrypted_in(body.encryptedData, body.iv),
             raw_data=body.rawData,

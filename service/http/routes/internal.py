@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sanic import Blueprint
 
 from service.core.errors import InvalidRequest, OperatorTokenRefused, UnknownAppid
-from service.http.client_address import client_address
 from service.http.responses import success
 from service.http.single_header import single_header
 
@@ -55,6 +54,6 @@ async def _check(request: AppRequest) -> None:
     if not hmac.compare_digest(given.encode(errors="replace"), wanted.get_secret_value().encode()):
         # Those whose address is not known are counted as one.
         await context.services.limits.count(
-            "operator_token_per_address", client_address(request) or ""
+            "operator_token_per_address", request.info.client_address or ""
         )
         raise OperatorTokenRefused

@@ -22,7 +22,6 @@ from service.core.errors import LoginCodeUsed, ServiceError
 from service.core.login_request import LoginRequest
 from service.core.models import UserIdentity
 from service.http.appid import appid_of
-from service.http.client_address import client_address
 from service.http.responses import failure, success
 from service.http.routes.body import Base64, Body, Word, encrypted_in, read_headers
 from service.http.routes.views import UPLOADS
@@ -96,7 +95,7 @@ async def _logged_in(request: AppRequest) -> tuple[LoggedIn, UserIdentity]:
         LoginRequest(
             code=given.code,
             appid=appid_of(request),
-            address=client_address(request),
+            address=request.info.client_address,
             encrypted=encrypted_in(given.encrypted_data, given.iv),
         )
     )

@@ -1,0 +1,87 @@
+"""What happens to sessions and users, as an operator wants to know it afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EventName: TypeAlias = Literal[
+    "login",
+    "login_refused",
+    "shared",
+    "replaced",
+    "renewed",
+    "logout",
+    "expired",
+    "kicked",
+    "banned",
+    "unbanned",
+    "phone_bound",
+    "account_linked",
+    "account_deleted",
+    "sessions_ended",
+    "access_token_discarded",
+]
+
+
+class Event(NamedTuple):
+    """One of them. No openid, phone number, name or secret is in any field; "" is unknown."""
+
+    at: int
+    """Unix milliseconds."""
+    event: EventName
+    user: str = ""
+    """The user's id."""
+    handle: str = ""
+    """The public half of the session's id."""
+    appid: str = ""
+    device: str = ""
+    request_id: str = ""
+    address: str = ""
+    """The client's, cut as EVENTS_ADDRESS says."""
+    reason: str = ""
+    """Why, in a word or a few; what differs by event."""
+    by: str = ""
+    """Which operator: the name of the admin token, or `cli:<user of the machine>`."""
+    id: str = ""
+    """Where it stands in what is kept: events sort by it, and `after` takes it."""
+
+
+class Events(Protocol):
+    """Where they are told. Nothing is raised, and nobody waits."""
+
+    def record(
+        self,
+        event: EventName,
+        *,
+        user: str = "",
+        handle: str = "",
+        appid: str = "",
+        device: str = "",
+        reason: str = "",
+        by: str = "",
+    ) -> None:
+        """Log it, and keep it a moment later; time, request and address are added."""
+        ...
+
+
+class EventHistory(Protocol):
+    """Those that are kept, EVENTS_KEPT at most. Raises SessionStoreUnavailable."""
+
+    async def find(
+        self,
+        *,
+        user: str = "",
+        handles: Sequence[str] = (),
+        event: str = "",
+        since: int = 0,
+        limit: int = 100,
+        before: str = "",
+    ) -> Sequence[Event]:
+        """The newest first: of the user or one of the handles, of this name, from `since` on.
+
+        `since`: Unix milliseconds. `before`: the id of an event; only older ones are told.
+        """
+        ...
