@@ -65,6 +65,8 @@ lock: $(STAMP) ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" --extra tracing pyproject.toml -o requirements-tracing.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra bench pyproject.toml -o requirements-bench.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command "make lock" --extra dev --extra mutate pyproject.toml -o requirements-mutate.txt

@@ -10,7 +10,7 @@ from sanic import Sanic
 from sanic.config import Config
 from sanic.exceptions import SanicException
 
-from service import logs
+from service import logs, tracing
 from service.config.settings import load_settings
 from service.core.errors import ServiceError, SessionError
 from service.descriptors import room_for_clients
@@ -28,6 +28,7 @@ from service.http.routes.uploads import uploads
 from service.http.routes.users import users
 from service.http.routes.verify import verify
 from service.http.routes.wafer import answer_dead_session, wafer
+from service.http.tracing import begin_span, end_span
 from service.wiring import open_services
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.before_server_stop(_be_busy)
     app.after_server_stop(_close)
 
+    if settings.tracing:
+        app.register_middleware(begin_span, "request")
+        app.register_middleware(end_span, "response")
     if settings.access_log:
         app.register_middleware(middleware.start_timing, "request")
         app.register_middleware(middleware.log_access, "response")
@@ -105,6 +109,9 @@ async def _open(app: App) -> None:
         + settings.wechat_concurrency
     )
     app.ctx.stack = AsyncExitStack()
+    if settings.tracing:
+        tracing.start()
+        app.ctx.stack.push_async_callback(tracing.stop)
     app.ctx.services = await app.ctx.stack.enter_async_context(open_services(settings, room=room))
     app.ctx.connections = Connections(room)
     app.ctx.connections.start()

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from service import tracing
 from service.config.limits import LimitSetting  # noqa: TC001 # pydantic reads it
 from service.config.randomness import looks_random
 from service.config.redis_url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, RedisAddress
@@ -507,6 +508,8 @@ class Settings(BaseModel):
                 self.redis_sentinel_username
             )
             and not self.redis_sentinel_password,
+            "TRACING: needs the packages of requirements-tracing.txt": self.tracing
+            and not tracing.is_installed(),
             "WECHAT_API_BASE: must be https:// in production": self.production
             and any(base.startswith("http://") for base in self.wechat_api_base),
         }
@@ -554,9 +557,9 @@ class Settings(BaseModel):
 
 
 def hand_on_keys_of_storage() -> None:
-    """Put the AWS_* of `.env` into the environment, where the avatar store's library reads them."""
+    """Put AWS_* and OTEL_* of `.env` into the environment, where the libraries read them."""
     for name, value in _dot_env().items():
-        if name.startswith("aws_") and value:
+        if name.startswith(("aws_", "otel_")) and value:
             os.environ.setdefault(name.upper(), value)
 
 

@@ -34,7 +34,7 @@ class SessionView(NamedTuple):
     """Whole seconds left."""
     state: Literal["live", "kicked", "banned"]
     key_lost: bool
-    """Whether the key that sealed it has left SECRET_KEYS: it serves, but opens no encryptedData."""
+    """Whether what sealed it has left SECRET_KEYS: it serves, but opens no encryptedData."""
 
 
 @dataclass(frozen=True, slots=True)

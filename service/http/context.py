@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from service.core.profile import Profiles
     from service.core.uploads import Uploads
     from service.http.connections import Connections
+    from service.tracing import RequestSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class RequestContext(SimpleNamespace):
 
     session: Session
     """Set by the guard on every route that is not public."""
+    span: RequestSpan | None
+    """Until it has an answer, where there is tracing."""
 
 
 App: TypeAlias = Sanic[Config, AppContext]

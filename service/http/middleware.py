@@ -95,10 +95,16 @@ async def start_timing(request: AppRequest) -> None:
 
 
 async def log_access(request: AppRequest, response: BaseHTTPResponse) -> None:
-    """One line per request: the route's pattern, never the URL, which may hold a code."""
-    address = f"/{request.route.path}" if request.route else "-"
+    """One line per request."""
     started = getattr(request.ctx, "started", None)
-    say_access(request_id(request), request.method, address, response.status, since=started)
+    say_access(
+        request_id(request), request.method, route_of(request), response.status, since=started
+    )
+
+
+def route_of(request: AppRequest) -> str:
+    """The pattern of its route, `-` without one: never the URL, which may hold a code."""
+    return f"/{request.route.path}" if request.route else "-"
 
 
 def say_access(

@@ -53,11 +53,13 @@ _ANSWERS: Final = {True: _answer_with("keep-alive"), False: _answer_with("close"
 class ShortWayProtocol(TimedProtocol):
     """Sanic's connection, which answers a plain `/verify` by itself."""
 
-    __slots__ = ("_context", "_fault", "_look")
+    __slots__ = ("_context", "_fault", "_is_traced", "_look")
 
     def __init__(self, **sanics: Any) -> None:
         super().__init__(**sanics)
         self._context = self.app.ctx
+        self._is_traced = self._context.settings.tracing
+        """Then each request is to have a span, and only those of Sanic's have."""
         self._look: Check | None = None
         """The request whose session is being looked up; it came at `_time`."""
         self._fault: SessionStoreUnavailable | None = None
@@ -109,6 +111,7 @@ class ShortWayProtocol(TimedProtocol):
             is_idle = http.stage is _IDLE and http.request is None
         return (
             is_idle
+            and not self._is_traced
             and not self.recv_buffer
             and self._wait is None
             and not self.is_told_to_go
