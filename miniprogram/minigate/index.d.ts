@@ -22,6 +22,7 @@ export type ServiceErrorName =
   | 'user_banned'
   | 'wechat_user_blocked'
   | 'not_found'
+  | 'user_not_found'
   | 'method_not_allowed'
   | 'request_timeout'
   | 'phone_taken'

@@ -23,6 +23,7 @@
     ├── UserBanned 40300
     ├── WeChatUserBlocked 40301
     ├── OperatorTokenRefused 40302
+    ├── UserNotFound 40401
     └── RequestTimeout 40800
 
 A 401 says one thing only: this session is dead, log in again. A dependency
@@ -251,10 +252,16 @@ class LoginTooOld(SessionError):
 
 
 class UserBanned(ServiceError):
-    """An operator shut this user out."""
+    """An operator shut this user out.
+
+    `data`: `at` and `until`, Unix seconds; `until` is null where it does not end by itself.
+    """
 
     code, error, status = 40300, "user_banned", 403
     zh, en = "您的账号已被封禁", "Your account has been banned"
+
+    def __init__(self, *, at: int, until: int | None) -> None:
+        super().__init__(data={"at": at, "until": until})
 
 
 class OperatorTokenRefused(ServiceError):
@@ -276,6 +283,13 @@ class NotFound(ServiceError):
 
     code, error, status = 40400, "not_found", 404
     zh, en = "接口不存在", "There is no such route"
+
+
+class UserNotFound(ServiceError):
+    """An operator names a user whom nobody knows, or who was deleted."""
+
+    code, error, status = 40401, "user_not_found", 404
+    zh, en = "用户不存在", "There is no such user"
 
 
 class MethodNotAllowed(ServiceError):

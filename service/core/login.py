@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         LoginCodes,
         SessionStore,
         UsedData,
+        UserMark,
         UserStore,
         WeChat,
     )
@@ -169,19 +170,20 @@ class Login:
         match = await self._find_or_create(identity, app, request)
         whose = counted_as(app.appid, identity.openid)
         user = await self._with_profile(match.user, whose, profile, request.encrypted)
-        if user.banned:
-            raise UserBanned
+        _refuse_banned(user)
         # The user's row stands before any session can point to it.
         known = identity
         if match.unionid != identity.unionid is None:
             known = replace(identity, unionid=match.unionid)
         opened = await self._sessions.create(known, appid=app.appid, device=device, user_id=user.id)
         # From here on the session before is out: no failure may turn the answer into another.
-        if await self._is_gone(user):
-            # Deleted after the row was read: the session goes, and the next login makes a new user.
+        try:
+            await self._look_again(user)
+        except ServiceError:
+            # Nobody has been told of the session, so nobody can use it where this fails.
             with suppress(SessionStoreUnavailable):
                 await self._sessions.revoke(opened.session_id)
-            raise LoginCodeUsed
+            raise
         log.info(
             "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
             opened.session_id.handle,
@@ -194,19 +196,27 @@ class Login:
         who = UserIdentity(app.appid, identity.openid, known.unionid)
         return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 
-    async def _is_gone(self, user: User) -> bool:
-        """Whether the user was deleted since their row was read. Raises nothing.
+    async def _look_again(self, user: User) -> None:
+        """Refuse a user who was deleted or banned since their row was read.
 
         The mark may be on another server than the session, and that one be away; then
-        the row says it. If nothing does: who deletes looks for new sessions after the
-        row is gone.
+        the row says it. Raises LoginCodeUsed for who is deleted, so that the next login makes
+        a new user; UserBanned; and UserStoreUnavailable where nothing says that there was
+        no ban: who bans does not look for sessions a second time, as who deletes does.
         """
+        mark: UserMark | None = None
         with suppress(SessionStoreUnavailable):
-            if not await self._sessions.is_user_deleted(user.id):
-                return False
-        with suppress(UserStoreUnavailable):
-            return await self._users.get(user.id) is None
-        return False
+            if not (mark := await self._sessions.user_mark(user.id)):
+                return
+        try:
+            now = await self._users.get(user.id)
+        except UserStoreUnavailable:
+            if mark == "deleted":
+                return
+            raise
+        if now is None:
+            raise LoginCodeUsed
+        _refuse_banned(now)
 
     async def _find_or_create(
         self, identity: WeChatIdentity, app: WeChatApp, request: LoginRequest
@@ -257,6 +267,8 @@ class Login:
         """The answer that the same request was given, while its session lives."""
         session_id = await self._sessions.restore_id(past.handle, past.digest)
         user = await self._users.get(past.user_id)
+        if user is not None:
+            _refuse_banned(user)
         if session_id is None or user is None:
             raise LoginCodeUsed
         return LoggedIn(session_id, past.expires_in, user, past.is_new)
@@ -274,3 +286,8 @@ class Login:
         else:
             error.data = {**(error.data or {}), "retry": "new_code"}
             await self._codes.fail(claim, LoginCodeUsed())
+
+
+def _refuse_banned(user: User) -> None:
+    if user.ban is not None and user.banned:
+        raise UserBanned(at=user.ban.at, until=user.ban.until)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from service.core import base64url
 
@@ -24,6 +25,8 @@ SESSION_KEY_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 _HANDLE_LENGTH: Final = 22
 DIGEST_LENGTH: Final = 22
+LONGEST_REASON: Final = 200
+"""Characters of why an operator bans a user."""
 _SHORT_NUMBER: Final = 8
 _SESSION_ID = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
@@ -168,6 +171,21 @@ class Session(NamedTuple):
         return counted_as(self.appid, self.openid)
 
 
+class SessionView(NamedTuple):
+    """One session as an operator may see it: neither its id nor a key."""
+
+    handle: str
+    appid: str
+    device: str
+    issued_at: int
+    """Unix milliseconds of the login."""
+    expires_in: int
+    """Whole seconds left."""
+    state: Literal["live", "kicked", "banned"]
+    key_lost: bool
+    """Whether its key has left SECRET_KEYS: it serves, but opens no encryptedData."""
+
+
 @dataclass(slots=True)
 class OpenedSession:
     """What a login hands out."""
@@ -221,6 +239,22 @@ class Phone:
         return f"{local[:3]}****{local[-shown:]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """That an operator shut a user out. Times are Unix seconds."""
+
+    at: int
+    until: int | None = None
+    """When it ends by itself; None where only an operator ends it."""
+    reason: str = field(default="", repr=False)
+    """The operator's own words, for operators alone."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self.until is None or time.time() < self.until
+
+
 @dataclass(slots=True)
 class User:
     """A person's account."""
@@ -230,10 +264,28 @@ class User:
     avatar: str
     """The picture's name in the avatar store, or DEFAULT_AVATAR."""
     phone: Phone | None
-    banned: bool
+    ban: Ban | None
+    """The last one, until an operator takes it back; whether it still holds, `banned` says."""
     created_at: int
     """Unix seconds, as is `updated_at`."""
     updated_at: int
+
+    @property
+    def banned(self) -> bool:
+        """Whether the user is kept out now."""
+        return self.ban is not None and self.ban.holds
+
+
+SearchField: TypeAlias = Literal["id", "openid", "unionid", "phone", "nickname"]
+"""What operators look for users by."""
+
+
+class UserPage(NamedTuple):
+    """Some of the users that were found."""
+
+    users: Sequence[User]
+    next: str
+    """What `after` has to be for more; "" where there are none."""
 
 
 @dataclass(slots=True)

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
         OpenedSession,
         PastLogin,
         Phone,
+        SearchField,
         Session,
         SessionId,
         SessionKeys,
+        SessionView,
         User,
         UserIdentity,
         UserMatch,
+        UserPage,
         WeChatApp,
         WeChatIdentity,
     )
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 Glance: TypeAlias = "Session | SessionStoreUnavailable | None"
 """What a look at a session shows; None where only `SessionStore.validate` can say."""
+
+UserMark: TypeAlias = Literal["deleted", "banned"]
 
 
 class SessionStore(Protocol):
@@ -82,20 +87,34 @@ class SessionStore(Protocol):
         """Log out this very session, never a newer one; False when it was not live."""
         ...
 
-    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
-        """End whatever lives under `handle` and tell its holder why; False when nothing did."""
+    async def terminate(
+        self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None
+    ) -> bool:
+        """End whatever lives under `handle` and tell its holder why; False when nothing did.
+
+        `until`, Unix seconds: from then on the holder of a banned session is told that it
+        has expired. A ban is also told where a kick or another ban ended the session before.
+        """
+        ...
+
+    async def lift_ban(self, handle: str) -> None:
+        """Forget that a ban ended the session under `handle`: it has expired from now on."""
+        ...
+
+    async def view(self, handles: Sequence[str]) -> Sequence[SessionView]:
+        """What lives or was ended under each handle that has a record, at one look."""
         ...
 
     async def delete(self, handle: str) -> None:
         """Delete whatever is kept under `handle`, without a trace."""
         ...
 
-    async def mark_user_deleted(self, user_id: str) -> None:
-        """Note that a user is being deleted, for logins that are under way."""
+    async def mark_user(self, user_id: str, mark: UserMark) -> None:
+        """Note that a user is being deleted or was banned, for logins that are under way."""
         ...
 
-    async def is_user_deleted(self, user_id: str) -> bool:
-        """Whether the user was deleted a moment ago."""
+    async def user_mark(self, user_id: str) -> UserMark | None:
+        """What was noted of the user a moment ago, the last of it."""
         ...
 
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:
@@ -168,6 +187,24 @@ class UserStore(UserRecords, Protocol):
         it. An unknown identity joins the user who has, unless that is known to be
         somebody else: by another openid here, or another unionid of the same platform.
         """
+        ...
+
+    async def find(
+        self, field: SearchField, value: str, *, limit: int, after: str = ""
+    ) -> UserPage:
+        """Users by one field, by nickname and id: by how a nickname begins, the rest exactly.
+
+        A phone number is one of Phone's. `after`: the `next` of the page before; raises
+        InvalidRequest for what is none.
+        """
+        ...
+
+    async def ban(self, user_id: str, *, reason: str, until: int | None) -> User | None:
+        """Ban the user, until a Unix time if given, whatever ban there was; None without one."""
+        ...
+
+    async def unban(self, user_id: str) -> User | None:
+        """Take back the ban, if there is one; None when there is no such user."""
         ...
 
     async def set_nickname(self, user_id: str, nickname: str) -> User | None:

@@ -93,7 +93,7 @@ def lock_names(db: Connection, user_id: str) -> None:
         db.execute(select(table).where(table.c.user_id == user_id).with_for_update())
 
 
-def update_user(db: Connection, user_id: str, **values: str | None) -> Row[Any] | None:
+def update_user(db: Connection, user_id: str, **values: str | int | None) -> Row[Any] | None:
     """Change columns of the user's row; the row as it is then."""
     statement = update(users).where(users.c.id == user_id).values(**values)
     return db.execute(statement.values(updated_at=int(time.time())).returning(*users.c)).first()

@@ -14,7 +14,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, MetaData, String, Table, Text, true
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    true,
+)
+
+from service.core.models import LONGEST_REASON
 
 metadata: Final = MetaData(
     naming_convention={
@@ -43,16 +56,21 @@ users: Final = Table(
     Column("avatar", String(255), nullable=False),
     Column("phone", Text),  # sealed
     Column("banned_at", BigInteger),
+    Column("banned_until", BigInteger),  # null: until an operator ends it
+    Column("ban_reason", String(LONGEST_REASON)),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    # By code points, as SQLite does it by itself: for what a nickname begins with, in that order.
+    Index("ix_users_nickname", "nickname", "id", postgresql_ops={"nickname": 'COLLATE "C"'}),
 )
 
 identities: Final = Table(
     "identities",
     metadata,
     Column("appid", String(64), primary_key=True),
-    Column("openid", String(64), primary_key=True),
-    Column("unionid", String(64)),
+    # By themselves for operators, who know nothing else of a user.
+    Column("openid", String(64), primary_key=True, index=True),
+    Column("unionid", String(64), index=True),
     _owner(),
 )
 

@@ -9,7 +9,7 @@ from sqlalchemy import Column, MetaData, String, Table, inspect, select
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 """The last of the migrations. Alembic would tell, but weighs 9 MB in every worker."""
 
 _ADVICE: Final = "run python -m service migrate"

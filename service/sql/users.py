@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -13,7 +14,7 @@ from sqlalchemy import delete, select
 
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.fault_cause import name_fault
-from service.core.models import DeletedUser, NewAvatar, Phone, User, UserIdentity, UserMatch
+from service.core.models import Ban, DeletedUser, NewAvatar, Phone, User, UserMatch, UserPage
 from service.sql.known_users import KnownUsers
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
@@ -26,13 +27,14 @@ from service.sql.rows import (
     update_user,
 )
 from service.sql.schema import users
+from service.sql.user_search import UserSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
-    from service.core.models import WeChatIdentity
+    from service.core.models import SearchField, UserIdentity, WeChatIdentity
     from service.core.throttled_log import ThrottledLog
     from service.sql.database import SqlDatabase
     from service.stores.keyring import Keyring
@@ -81,6 +83,23 @@ class SqlUsers:
 
     async def get(self, user_id: str) -> User | None:
         row = await self._read(lambda db: by_id(db, user_id))
+        return self._user(row) if row else None
+
+    async def find(
+        self, field: SearchField, value: str, *, limit: int, after: str = ""
+    ) -> UserPage:
+        search = UserSearch(field, value, self._keyring, limit=limit, after=after)
+        found = await self._read(search.rows)
+        return UserPage([self._user(row) for row in found.rows], found.next)
+
+    async def ban(self, user_id: str, *, reason: str, until: int | None) -> User | None:
+        values = {"banned_at": int(time.time()), "banned_until": until, "ban_reason": reason}
+        row = await self._write(lambda db: update_user(db, user_id, **values))
+        return self._user(row) if row else None
+
+    async def unban(self, user_id: str) -> User | None:
+        values = dict.fromkeys(("banned_at", "banned_until", "ban_reason"))
+        row = await self._write(lambda db: update_user(db, user_id, **values))
         return self._user(row) if row else None
 
     async def set_nickname(self, user_id: str, nickname: str) -> User | None:
@@ -222,7 +241,7 @@ class SqlUsers:
             # An address, where a version from before migration 0002 went on while it ran.
             avatar=row.avatar.rpartition("/")[2],
             phone=self._open(row.phone, row.id) if row.phone else None,
-            banned=row.banned_at is not None,
+            ban=_ban(row),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -264,6 +283,12 @@ class SqlUsers:
         if not isinstance(fault, self._database.faults):
             log.error("sql: %s failed unexpectedly", what, exc_info=fault)
         return UserStoreUnavailable()
+
+
+def _ban(row: Any) -> Ban | None:
+    if row.banned_at is None:
+        return None
+    return Ban(row.banned_at, row.banned_until, row.ban_reason or "")
 
 
 def _log_move(owner: str, losers: Sequence[str]) -> None:

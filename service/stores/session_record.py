@@ -13,7 +13,8 @@ slide true if use renews it, within `life`: then only Redis knows how much is
       left; absent if not
 k     sealed: secret, session_key, previous session_key; after a ~ with the session_key
       of the session that this one replaced as its last
-end   why an operator ended it; endAt, when (added by terminate.lua)
+end   why an operator ended it; endAt, when; endBy, by which call; until, for a ban that
+      ends by itself: when, in seconds (added by terminate.lua, at the end)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -65,6 +66,15 @@ class OtherVersion(InvalidRecord):
     """It is this key's, of another version of this service: before an update, or a rollback."""
 
 
+class Ending(NamedTuple):
+    """That an operator ended the session. Times are Unix seconds."""
+
+    reason: Literal["kicked", "banned"]
+    at: int
+    until: int | None
+    """When a ban ends by itself."""
+
+
 @dataclass(slots=True)  # not frozen: that costs a microsecond per request
 class SessionRecord:
     """A record as read from Redis.
@@ -91,10 +101,8 @@ class SessionRecord:
     """Whether it may end before `longest_ms`: it was opened to be renewed by use."""
     sealed: str
     """The sealed part, as stored."""
-    ended: str | None
-    """Why an operator ended the session; None while it lives."""
-    ended_at: int
-    """When an operator ended it, Unix seconds."""
+    ending: Ending | None
+    """None while it lives."""
     marks: str
     """Of the sessions that it replaced."""
 
@@ -151,8 +159,7 @@ class SessionRecord:
             life * 1000,
             "slide" in fields,
             sealed,
-            fields.get("end"),
-            fields["endAt"] // 1000 if "end" in fields else 0,
+            _ending(fields) if "end" in fields else None,
             marks,
         )
 
@@ -188,7 +195,16 @@ class SessionRecord:
 
 def _is_ended(fields: dict[str, Any]) -> bool:
     reason = fields["end"]  # hashed only once it is known to be text
-    return type(reason) is str and reason in _ENDINGS and type(fields.get("endAt")) is int
+    return (
+        type(reason) is str
+        and reason in _ENDINGS
+        and type(fields.get("endAt")) is int
+        and type(fields.get("until", 0)) is int
+    )
+
+
+def _ending(fields: dict[str, Any]) -> Ending:
+    return Ending(fields["end"], fields["endAt"] // 1000, fields.get("until"))
 
 
 def write(

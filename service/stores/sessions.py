@@ -7,13 +7,16 @@ serves as well as a single Redis.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from service.core.errors import (
+    ServiceError,
     SessionError,
     SessionExpired,
     SessionKicked,
@@ -21,12 +24,14 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UserBanned,
 )
+from service.core.ids import unique_id
 from service.core.lifetime import Lifetime, whole_seconds
 from service.core.models import (
     SESSION_KEY_BYTES,
     OpenedSession,
     SessionId,
     SessionKeys,
+    SessionView,
     WeChatIdentity,
     handle_of,
 )
@@ -35,14 +40,14 @@ from service.redis.batching import Reading
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.session_record import InvalidRecord, OtherVersion, SessionRecord
+from service.stores.session_record import Ending, InvalidRecord, OtherVersion, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from service.config.settings import Settings
     from service.core.models import Session
-    from service.core.ports import Glance
+    from service.core.ports import Glance, UserMark
     from service.redis.client import RedisClient
     from service.redis.clock import ServerClock
 
@@ -52,8 +57,8 @@ _NOBODY: Final = "-" * 22
 """The handle of a record that is looked through where there is none."""
 _AHEAD_MS: Final = 1000
 """By which the clocks of two servers may differ, as create.lua has it."""
-_DELETED_USER_KIND: Final = "gone:"
-_DELETED_USER_MS: Final = 30_000
+_MARKED_USER_KIND: Final = "gone:"
+_MARKED_USER_MS: Final = 30_000
 """Longer than a login may take."""
 FORMER_KEY_SECONDS: Final = 3600
 """How long data may be opened with the key of the session that was replaced."""
@@ -65,6 +70,7 @@ _CREATE = Script(_LUA / "create.lua")
 _REKEY = Script(_LUA / "rekey.lua")
 _REVOKE = Script(_LUA / "revoke.lua")
 _TERMINATE = Script(_LUA / "terminate.lua")
+_LIFT_BAN = Script(_LUA / "lift_ban.lua")
 _DELETE = Script(_LUA / "delete.lua")
 _RENEW = Script(_LUA / "renew.lua")
 
@@ -91,7 +97,7 @@ class RedisSessions:
         """`settings` gives the lifetime, the coalescing window and the key ring."""
         self.redis = redis
         self._prefix = redis.prefix + _KIND
-        self._deleted_user_prefix = redis.prefix + _DELETED_USER_KIND
+        self._marked_user_prefix = redis.prefix + _MARKED_USER_KIND
         self._scripts = scripts
         self._lifetime = Lifetime.of(
             ttl=settings.session_ttl,
@@ -179,11 +185,26 @@ class RedisSessions:
         )
         return bool(reply[0] == b"ended")
 
-    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+    async def terminate(
+        self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None
+    ) -> bool:
         reply = await self._run(
-            _TERMINATE, handle, reason, expected_echo=reason, wait_replicas=True
+            _TERMINATE,
+            handle,
+            reason,
+            "" if until is None else until,
+            unique_id(),
+            expected_echo=reason,
+            wait_replicas=True,
         )
         return bool(reply[0] == b"ended")
+
+    async def lift_ban(self, handle: str) -> None:
+        await self._run(_LIFT_BAN, handle, expected_echo="lifted", wait_replicas=True)
+
+    async def view(self, handles: Sequence[str]) -> Sequence[SessionView]:
+        views = await asyncio.gather(*map(self._view, handles))
+        return [one for one in views if one is not None]
 
     async def restore_id(self, handle: str, digest: str) -> SessionId | None:
         reading = await self.redis.read(self._prefix + handle)
@@ -191,7 +212,7 @@ class RedisSessions:
             record = SessionRecord.read(reading.value or b"", handle=handle)
         except InvalidRecord:
             return None
-        if record.digest != digest or record.ended or self._is_former(record):
+        if record.digest != digest or record.ending or self._is_former(record):
             return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return opened[0] if opened else None
@@ -212,13 +233,16 @@ class RedisSessions:
     async def delete(self, handle: str) -> None:
         await self._run(_DELETE, handle, expected_echo="deleted", wait_replicas=True)
 
-    async def mark_user_deleted(self, user_id: str) -> None:
-        # The mark says nothing of the user.
-        key = self._deleted_user_key(user_id)
-        await self.redis.set(key, b"1", "PX", _DELETED_USER_MS, wait_replicas=True)
+    async def mark_user(self, user_id: str, mark: UserMark) -> None:
+        # Who it is of cannot be read from it.
+        key = self._marked_user_key(user_id)
+        await self.redis.set(key, mark, "PX", _MARKED_USER_MS, wait_replicas=True)
 
-    async def is_user_deleted(self, user_id: str) -> bool:
-        return (await self.redis.read(self._deleted_user_key(user_id))).value is not None
+    async def user_mark(self, user_id: str) -> UserMark | None:
+        mark = (await self.redis.read(self._marked_user_key(user_id))).value
+        if mark is None:
+            return None
+        return "banned" if mark == b"banned" else "deleted"  # which was "1" before
 
     async def ping(self) -> str | None:
         health = await self.redis.health()
@@ -226,8 +250,8 @@ class RedisSessions:
             raise SessionStoreUnavailable(health.reason)
         return None if health.complete else health.reason
 
-    def _deleted_user_key(self, user_id: str) -> str:
-        return self._deleted_user_prefix + hashlib.sha256(user_id.encode()).hexdigest()[:32]
+    def _marked_user_key(self, user_id: str) -> str:
+        return self._marked_user_prefix + hashlib.sha256(user_id.encode()).hexdigest()[:32]
 
     async def _live(self, handle: str, digest: str) -> Session:
         """The live session of the secret that `digest` stands for; raises as `validate` does."""
@@ -259,7 +283,7 @@ class RedisSessions:
             record = self._record(reading, handle)
             self._check(record, digest)
             left_ms = self._left_ms(record, reading.ttl_ms, now_ms)
-        except (InvalidRecord, SessionError, _WrongSecret):
+        except (InvalidRecord, SessionError, UserBanned, _WrongSecret):
             return None
         return None if left_ms is None else record.session(expires_in=whole_seconds(left_ms))
 
@@ -280,10 +304,10 @@ class RedisSessions:
             if record.replaced(digest) and not self._is_former(record):
                 raise SessionReplaced(at=record.issued_at // 1000, device=record.device)
             raise _WrongSecret
-        if record.ended:
-            raise UserBanned if record.ended == "banned" else SessionKicked(at=record.ended_at)
-        if (record.appid, record.device) not in self._served:
-            raise SessionExpired  # of a mini-program or device class from before a restart
+        if record.ending:
+            raise _error_of(record.ending)
+        if self._is_unserved(record):
+            raise SessionExpired
         if self._is_former(record):
             raise SessionExpired
 
@@ -296,7 +320,33 @@ class RedisSessions:
             record = SessionRecord.read(raw, handle=handle)
         except InvalidRecord:
             return None  # the login replaces it, and says so in the log
-        return None if record.ended else record.session(expires_in=0)
+        return None if record.ending else record.session(expires_in=0)
+
+    async def _view(self, handle: str) -> SessionView | None:
+        key = self._prefix + handle
+        reading = await self.redis.read(key, with_ttl=True)
+        if reading.value is None:
+            return None
+        try:
+            record = SessionRecord.read(reading.value, handle=handle)
+        except InvalidRecord as fault:
+            self._log.failed("reading a record", str(fault))
+            return None
+        now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
+        left_ms = min(reading.ttl_ms or 0, record.issued_at + record.longest_ms - now_ms)
+        serves = record.ending or not (self._is_unserved(record) or self._is_former(record))
+        if left_ms <= 0 or not serves:
+            return None
+        lost = session_record.unseal(record.sealed, handle, self._keyring) is None
+        return SessionView(
+            handle,
+            record.appid,
+            record.device,
+            record.issued_at,
+            whole_seconds(left_ms),
+            record.ending.reason if record.ending else "live",
+            key_lost=lost and not record.ending,  # which has none any more
+        )
 
     async def _in_time(self, keys: SessionKeys, session: Session) -> SessionKeys:
         """Without that of the session before, once it has been replaced for so long."""
@@ -347,6 +397,10 @@ class RedisSessions:
             return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return (record, *opened) if opened else None
+
+    def _is_unserved(self, record: SessionRecord) -> bool:
+        """Whether it is of a mini-program or device class from before a restart."""
+        return (record.appid, record.device) not in self._served
 
     def _is_former(self, record: SessionRecord) -> bool:
         """Whether it is of a login before SESSIONS_SINCE, all of which an operator ended."""
@@ -462,3 +516,12 @@ class RedisSessions:
             expected_echo=expected_echo,
             wait_replicas=wait_replicas,
         )
+
+
+def _error_of(ending: Ending) -> ServiceError:
+    """What the holder of a session is told that an operator ended."""
+    if ending.reason == "kicked":
+        return SessionKicked(at=ending.at)
+    if ending.until is not None and ending.until <= time.time():
+        return SessionExpired()  # on which clients log in again silently
+    return UserBanned(at=ending.at, until=ending.until)

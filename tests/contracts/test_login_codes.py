@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from service.stores.phone_codes import RedisPhoneCodes
     from tests.contracts.conftest import Stores
 
-ALICE = User("someone", "Alice", "/uploads/a.jpg", None, banned=False, created_at=1, updated_at=1)
+ALICE = User("someone", "Alice", "/uploads/a.jpg", None, ban=None, created_at=1, updated_at=1)
 OPENED = LoggedIn(SessionId.new("H" * 22), 7200, ALICE, is_new=True)
 
 

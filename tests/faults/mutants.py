@@ -545,8 +545,8 @@ MUTANTS: Final = (
         bar="K9",
         change="what follows the session decides of it",
         file="service/core/login.py",
-        old="        with suppress(SessionStoreUnavailable):\n            if not await",
-        new="        with suppress(UserStoreUnavailable):\n            if not await",
+        old="        with suppress(SessionStoreUnavailable):\n            if not (mark",
+        new="        with suppress(UserStoreUnavailable):\n            if not (mark",
         test="tests/faults/test_cluster.py::test_a_login_is_done_though_the_mark_of_deleted_users_cannot_be_read",
     ),
     Mutant(

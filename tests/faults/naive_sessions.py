@@ -15,8 +15,11 @@ from service.core.errors import SessionExpired
 from service.core.models import OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.config.settings import Settings
-    from service.core.models import SessionKeys, WeChatIdentity
+    from service.core.models import SessionKeys, SessionView, WeChatIdentity
+    from service.core.ports import UserMark
     from service.redis.client import RedisClient
     from service.redis.scripts import Scripts
 
@@ -79,17 +82,25 @@ class NaiveSessions:
             await self._redis.delete(_USER + session_id.handle)
         return live
 
-    async def terminate(self, handle: str, reason: Literal["kicked", "banned"]) -> bool:
+    async def terminate(
+        self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None
+    ) -> bool:
+        raise NotImplementedError
+
+    async def lift_ban(self, handle: str) -> None:
+        raise NotImplementedError
+
+    async def view(self, handles: Sequence[str]) -> Sequence[SessionView]:
         raise NotImplementedError
 
     async def delete(self, handle: str) -> None:
         raise NotImplementedError
 
-    async def mark_user_deleted(self, user_id: str) -> None:
+    async def mark_user(self, user_id: str, mark: UserMark) -> None:
         raise NotImplementedError
 
-    async def is_user_deleted(self, user_id: str) -> bool:  # noqa: ARG002 # nobody is deleted here
-        return False
+    async def user_mark(self, user_id: str) -> UserMark | None:  # noqa: ARG002 # nobody goes here
+        return None
 
     async def keys(self, session: Session) -> SessionKeys | None:
         raise NotImplementedError

@@ -345,7 +345,7 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     others = {(KEY_PREFIX + bob.handle).encode(), TOKEN_KEY}
     rest = {key for key in set(left) - others if not key.startswith(NUMBERS)}
     (gone_mark,) = (key for key in rest if key.startswith(b"minigate:gone:"))
-    assert left[gone_mark] == b"1"
+    assert left[gone_mark] == b"deleted"
     assert 0 < await house.redis.pttl(gone_mark) <= 30_000
     assert {left[key] for key in rest if key.startswith(USED_PREFIX)} == {b"used"}
     counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}

@@ -319,7 +319,7 @@ class Hasty(SqlUsers):
         task = asyncio.create_task(self._later(appid, identity, user_id))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
-        user = User(user_id, "x", DEFAULT_AVATAR, None, banned=False, created_at=0, updated_at=0)
+        user = User(user_id, "x", DEFAULT_AVATAR, None, ban=None, created_at=0, updated_at=0)
         return UserMatch(user, is_new=True)
 
     async def _later(self, appid: str, identity: WeChatIdentity, user_id: str) -> None:
