@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from service.core.admin import Admin
 from service.core.background import BackgroundTasks
 from service.core.decrypt import Decryptor
+from service.core.deletion import Deletion
 from service.core.errors import SessionStoreUnavailable
 from service.core.failed_openings import FailedOpenings
 from service.core.fair_share import FairShare
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service.config.settings import Settings
+    from service.core.events import EventHistory
+    from service.redis.client import RedisClient
     from service.sql.database import SqlDatabase
 
 _UPLOADS: Final = 6
@@ -59,27 +64,19 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
     red until they do.
     """
     async with AsyncExitStack() as stack:
-        redis = open_client(settings, ThrottledLog("redis"))
-        stack.push_async_callback(redis.aclose)
-        scripts = Scripts(redis)
-        events = RedisEvents()
-        sessions = RedisSessions(redis, scripts, settings)
-        markers = CodeMarkers(redis, scripts, settings)
+        stores = _open_stores(settings, stack)
+        redis, scripts, sessions, users = (
+            stores.redis,
+            stores.scripts,
+            stores.sessions,
+            stores.users,
+        )
         limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
         used = RedisUsedData(redis, scripts, max_age=settings.encrypted_data_max_age)
 
-        database = _open_database(settings)
-        stack.push_async_callback(database.aclose)
-        database_status = DatabaseStatus(database)
+        database_status = DatabaseStatus(stores.database)
         stack.push_async_callback(database_status.aclose)
-        users = SqlUsers(
-            database,
-            _keyring(settings, "phone"),
-            ThrottledLog("sql"),
-            platforms={app.appid: app.platform for app in settings.apps.values()},
-        )
         record = OwnRecord(users, sessions)
-        avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
         session = await stack.enter_async_context(open_http(settings))
@@ -105,11 +102,10 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         )
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
-        phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"))
         phones = PhoneNumbers(
             apps=settings.apps,
             wechat=wechat,
-            codes=phone_codes,
+            codes=stores.phone_codes,
             users=users,
             record=record,
             sessions=sessions,
@@ -122,14 +118,13 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         )
         profiles = Profiles(
             apps=settings.apps,
-            devices=settings.device_classes,
             users=users,
             record=record,
-            avatars=avatars,
+            deletion=_deletion(settings, stores),
+            avatars=stores.avatars,
             pictures=pictures,
             sessions=sessions,
             wechat=wechat,
-            phone_codes=phone_codes,
             limits=limits,
             check_nicknames=settings.check_nicknames,
             background=background,
@@ -138,7 +133,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             apps=settings.apps,
             devices=settings.device_classes,
             wechat=wechat,
-            codes=RedisLoginCodes(markers),
+            codes=RedisLoginCodes(stores.markers),
             users=users,
             sessions=sessions,
             phones=phones,
@@ -158,13 +153,100 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             decryptor=decryptor,
             sessions=sessions,
             database=database_status,
-            avatars=avatars,
+            avatars=stores.avatars,
             pictures=pictures,
             uploads=Uploads(limits, sessions, most_bytes=_UPLOADS * settings.avatar_max_bytes),
             access_tokens=tokens,
             limits=limits,
-            events=events,
+            events=stores.events,
+            admin=_admin(settings, stores, background),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What an operator works with at a command line."""
+
+    admin: Admin
+    history: EventHistory
+
+
+@asynccontextmanager
+async def open_admin(settings: Settings) -> AsyncIterator[Administration]:
+    """Open Redis, the users and their pictures, and nothing that only the service needs.
+
+    None of them need answer yet, as in `open_services`.
+    """
+    async with AsyncExitStack() as stack:
+        stores = _open_stores(settings, stack)
+        background = BackgroundTasks()
+        stack.push_async_callback(background.aclose)
+        yield Administration(_admin(settings, stores, background), stores.events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What both the service and an operator's command work on."""
+
+    redis: RedisClient
+    scripts: Scripts
+    events: RedisEvents
+    sessions: RedisSessions
+    markers: CodeMarkers
+    phone_codes: RedisPhoneCodes
+    database: SqlDatabase
+    users: SqlUsers
+    avatars: AvatarFiles
+
+
+def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
+    """`stack` closes them."""
+    redis = open_client(settings, ThrottledLog("redis"))
+    stack.push_async_callback(redis.aclose)
+    scripts = Scripts(redis)
+    markers = CodeMarkers(redis, scripts, settings)
+    database = _open_database(settings)
+    stack.push_async_callback(database.aclose)
+    return _Stores(
+        redis=redis,
+        scripts=scripts,
+        events=RedisEvents(),
+        sessions=RedisSessions(redis, scripts, settings),
+        markers=markers,
+        phone_codes=RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code")),
+        database=database,
+        users=SqlUsers(
+            database,
+            _keyring(settings, "phone"),
+            ThrottledLog("sql"),
+            platforms={app.appid: app.platform for app in settings.apps.values()},
+        ),
+        avatars=AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
+    )
+
+
+def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> Admin:
+    return Admin(
+        apps=settings.apps,
+        devices=settings.device_classes,
+        users=stores.users,
+        sessions=stores.sessions,
+        deletion=_deletion(settings, stores),
+        events=stores.events,
+        history=stores.events,
+        background=background,
+    )
+
+
+def _deletion(settings: Settings, stores: _Stores) -> Deletion:
+    return Deletion(
+        devices=settings.device_classes,
+        users=stores.users,
+        sessions=stores.sessions,
+        avatars=stores.avatars,
+        phone_codes=stores.phone_codes,
+        events=stores.events,
+    )
 
 
 async def migrate(settings: Settings) -> tuple[int, int]:

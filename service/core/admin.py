@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from service.core.ban import check_until, clean_reason
+from service.core.errors import InvalidRequest, UnknownAppid, UserNotFound
+from service.core.models import SearchField, SessionView, UserPage
+from service.core.search_value import is_name, search_value
+from service.core.session_places import session_places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from service.core.events import Event
+    from service.core.background import BackgroundTasks
+    from service.core.deletion import Deletion
+    from service.core.events import Event, EventHistory, Events
     from service.core.models import User, UserIdentity
+    from service.core.ports import SessionStore, UserStore
+    from service.core.session_places import SessionPlace
 
-SearchField = Literal["id", "openid", "unionid", "phone", "nickname"]
+__all__ = ["Admin", "SearchField", "SessionView", "SessionsEnded", "UserDetails", "UserPage"]
 
-
-class UserPage(NamedTuple):
-    """Some of the users that were found."""
-
-    users: Sequence[User]
-    next: str
-    """What `after` has to be for more; "" where there are none."""
-
-
-class SessionView(NamedTuple):
-    """One session as an operator may see it: neither its id nor a key."""
-
-    handle: str
-    appid: str
-    device: str
-    issued_at: int
-    """Unix milliseconds of the login."""
-    expires_in: int
-    """Whole seconds left."""
-    state: Literal["live", "kicked", "banned"]
-    key_lost: bool
-    """Whether what sealed it has left SECRET_KEYS: it serves, but opens no encryptedData."""
+_MOST_USERS: Final = 200
+"""On a page."""
+_LAST_EVENTS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +53,91 @@ class Admin:
     """Every method takes `by`, the operator's name for the event, where it changes something.
 
     Raises UserNotFound for a user that is not there, SessionStoreUnavailable and
-    UserStoreUnavailable; what was raised half-way can be done again.
+    UserStoreUnavailable; what was raised half-way can be done again. What has begun goes
+    on when its caller is cancelled.
     """
+
+    def __init__(
+        self,
+        *,
+        apps: Collection[str],
+        devices: Sequence[str],
+        users: UserStore,
+        sessions: SessionStore,
+        deletion: Deletion,
+        events: Events,
+        history: EventHistory,
+        background: BackgroundTasks,
+    ) -> None:
+        """`apps` are the appids, `devices` the device classes."""
+        self._apps = apps
+        self._devices = devices
+        self._users = users
+        self._sessions = sessions
+        self._deletion = deletion
+        self._events = events
+        self._history = history
+        self._background = background
 
     async def find(
         self, field: SearchField, value: str, *, limit: int = 50, after: str = ""
     ) -> UserPage:
         """Users by one of five fields; a nickname by what it begins with, the rest exactly.
 
-        `phone`: `13800000001` (China) or `+<country> <number>`.
+        `phone`: `13800000001` (China) or `+<country> <number>`. `limit`: users at most, up to
+        200. Raises InvalidRequest.
         """
-        raise NotImplementedError
+        if not 1 <= limit <= _MOST_USERS:
+            raise InvalidRequest("limit", f"from 1 to {_MOST_USERS}")
+        wanted = search_value(field, value)
+        return await self._users.find(field, wanted, limit=limit, after=after)
 
     async def show(self, user_id: str) -> UserDetails:
         """One user: account, what WeChat calls them, sessions, the last events."""
-        raise NotImplementedError
+        user = await self._user(user_id)
+        identities = await self._users.identities(user.id)
+        handles = [place.handle for place in session_places(identities, self._devices)]
+        sessions, events = await asyncio.gather(
+            self._sessions.view(handles),
+            self._history.find(user=user.id, handles=handles, limit=_LAST_EVENTS),
+        )
+        return UserDetails(user, identities, sessions, events)
 
     async def kick(
         self, user_id: str, *, by: str, appid: str | None = None, device: str | None = None
     ) -> int:
         """End the user's live sessions, of one app or device class if named; returns how many.
 
-        Their holders are told 40103, with the time.
+        Their holders are told 40103, with the time. Raises UnknownAppid, and InvalidRequest
+        for a device class that is not configured.
         """
-        raise NotImplementedError
+        if appid is not None and appid not in self._apps:
+            raise UnknownAppid
+        if device is not None and device not in self._devices:
+            raise InvalidRequest("device", f"one of {', '.join(self._devices)}")
+        kicking = self._kick(user_id, by, appid, device)
+        return await self._background.run_to_completion(kicking)
 
     async def ban(
         self, user_id: str, *, by: str, reason: str = "", until: int | None = None
     ) -> tuple[User, int]:
         """Refuse the user's logins, until a Unix time if given, and end their sessions.
 
-        Returns the user, and how many sessions were ended.
+        In place of a ban that there is. Returns the user, and how many sessions were ended.
+        `reason` is for operators; over 200 characters are cut off. Raises InvalidRequest for
+        an `until` that has passed.
         """
-        raise NotImplementedError
+        check_until(until)
+        banning = self._ban(user_id, by, clean_reason(reason), until)
+        return await self._background.run_to_completion(banning)
 
     async def unban(self, user_id: str, *, by: str) -> User:
         """Let the user log in again."""
-        raise NotImplementedError
+        return await self._background.run_to_completion(self._unban(user_id, by))
 
     async def delete(self, user_id: str, *, by: str) -> None:
         """Delete the user with sessions, picture and record, as they could themselves."""
-        raise NotImplementedError
+        await self._background.run_to_completion(self._delete(user_id, by))
 
     async def end_sessions(
         self,
@@ -125,3 +161,52 @@ class Admin:
         Raises UnknownAppid.
         """
         raise NotImplementedError
+
+    async def _kick(self, user_id: str, by: str, appid: str | None, device: str | None) -> int:
+        user = await self._user(user_id)
+        ended = 0
+        for place in await self._places(user):
+            if appid not in (None, place.appid) or device not in (None, place.device):
+                continue
+            if await self._sessions.terminate(place.handle, "kicked"):
+                ended += 1
+                self._events.record("kicked", user=user.id, by=by, **place._asdict())
+        return ended
+
+    async def _ban(self, user_id: str, by: str, reason: str, until: int | None) -> tuple[User, int]:
+        before = await self._user(user_id)
+        user = await self._users.ban(before.id, reason=reason, until=until)
+        if user is None:
+            raise UserNotFound
+        self._events.record("banned", user=user.id, reason=reason, by=by)
+        # A login under way that has read the row before finds the mark once its session is
+        # written; so each session is either seen here, or by its login (docs/adr/0036).
+        await self._sessions.mark_user(user.id, "banned")
+        ended = 0
+        for place in await self._places(user):
+            ended += await self._sessions.terminate(place.handle, "banned", until=until)
+        return user, ended
+
+    async def _unban(self, user_id: str, by: str) -> User:
+        before = await self._user(user_id)
+        user = await self._users.unban(before.id)
+        if user is None:
+            raise UserNotFound
+        if before.ban is not None:
+            self._events.record("unbanned", user=user.id, by=by)
+        # Also where there was no ban: it may have been taken back half-way.
+        for place in await self._places(user):
+            await self._sessions.lift_ban(place.handle)
+        return user
+
+    async def _delete(self, user_id: str, by: str) -> None:
+        await self._deletion.delete(await self._user(user_id), by=by)
+
+    async def _user(self, user_id: str) -> User:
+        user = await self._users.get(user_id) if is_name(user_id) else None
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def _places(self, user: User) -> list[SessionPlace]:
+        return session_places(await self._users.identities(user.id), self._devices)

@@ -6,25 +6,26 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from service.core.deletion import remove_picture
 from service.core.errors import (
     NicknameRejected,
     ServiceError,
     SessionExpired,
     UserStoreUnavailable,
 )
-from service.core.models import DEFAULT_AVATAR, UserExport, handle_of
+from service.core.models import UserExport
 from service.core.nickname import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from service.core.background import BackgroundTasks
-    from service.core.models import Session, User, UserIdentity, WeChatApp
+    from service.core.deletion import Deletion
+    from service.core.models import Session, User, WeChatApp
     from service.core.own_record import OwnRecord
     from service.core.ports import (
         AvatarStore,
         Limits,
-        PhoneCodes,
         PictureDecoder,
         SessionStore,
         UserRecords,
@@ -45,28 +46,26 @@ class Profiles:
         self,
         *,
         apps: Mapping[str, WeChatApp],
-        devices: Sequence[str],
         users: UserRecords,
         record: OwnRecord,
+        deletion: Deletion,
         avatars: AvatarStore,
         pictures: PictureDecoder,
         sessions: SessionStore,
         wechat: WeChat,
-        phone_codes: PhoneCodes,
         limits: Limits,
         check_nicknames: bool,
         background: BackgroundTasks,
     ) -> None:
         """`check_nicknames`: have WeChat's content check pass them first."""
         self._apps = apps
-        self._devices = devices
         self._users = users
         self._record = record
+        self._deletion = deletion
         self._avatars = avatars
         self._pictures = pictures
         self._sessions = sessions
         self._wechat = wechat
-        self._phone_codes = phone_codes
         self._limits = limits
         self._check_nicknames = check_nicknames
         self._background = background
@@ -139,24 +138,8 @@ class Profiles:
         if user is None:  # deleted by a request that was cut off before its last step
             await self._sessions.delete(session.handle)
             raise SessionExpired
-        await self._sessions.mark_user_deleted(user.id)
-        await self._forget(await self._users.identities(user.id), but=session.handle)
-        await self._remove_picture(user.avatar)
-        deleted = await self._users.delete(user.id)
-        if deleted is not None:
-            # Again, for a login or a picture that came in between. Later ones find no user.
-            await self._forget(deleted.identities, but=session.handle)
-            await self._remove_picture(deleted.user.avatar)
+        await self._deletion.delete(user, but=session.handle)
         await self._sessions.delete(session.handle)
-
-    async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
-        """End the sessions of `identities` on every device, except that of the handle `but`."""
-        for one in identities:
-            await self._phone_codes.forget(one.appid, one.openid)
-            for device in self._devices:
-                handle = handle_of(one.appid, one.openid, device)
-                if handle != but:
-                    await self._sessions.delete(handle)
 
     async def _discard(self, name: str) -> None:
         """Remove a picture that nobody names any more, if the store allows it.
@@ -165,8 +148,4 @@ class Profiles:
         and the store would keep one more.
         """
         with suppress(UserStoreUnavailable):  # the store has logged it
-            await self._remove_picture(name)
-
-    async def _remove_picture(self, name: str) -> None:
-        if name != DEFAULT_AVATAR:  # that is everybody's
-            await self._avatars.delete(name)
+            await remove_picture(self._avatars, name)

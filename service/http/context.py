@@ -11,6 +11,7 @@ from sanic.config import Config
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
+    from service.core.admin import Admin
     from service.core.decrypt import Decryptor
     from service.core.events import Events
     from service.core.login import Login
@@ -46,6 +47,7 @@ class Services:
     access_tokens: AccessTokens
     limits: Limits
     events: Events
+    admin: Admin
 
 
 class AppContext(SimpleNamespace):
