@@ -9,12 +9,13 @@ from sqlalchemy import ColumnElement, collate, or_, select
 
 from service.core import base64url
 from service.core.errors import InvalidRequest
+from service.core.search_value import is_name
 from service.sql.schema import identities, phones, users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Column, Connection, Row
+    from sqlalchemy import Column, Connection, Row, Select
 
     from service.core.models import SearchField
     from service.stores.keyring import Keyring
@@ -50,17 +51,20 @@ class UserSearch:
 
     def rows(self, db: Connection) -> FoundRows:
         """The page, in one statement."""
-        nickname = collate(users.c.nickname, _BYTEWISE[db.dialect.name])
-        question = select(users).where(self._wanted(nickname)).order_by(nickname, users.c.id)
+        rows = db.execute(self.statement(db.dialect.name)).all()
+        page = rows[: self._limit]
+        return FoundRows(page, _cursor(page[-1]) if len(rows) > self._limit else "")
+
+    def statement(self, dialect: str) -> Select[Any]:
+        """That page, and one row more where there is one."""
+        nickname = collate(users.c.nickname, _BYTEWISE[dialect])
+        statement = select(users).where(self._wanted(nickname)).order_by(nickname, users.c.id)
         if self._after:
             name, user_id = self._after
             later = (nickname == name) & (users.c.id > user_id)
-            # Nickname first by itself: from there the index is read.
-            question = question.where(nickname >= name, or_(nickname > name, later))
-        rows = db.execute(question.limit(self._limit + 1)).all()
-        more = len(rows) > self._limit
-        page = rows[: self._limit]
-        return FoundRows(page, _cursor(page[-1]) if more else "")
+            # The nickname also by itself: from there on the index is read.
+            statement = statement.where(nickname >= name, or_(nickname > name, later))
+        return statement.limit(self._limit + 1)
 
     def _wanted(self, nickname: ColumnElement[str]) -> ColumnElement[bool]:
         match self._field:
@@ -104,7 +108,7 @@ def _read_cursor(text: str) -> tuple[str, str]:
     try:
         nickname = base64url.decode(name).decode()
     except ValueError:
-        nickname = "\0"
-    if "\0" in nickname or not (user_id.isascii() and user_id.isprintable()):
+        nickname = ""
+    if not nickname or "\0" in nickname or not is_name(user_id):
         raise InvalidRequest("after", "not the `next` of an answer")
     return nickname, user_id

@@ -280,6 +280,40 @@ async def test_up_and_down_one_step_while_the_former_version_works(
         assert former.times > 20
 
 
+async def test_the_former_version_works_beside_what_bans_need(address: str) -> None:
+    """What it says of users: 0003 had none of the columns and indexes that 0004 adds."""
+    read = text(
+        "SELECT users.id, users.nickname, users.avatar, users.phone, users.banned_at,"
+        " users.created_at, users.updated_at FROM users WHERE users.id = :id"
+    )
+    insert = text(
+        "INSERT INTO users (id, nickname, avatar, created_at, updated_at)"
+        " VALUES (:id, 'x', 'a', 1, 1)"
+    )
+    async with opened(address) as database:
+        await database.maintain(partial(to_revision, "upgrade", "0003"))
+        await database.write(lambda db: db.execute(insert, {"id": "before"}))
+        await migrations.upgrade(database)
+        store = make_store(database)
+        for user_id in ("before", "after"):
+            if user_id == "after":
+                await database.write(lambda db: db.execute(insert, {"id": "after"}))
+            row = await database.read(lambda db, one=user_id: db.execute(read, {"id": one}).one())  # type: ignore[misc]
+            assert row.banned_at is None
+            banned = await store.ban(user_id, reason="spam", until=2_000_000_000)
+            assert banned is not None
+            assert banned.banned
+            row = await database.read(lambda db, one=user_id: db.execute(read, {"id": one}).one())  # type: ignore[misc]
+            assert row.banned_at is not None
+        # And back: who is banned stays so, without an end.
+        await database.maintain(partial(to_revision, "downgrade", "0003"))
+        await migrations.upgrade(database)
+        banned = await store.get("before")
+        assert banned is not None
+        assert banned.ban is not None
+        assert (banned.ban.until, banned.ban.reason) == (None, "")
+
+
 async def test_nothing_of_a_row_stands_in_the_error_of_a_migration(address: str) -> None:
     async with opened(address) as database:
         await migrations.upgrade(database)

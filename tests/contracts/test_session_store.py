@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 import sys
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from service.core.errors import (
     SessionStoreUnavailable,
     UserBanned,
 )
-from service.core.models import SessionId, SessionKeys, WeChatIdentity, handle_of
+from service.core.models import Session, SessionId, SessionKeys, WeChatIdentity, handle_of
 from service.redis.batching import Reading
 from service.stores import session_record
 from service.stores.keyring import Keyring
@@ -486,12 +487,145 @@ async def test_a_kick_is_told_to_the_holder_only_and_lasts_as_long(stores: Store
     assert 0 < await stores.redis.pttl(key) <= 50_000
 
 
-async def test_a_ban_says_so(stores: Stores) -> None:
+async def test_a_ban_says_so_and_until_when(stores: Stores) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
-    await sessions.terminate(opened.session_id.handle, "banned")
-    with pytest.raises(UserBanned):
+    handle, tomorrow = opened.session_id.handle, int(time.time()) + 86_400
+    assert await sessions.terminate(handle, "banned", until=tomorrow)
+    told = await ban_of(sessions, opened)
+    assert told == {"at": pytest.approx(time.time(), abs=60), "until": tomorrow}
+    # Another one takes its place, and ends nothing.
+    assert not await sessions.terminate(handle, "banned")
+    assert (await ban_of(sessions, opened))["until"] is None
+    assert not await sessions.terminate(handle, "kicked")
+    assert (await ban_of(sessions, opened))["until"] is None
+
+
+async def ban_of(sessions: RedisSessions, opened: OpenedSession) -> dict[str, int | None]:
+    with pytest.raises(UserBanned) as refusal:
         await sessions.validate(opened.session_id)
+    return dict(refusal.value.data or {})
+
+
+@ALSO_FAKEREDIS
+async def test_a_ban_that_ends_by_itself_leaves_a_session_that_has_expired(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    await sessions.terminate(opened.session_id.handle, "banned", until=int(time.time()) - 1)
+    with pytest.raises(SessionExpired):
+        await sessions.validate(opened.session_id)
+    with pytest.raises(SessionExpired):
+        await sessions.revalidate(as_found(opened))
+
+
+def as_found(opened: OpenedSession) -> Session:
+    """As the guard had found it."""
+    handle, digest = opened.session_id.handle, opened.session_id.digest
+    return Session(handle, APPID, "oAlice", None, "default", "someone", 1, 1, "", digest)
+
+
+@ALSO_FAKEREDIS
+async def test_a_ban_is_told_to_whoever_was_kicked_before(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    key = KEY_PREFIX + opened.session_id.handle
+    await stores.redis.pexpire(key, 50_000)
+    await sessions.terminate(opened.session_id.handle, "kicked")
+    assert not await sessions.terminate(opened.session_id.handle, "banned", until=2_000_000_000)
+    assert (await ban_of(sessions, opened))["until"] == 2_000_000_000
+    assert 0 < await stores.redis.pttl(key) <= 50_000
+    again = await log_in(sessions)
+    assert await is_live(sessions, again.session_id)
+
+
+@ALSO_FAKEREDIS
+async def test_what_is_ended_already_is_ended_by_no_other_call(stores: Stores) -> None:
+    """But for the repeat of one whose answer was lost."""
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    handle = opened.session_id.handle
+    key = KEY_PREFIX + handle
+    for reason in ("kicked", "banned"):
+        deadline = await stores.scripts().now_ms(key) + 60_000
+        call = [key, deadline, reason, "", f"one {reason}"]
+        first = await stores.scripts().run_idempotent(script("terminate"), *call)
+        left = await stores.raw(key)
+        repeat = await stores.scripts().run_idempotent(script("terminate"), *call)
+        assert (first[0], repeat[0]) == (b"ended", b"ended")
+        assert await stores.raw(key) == left
+        assert not await sessions.terminate(handle, "kicked")
+        assert not await sessions.terminate(handle, "banned")
+        await log_in(sessions)
+
+
+@ALSO_FAKEREDIS
+async def test_a_ban_that_is_lifted_has_never_been_and_nothing_else_goes(stores: Stores) -> None:
+    sessions = stores.sessions()
+    opened = await log_in(sessions)
+    handle = opened.session_id.handle
+    await sessions.lift_ban(handle)
+    assert await is_live(sessions, opened.session_id)
+    await sessions.terminate(handle, "kicked")
+    await sessions.lift_ban(handle)
+    with pytest.raises(SessionKicked):
+        await sessions.validate(opened.session_id)
+    await sessions.terminate(handle, "banned")
+    await sessions.lift_ban(handle)
+    with pytest.raises(SessionExpired):
+        await sessions.validate(opened.session_id)
+    assert await stores.everything() == {}
+    await sessions.lift_ban(handle)
+
+
+async def test_operators_see_each_session_there_is_and_no_secret(stores: Stores) -> None:
+    sessions = stores.sessions(device_classes=("default", "pc"))
+    states = ("live", "kicked", "banned", "gone", "unreadable")
+    opened = {state: await log_in(sessions, identity(f"o{state}"), "pc") for state in states}
+    handles = {state: one.session_id.handle for state, one in opened.items()}
+    for reason in ("kicked", "banned"):
+        await sessions.terminate(handles[reason], reason)
+    await sessions.delete(handles["gone"])
+    await stores.redis.set(KEY_PREFIX + handles["unreadable"], b"{}")
+    views = {one.handle: one for one in await sessions.view([*handles.values(), "N" * 22])}
+    assert set(views) == {handles["live"], handles["kicked"], handles["banned"]}
+    for state in ("live", "kicked", "banned"):
+        view = views[handles[state]]
+        assert (view.appid, view.device, view.state) == (APPID, "pc", state)
+        assert view.issued_at / 1000 == pytest.approx(time.time(), abs=60)
+        assert 7100 < view.expires_in <= 7200
+        assert not view.key_lost
+        assert opened[state].session_id.secret not in repr(view)
+        assert opened[state].session_id.digest not in repr(view)
+    assert await sessions.view([]) == []
+
+
+async def test_what_serves_nobody_is_no_session_to_see(stores: Stores) -> None:
+    handle = (await log_in(stores.sessions())).session_id.handle
+    assert [one.state for one in await stores.sessions().view([handle])] == ["live"]
+    lost = await stores.sessions(secret_keys=NEW_KEY).view([handle])
+    assert [one.key_lost for one in lost] == [True]
+    assert await stores.sessions(device_classes=("phone",)).view([handle]) == []
+    since = int(time.time()) + 1
+    assert await stores.sessions(sessions_since=since).view([handle]) == []
+    await stores.redis.persist(KEY_PREFIX + handle)  # as somebody may have done by hand
+    assert await stores.sessions().view([handle]) == []
+
+
+async def test_what_is_noted_of_a_user_is_told_for_as_long_as_a_login_takes(
+    stores: Stores,
+) -> None:
+    sessions = stores.sessions()
+    assert await sessions.user_mark("someone") is None
+    await sessions.mark_user("someone", "banned")
+    assert await sessions.user_mark("someone") == "banned"
+    await sessions.mark_user("someone", "deleted")
+    assert await sessions.user_mark("someone") == "deleted"
+    assert await sessions.user_mark("somebody else") is None
+    (key,) = await stores.everything()
+    assert b"someone" not in key
+    assert 20_000 < await stores.redis.pttl(key) <= 30_000
+    await stores.redis.set(key, b"1")  # by the former version
+    assert await sessions.user_mark("someone") == "deleted"
 
 
 @ALSO_FAKEREDIS
@@ -860,19 +994,25 @@ async def test_a_reply_to_something_else_is_asked_for_once_more(
 
 
 @ALSO_FAKEREDIS
-@pytest.mark.parametrize("name", ["create", "rekey", "revoke", "terminate", "delete", "renew"])
+@pytest.mark.parametrize(
+    "name", ["create", "rekey", "revoke", "terminate", "lift_ban", "delete", "renew"]
+)
 async def test_no_script_changes_anything_after_its_deadline(stores: Stores, name: str) -> None:
     sessions = stores.sessions()
     opened = await log_in(sessions)
     key = KEY_PREFIX + opened.session_id.handle
     before = await stores.everything()
-    past = await stores.scripts().now_ms(key) - 1000
     sealed = SessionRecord.read(before[key.encode()], handle=opened.session_id.handle).sealed
+    if name == "lift_ban":
+        await sessions.terminate(opened.session_id.handle, "banned")
+        before = await stores.everything()
+    past = await stores.scripts().now_ms(key) - 1000
     by_name: dict[str, list[str | int]] = {
         "create": ['{"d":"new"}', "new", 1000, 0],
         "rekey": [sealed, "new"],
         "revoke": [opened.session_id.digest],
         "terminate": ["kicked"],
+        "lift_ban": [],
         "delete": [],
         "renew": [opened.session_id.digest, 1000],
     }
@@ -904,6 +1044,8 @@ async def test_no_script_stumbles_over_what_is_no_text(stores: Stores, put: str)
 
     assert await run("revoke", digest) == [b"absent"]
     assert await run("terminate", "kicked") == [b"absent"]
+    assert await run("lift_ban") == [b"ended", b"lifted"]
+    assert await stores.redis.exists(key)
     assert await run("renew", digest, 1000) == [b"absent"]
     assert await run("rekey", "old", "new") == [b"changed"]
     assert await stores.redis.exists(key)
