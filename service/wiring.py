@@ -14,6 +14,8 @@ from service.core.deletion import Deletion
 from service.core.errors import SessionStoreUnavailable
 from service.core.failed_openings import FailedOpenings
 from service.core.fair_share import FairShare
+from service.core.gone_users import GoneUsers
+from service.core.lately_seen import LatelySeen
 from service.core.login import Login
 from service.core.login_limits import LoginLimits
 from service.core.own_record import OwnRecord
@@ -35,8 +37,11 @@ from service.stores.events import RedisEvents
 from service.stores.keyring import Keyring
 from service.stores.limits import RedisLimits
 from service.stores.login_codes import RedisLoginCodes
+from service.stores.lost_data import LostData
 from service.stores.phone_codes import RedisPhoneCodes
+from service.stores.session_marks import RedisSessionMarks
 from service.stores.sessions import RedisSessions
+from service.stores.sessions_since import SessionsSince
 from service.stores.used_data import RedisUsedData
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
@@ -76,6 +81,8 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
 
         database_status = DatabaseStatus(stores.database)
         stack.push_async_callback(database_status.aclose)
+        gone_users = GoneUsers(stores.seen, users, sessions, stores.events, ThrottledLog("users"))
+        stack.push_async_callback(gone_users.aclose)
         record = OwnRecord(users, sessions)
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
@@ -86,8 +93,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             timeout=settings.wechat_timeout_ms / 1000,
             share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
         )
-        token_store = RedisAccessTokens(redis, scripts, _keyring(settings, "access-token"))
-        tokens = AccessTokens(token_store, http, ThrottledLog("wechat"))
+        tokens = AccessTokens(stores.access_tokens, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
 
@@ -145,6 +151,8 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
 
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
+        await stores.marks.start()
+        gone_users.start()
         await database_status.status()  # which says what is wrong in the log
         yield Services(
             login=login,
@@ -181,6 +189,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Administration]:
         stores = _open_stores(settings, stack)
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
+        await stores.marks.start()
         yield Administration(_admin(settings, stores, background), stores.events)
 
 
@@ -192,6 +201,9 @@ class _Stores:
     scripts: Scripts
     events: RedisEvents
     sessions: RedisSessions
+    seen: LatelySeen
+    marks: RedisSessionMarks
+    access_tokens: RedisAccessTokens
     markers: CodeMarkers
     phone_codes: RedisPhoneCodes
     database: SqlDatabase
@@ -204,6 +216,10 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     redis = open_client(settings, ThrottledLog("redis"))
     stack.push_async_callback(redis.aclose)
     scripts = Scripts(redis)
+    since, seen = SessionsSince(settings), LatelySeen()
+    sessions = RedisSessions(redis, scripts, settings, since=since, seen=seen)
+    marks = RedisSessionMarks(redis, scripts, since, LostData(sessions.are_any_there))
+    stack.push_async_callback(marks.aclose)
     markers = CodeMarkers(redis, scripts, settings)
     database = _open_database(settings)
     stack.push_async_callback(database.aclose)
@@ -211,7 +227,10 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         redis=redis,
         scripts=scripts,
         events=RedisEvents(),
-        sessions=RedisSessions(redis, scripts, settings),
+        sessions=sessions,
+        seen=seen,
+        marks=marks,
+        access_tokens=RedisAccessTokens(redis, scripts, _keyring(settings, "access-token")),
         markers=markers,
         phone_codes=RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code")),
         database=database,
@@ -231,6 +250,8 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
         devices=settings.device_classes,
         users=stores.users,
         sessions=stores.sessions,
+        marks=stores.marks,
+        access_tokens=stores.access_tokens,
         deletion=_deletion(settings, stores),
         events=stores.events,
         history=stores.events,

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from service.core.ban import check_until, clean_reason
 from service.core.errors import InvalidRequest, UnknownAppid, UserNotFound
-from service.core.models import SearchField, SessionView, UserPage
+from service.core.models import SearchField, SessionsEnded, SessionView, UserPage
 from service.core.search_value import is_name, search_value
 from service.core.session_places import session_places
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
 
     from service.core.background import BackgroundTasks
     from service.core.deletion import Deletion
     from service.core.events import Event, EventHistory, Events
-    from service.core.models import User, UserIdentity
-    from service.core.ports import SessionStore, UserStore
+    from service.core.models import User, UserIdentity, WeChatApp
+    from service.core.ports import AccessTokenStore, SessionMarks, SessionStore, UserStore
     from service.core.session_places import SessionPlace
 
 __all__ = ["Admin", "SearchField", "SessionView", "SessionsEnded", "UserDetails", "UserPage"]
@@ -27,6 +27,8 @@ __all__ = ["Admin", "SearchField", "SessionView", "SessionsEnded", "UserDetails"
 _MOST_USERS: Final = 200
 """On a page."""
 _LAST_EVENTS: Final = 50
+_EARLIEST_MS: Final = 1_000_000_000_000
+"""In 2001."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,6 @@ class UserDetails:
     """The newest first."""
 
 
-class SessionsEnded(NamedTuple):
-    """What `end_sessions` has done."""
-
-    before: int
-    """Unix milliseconds, by the clock of Redis: sessions of logins before it are ended."""
-    holds_from: int
-    """Unix milliseconds, by the same clock: from then on every worker refuses them."""
-
-
 class Admin:
     """Every method takes `by`, the operator's name for the event, where it changes something.
 
@@ -60,20 +53,24 @@ class Admin:
     def __init__(
         self,
         *,
-        apps: Collection[str],
+        apps: Mapping[str, WeChatApp],
         devices: Sequence[str],
         users: UserStore,
         sessions: SessionStore,
+        marks: SessionMarks,
+        access_tokens: AccessTokenStore,
         deletion: Deletion,
         events: Events,
         history: EventHistory,
         background: BackgroundTasks,
     ) -> None:
-        """`apps` are the appids, `devices` the device classes."""
+        """`apps` by appid; `devices` are the device classes."""
         self._apps = apps
         self._devices = devices
         self._users = users
         self._sessions = sessions
+        self._marks = marks
+        self._access_tokens = access_tokens
         self._deletion = deletion
         self._events = events
         self._history = history
@@ -151,16 +148,39 @@ class Admin:
 
         Their holders are told 40102, on which clients log in again silently. Raises
         UnknownAppid, and InvalidRequest for a device class that is not configured and for
-        a time in the future.
+        a time in the future, or that cannot be one in milliseconds.
         """
-        raise NotImplementedError
+        if appid is not None:
+            self._app(appid)
+        if device is not None and device not in self._devices:
+            raise InvalidRequest("device", f"one of {', '.join(self._devices)}")
+        if before is not None and before < _EARLIEST_MS:  # seconds would end nothing, silently
+            raise InvalidRequest("before", "Unix milliseconds")
+        ended = await self._marks.end(appid or "", device or "", before)
+        self._events.record(
+            "sessions_ended",
+            appid=appid or "",
+            device=device or "",
+            reason=f"before={ended.before}",
+            by=by,
+        )
+        return ended
 
     async def discard_access_token(self, appid: str, token: str, *, by: str) -> bool:
         """Forget the access_token kept for an app if it is this one; returns whether it was.
 
-        Raises UnknownAppid.
+        Raises UnknownAppid and SessionStoreUnavailable.
         """
-        raise NotImplementedError
+        discarded = await self._access_tokens.discard_value(self._app(appid).appid, token)
+        if discarded:
+            self._events.record("access_token_discarded", appid=appid, by=by)
+        return discarded
+
+    def _app(self, appid: str) -> WeChatApp:
+        try:
+            return self._apps[appid]
+        except KeyError:
+            raise UnknownAppid from None
 
     async def _kick(self, user_id: str, by: str, appid: str | None, device: str | None) -> int:
         user = await self._user(user_id)

@@ -197,6 +197,15 @@ class OpenedSession:
     """Whether another login made it, within the coalescing window."""
 
 
+class SessionsEnded(NamedTuple):
+    """That all sessions of a mini-program or a device class, or everybody's, were ended."""
+
+    before: int
+    """Unix milliseconds, by the clock of Redis: sessions of logins before it are ended."""
+    holds_from: int
+    """Unix milliseconds, by the same clock: from then on every worker refuses them."""
+
+
 @dataclass(slots=True)
 class CodeClaim:
     """The right to take one code to WeChat."""

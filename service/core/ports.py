@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from service.core.errors import ServiceError, SessionStoreUnavailable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Session,
         SessionId,
         SessionKeys,
+        SessionsEnded,
         SessionView,
         User,
         UserIdentity,
@@ -87,6 +88,10 @@ class SessionStore(Protocol):
         """Log out this very session, never a newer one; False when it was not live."""
         ...
 
+    async def revoke_digest(self, handle: str, digest: str) -> bool:
+        """The same by `Session.handle` and `Session.digest`."""
+        ...
+
     async def terminate(
         self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None
     ) -> bool:
@@ -140,6 +145,18 @@ class SessionStore(Protocol):
         """None where all of the store is well; else what ails it, in a word for anybody.
 
         Raises SessionStoreUnavailable, with that word, where no part of it can serve.
+        """
+        ...
+
+
+class SessionMarks(Protocol):
+    """Ends sessions without looking for them."""
+
+    async def end(self, appid: str, device: str, before: int | None) -> SessionsEnded:
+        """End all sessions of a mini-program and a device class, "" for all of them.
+
+        Of logins before a Unix time in milliseconds by the store's clock; None is now. Raises
+        InvalidRequest for a time in the future, SessionStoreUnavailable.
         """
         ...
 
@@ -223,6 +240,10 @@ class UserStore(UserRecords, Protocol):
         `proven`: a code says so, which beats a user who has bound the number without.
         `may_change`: instead of any other; without it, raises LoginTooOld if there is one.
         """
+        ...
+
+    async def existing(self, user_ids: Collection[str]) -> set[str]:
+        """Those of these users who are there; 500 at most."""
         ...
 
 
@@ -385,6 +406,10 @@ class AccessTokenStore(Protocol):
         """Forget this very token, never one that was put since."""
         ...
 
+    async def discard_value(self, appid: str, value: str) -> bool:
+        """The same for whoever has nothing but the token itself; returns whether it was kept."""
+        ...
+
     async def lock(self, appid: str, *, seconds: float) -> str | None:
         """Win the right to fetch, for so long at most; None when another worker has it."""
         ...
@@ -449,4 +474,11 @@ class AccessTokens(Protocol):
 
     async def get(self, app: WeChatApp) -> AccessToken:
         """A token that is good now; raises what WeChat and the store raise."""
+        ...
+
+    async def discard_value(self, app: WeChatApp, value: str) -> bool:
+        """Forget the token that is kept if it is this one; returns whether it was.
+
+        Never one that was fetched since. Raises SessionStoreUnavailable.
+        """
         ...

@@ -61,6 +61,7 @@ _BY_OPENIDS: Final = (
     )
 )
 _BY_ID: Final = select(users).where(users.c.id == bindparam("user_id"))
+_EXISTING: Final = select(users.c.id).where(users.c.id.in_(bindparam("user_ids", expanding=True)))
 
 
 def by_openid(db: Connection, appid: str, openid: str) -> Row[Any] | None:
@@ -80,6 +81,11 @@ def by_openids(
 def by_id(db: Connection, user_id: str) -> Row[Any] | None:
     """The user's row."""
     return db.execute(_BY_ID, {"user_id": user_id}).first()
+
+
+def existing(db: Connection, user_ids: Collection[str]) -> set[str]:
+    """Those of these ids that a user has."""
+    return set(db.execute(_EXISTING, {"user_ids": list(user_ids)}).scalars())
 
 
 def lock_user(db: Connection, user_id: str) -> Row[Any] | None:

@@ -20,6 +20,7 @@ from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
     UserRows,
     by_id,
+    existing,
     identities_of,
     likely_owner,
     lock_names,
@@ -30,7 +31,7 @@ from service.sql.schema import users
 from service.sql.user_search import UserSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -131,6 +132,9 @@ class SqlUsers:
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
         return await self._read(lambda db: identities_of(db, user_id))
+
+    async def existing(self, user_ids: Collection[str]) -> set[str]:
+        return await self._read(lambda db: existing(db, user_ids))
 
     async def delete(self, user_id: str) -> DeletedUser | None:
         deleted: DeletedUser | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -118,6 +119,13 @@ class RedisAccessTokens:
         if own is not None and own.version == token.version:
             del self._own[appid]
         await self._scripts.run_idempotent(_DISCARD, self._prefix + appid, token.version)
+
+    async def discard_value(self, appid: str, value: str) -> bool:
+        token = await self.get(appid)
+        if token is None or not hmac.compare_digest(token.value.encode(), value.encode()):
+            return False
+        await self.discard(appid, token)
+        return True
 
     async def lock(self, appid: str, *, seconds: float) -> str | None:
         lock = secrets.token_hex(8)

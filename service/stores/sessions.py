@@ -25,6 +25,7 @@ from service.core.errors import (
     UserBanned,
 )
 from service.core.ids import unique_id
+from service.core.lately_seen import LatelySeen
 from service.core.lifetime import Lifetime, whole_seconds
 from service.core.models import (
     SESSION_KEY_BYTES,
@@ -41,6 +42,7 @@ from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
 from service.stores.session_record import Ending, InvalidRecord, OtherVersion, SessionRecord
+from service.stores.sessions_since import UNKNOWN, SessionsSince
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,8 +95,20 @@ class RedisSessions:
     where the settings ask for it.
     """
 
-    def __init__(self, redis: RedisClient, scripts: Scripts, settings: Settings) -> None:
-        """`settings` gives the lifetime, the coalescing window and the key ring."""
+    def __init__(
+        self,
+        redis: RedisClient,
+        scripts: Scripts,
+        settings: Settings,
+        *,
+        since: SessionsSince | None = None,
+        seen: LatelySeen | None = None,
+    ) -> None:
+        """`settings` gives the lifetime, the coalescing window and the key ring.
+
+        `since`: which sessions have been ended by mini-program and device class; by
+        default the settings alone say so. `seen` is told whose sessions live.
+        """
         self.redis = redis
         self._prefix = redis.prefix + _KIND
         self._marked_user_prefix = redis.prefix + _MARKED_USER_KIND
@@ -105,8 +119,9 @@ class RedisSessions:
             sliding=settings.session_renewal == "sliding",
         )
         self._window_ms = self._lifetime.sharing_window_ms(settings.login_coalesce_ms)
-        self._since_ms = settings.sessions_since * 1000
-        self._served = {(app, dev) for app in settings.apps for dev in settings.device_classes}
+        self._marks = since or SessionsSince(settings)
+        self._since = self._marks.of
+        self._seen = seen or LatelySeen()
         ring = [key.get_secret_value() for key in settings.secret_keys]
         self._keyring = Keyring(ring, purpose="session")
         self._nobodys = session_record.write(
@@ -179,11 +194,19 @@ class RedisSessions:
         await self._live(session.handle, session.digest)
 
     async def revoke(self, session_id: SessionId) -> bool:
-        digest = session_id.digest
-        reply = await self._run(
-            _REVOKE, session_id.handle, digest, expected_echo=digest, wait_replicas=True
-        )
+        return await self.revoke_digest(session_id.handle, session_id.digest)
+
+    async def revoke_digest(self, handle: str, digest: str) -> bool:
+        reply = await self._run(_REVOKE, handle, digest, expected_echo=digest, wait_replicas=True)
         return bool(reply[0] == b"ended")
+
+    async def are_any_there(self) -> bool:
+        """Whether any of the sessions is still there that lived when they were looked at last."""
+        for one in tuple(self._seen.last):
+            kept = (await self.redis.read(self._prefix + one.handle)).value
+            if kept is not None and one.digest.encode() in kept:
+                return True
+        return False
 
     async def terminate(
         self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None
@@ -212,6 +235,7 @@ class RedisSessions:
             record = SessionRecord.read(reading.value or b"", handle=handle)
         except InvalidRecord:
             return None
+        await self._marks.wait_known()
         if record.digest != digest or record.ending or self._is_former(record):
             return None
         opened = session_record.unseal(record.sealed, handle, self._keyring)
@@ -261,6 +285,7 @@ class RedisSessions:
             record = self._record(reading, handle)
         except InvalidRecord:
             record = await self._read_again(key, handle)
+        await self._marks.wait_known()
         try:
             self._check(record, digest)
         except _WrongSecret:
@@ -270,7 +295,10 @@ class RedisSessions:
         left_ms = self._left_ms(record, reading.ttl_ms, now_ms)
         if left_ms is None:
             left_ms = await self._asked_left_ms(record, reading.ttl_ms, now_ms)
-        return record.session(expires_in=whole_seconds(left_ms))
+        session = record.session(expires_in=whole_seconds(left_ms))
+        if record.user_id not in self._seen.users:
+            self._seen.add(session)
+        return session
 
     def _simply_live(
         self, reading: Reading, handle: str, digest: str, clock: ServerClock
@@ -285,7 +313,12 @@ class RedisSessions:
             left_ms = self._left_ms(record, reading.ttl_ms, now_ms)
         except (InvalidRecord, SessionError, UserBanned, _WrongSecret):
             return None
-        return None if left_ms is None else record.session(expires_in=whole_seconds(left_ms))
+        if left_ms is None:
+            return None
+        session = record.session(expires_in=whole_seconds(left_ms))
+        if record.user_id not in self._seen.users:
+            self._seen.add(session)
+        return session
 
     def _record(self, reading: Reading, handle: str) -> SessionRecord:
         """What was found under `handle`; raises InvalidRecord.
@@ -306,9 +339,12 @@ class RedisSessions:
             raise _WrongSecret
         if record.ending:
             raise _error_of(record.ending)
-        if self._is_unserved(record):
-            raise SessionExpired
-        if self._is_former(record):
+        # As `_is_former`, whose call is a tenth of a microsecond on every request.
+        try:
+            has_ended = record.issued_at < self._since[record.appid, record.device]
+        except KeyError:
+            raise SessionExpired from None
+        if has_ended and self._is_former(record):
             raise SessionExpired
 
     async def _standing(self, handle: str) -> Session | None:
@@ -334,7 +370,7 @@ class RedisSessions:
             return None
         now_ms = self._scripts.known_now_ms(key) or await self._scripts.now_ms(key)
         left_ms = min(reading.ttl_ms or 0, record.issued_at + record.longest_ms - now_ms)
-        serves = record.ending or not (self._is_unserved(record) or self._is_former(record))
+        serves = record.ending or not self._is_former(record)
         if left_ms <= 0 or not serves:
             return None
         lost = session_record.unseal(record.sealed, handle, self._keyring) is None
@@ -398,13 +434,18 @@ class RedisSessions:
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return (record, *opened) if opened else None
 
-    def _is_unserved(self, record: SessionRecord) -> bool:
-        """Whether it is of a mini-program or device class from before a restart."""
-        return (record.appid, record.device) not in self._served
-
     def _is_former(self, record: SessionRecord) -> bool:
-        """Whether it is of a login before SESSIONS_SINCE, all of which an operator ended."""
-        return record.issued_at < self._since_ms
+        """Whether an operator ended it with all others of its time; or of its app or device class.
+
+        That is, before a restart: they are not served any more. Raises SessionStoreUnavailable
+        while it is not known what has been ended.
+        """
+        since = self._since.get((record.appid, record.device))
+        if since is None:
+            return True
+        if since is UNKNOWN:
+            raise SessionStoreUnavailable
+        return record.issued_at < since
 
     async def _check_absent(self, key: str) -> None:
         """Raise SessionStoreUnavailable for a key without a value that holds a list, say.

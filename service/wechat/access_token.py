@@ -76,6 +76,13 @@ class AccessTokens:
         """Forget this very token, which WeChat refused; not one that was fetched since."""
         await self._store.discard(app.appid, token)
 
+    async def discard_value(self, app: WeChatApp, value: str) -> bool:
+        """Forget the token that is kept if it is this one, which WeChat refused somebody.
+
+        Returns whether it was; one that was fetched since stays. Raises SessionStoreUnavailable.
+        """
+        return await self._store.discard_value(app.appid, value)
+
     async def aclose(self) -> None:
         """Wait for what is under way."""
         under_way = [*self._renewals.values(), *self._fetches.values()]

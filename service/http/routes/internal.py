@@ -24,7 +24,9 @@ internal = Blueprint("internal")
 async def show_access_token(request: AppRequest) -> HTTPResponse:
     """The access_token that all of the operator's services share; `appid` if there are several.
 
-    Asking WeChat for one elsewhere would be counted against the same quota.
+    Asking WeChat for one elsewhere would be counted against the same quota. `dead` is one
+    that WeChat has refused (40001, 42001): if it is still the one that is kept, another is
+    fetched.
     """
     context = request.app.ctx
     await _check(request)
@@ -32,6 +34,9 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
     appid = request.args.get("appid") or (next(iter(apps)) if len(apps) == 1 else "")
     if appid not in apps:
         raise UnknownAppid
+    dead = request.args.get("dead")
+    if dead and await context.services.access_tokens.discard_value(apps[appid], dead):
+        context.services.events.record("access_token_discarded", appid=appid, by="INTERNAL_TOKEN")
     token = await context.services.access_tokens.get(apps[appid])
     return success(request, {"accessToken": token.value, "expiresIn": token.expires_in})
 
