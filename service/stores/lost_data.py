@@ -41,6 +41,11 @@ class LostData:
             )
         self._epoch, self._at = found.epoch, found.at
 
+    def wrote(self, record: MarksRecord) -> None:
+        """Know what this worker has put there itself; what is another's has to be seen first."""
+        if self._epoch in ("", record.epoch):
+            self._epoch, self._at = record.epoch, record.at
+
 
 def _say_gone(*, remains: bool) -> None:
     if remains:

@@ -43,6 +43,7 @@ _BEAT_MS: Final = 60_000
 """How old the time in the record may get before somebody writes it anew."""
 _MOST_TRIES: Final = 10
 
+_random: Final = random.SystemRandom()  # the module's own is everybody's, in whatever thread
 _SWAP = Script(Path(__file__).with_name("lua") / "swap.lua")
 
 
@@ -92,7 +93,7 @@ class RedisSessionMarks:
 
     async def _run(self, *, succeeded: bool) -> None:
         while not self._closed:
-            every = _EVERY_SECONDS * (1 - _JITTER * random.random())  # noqa: S311 # no secret
+            every = _EVERY_SECONDS * (1 - _JITTER * _random.random())
             with suppress(TimeoutError):
                 async with asyncio.timeout(every if succeeded else _PAUSE_SECONDS):
                     await self._wanted.wait()
@@ -141,6 +142,7 @@ class RedisSessionMarks:
             status, now_ms, stands = await self._run_swap(stands, wanted.write())
             if status == b"stored":
                 self._learn(wanted.ended, asked=asked, now_ms=now_ms)
+                self._lost.wrote(wanted)
                 return now_ms
         raise SessionStoreUnavailable  # others write all the time
 

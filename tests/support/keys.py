@@ -12,6 +12,7 @@ LIMIT_PREFIX: Final = "minigate:limit:"
 NUMBER_PREFIX: Final = "minigate:number:"
 ACCESS_TOKEN_PREFIX: Final = "minigate:access-token:"
 ACCESS_TOKEN_LOCK_PREFIX: Final = "minigate:access-token-lock:"
+ENDED_KEY: Final = "minigate:ended"
 
 
 def code_key(kind: str, appid: str, code: str) -> str:
