@@ -67,11 +67,13 @@ class Studio:
         body = {name: sealed[name] for name in ("encryptedData", "iv")}
         return await self.api.ask("POST", "/decrypt", json=body, headers={**session, **headers})
 
-    async def token(self, appid: str | None = None, token: str | None = TOKEN) -> Answer:
+    async def token(
+        self, appid: str | None = None, token: str | None = TOKEN, **more: str
+    ) -> Answer:
         return await self.api.ask(
             "GET",
             "/internal/access-token",
-            params={"appid": appid} if appid else {},
+            params={"appid": appid, **more} if appid else more,
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 
@@ -410,6 +412,28 @@ async def test_without_the_internal_token_nothing_is_told(
         )
         assert (answer.status, answer.code, answer.data) == (403, 40302, None)
     assert await twins.simulator.calls("/cgi-bin/stable_token") == 0
+
+
+async def test_a_token_that_is_said_to_be_dead_gives_way_and_a_newer_one_does_not(
+    twins: Studio,
+) -> None:
+    """As a back end says to whom WeChat answered 40001."""
+    dead, there = [(await twins.token(app)).data["accessToken"] for app in (A, B)]
+    twins.world.tokens.void(twins.world.tokens._tokens[dead], now=twins.world.clock())
+    newer = (await twins.token(A, dead=dead)).data["accessToken"]
+    assert newer != dead
+    assert await twins.simulator.calls("/cgi-bin/stable_token") == 3
+    for said in (dead, there, f"{newer}x", newer[:-1], "", "\xe9"):
+        assert (await twins.token(A, dead=said)).data["accessToken"] == newer
+    assert (await twins.token(B)).data["accessToken"] == there
+    assert await twins.simulator.calls("/cgi-bin/stable_token") == 3
+
+
+async def test_nobody_else_can_discard_one(twins: Studio) -> None:
+    kept = (await twins.token(A)).data["accessToken"]
+    assert (await twins.token(A, "wrong", dead=kept)).status == 403
+    assert (await twins.token(A)).data["accessToken"] == kept
+    assert await twins.simulator.calls("/cgi-bin/stable_token") == 1
 
 
 @pytest.mark.parametrize("other", ["Bearer wrong", "Basic x", ""])

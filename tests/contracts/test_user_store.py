@@ -100,6 +100,16 @@ async def test_the_first_arrival_makes_a_user_and_the_second_finds_them(store: S
     assert second.user == first.user
 
 
+async def test_of_many_ids_it_says_who_is_there(store: SqlUsers) -> None:
+    there = [(await store.find_or_create(APPID, identity(f"o{n}"))).user.id for n in range(3)]
+    strangers = [f"nobody-{n}" for n in range(497)]
+    assert await store.existing([*there, *strangers]) == set(there)
+    assert await store.existing(strangers) == set()
+    assert await store.existing([]) == set()
+    await store.delete(there[0])
+    assert await store.existing(there) == set(there[1:])
+
+
 async def patiently(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Again where a busy machine left the database no time, as clients do that are told 503."""
     while True:
