@@ -153,6 +153,7 @@ class Checks:
                 self.last_let_through = time.time()
 
 
+@pytest.mark.timeout(effort(120, 600))
 async def test_within_two_seconds_no_worker_lets_one_through_and_the_others_are_all_served(
     redis: RedisServer, simulator: Simulator, tmp_path: Path, figure: Figure
 ) -> None:
