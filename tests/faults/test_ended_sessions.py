@@ -20,16 +20,10 @@ from service.config.settings import AppEntry
 from service.core.admin import Admin
 from service.core.lifetime import Lifetime
 from service.core.models import SessionId, WeChatIdentity, handle_of
-from service.core.throttled_log import ThrottledLog
-from service.redis.connect import open_client
-from service.redis.scripts import Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.lost_data import LostData
-from service.stores.session_marks import RedisSessionMarks
-from service.stores.sessions_since import SessionsSince
+from service.wiring import open_admin
 from tests.support.effort import effort
-from tests.support.events import RecordedEvents
 from tests.support.keys import SESSION_PREFIX
 from tests.support.process import LINUX_ONLY, RedisServer, eventually
 from tests.support.settings import APP_SECRET, SECRET_KEY, make_settings
@@ -114,25 +108,8 @@ async def operator(url: str) -> AsyncIterator[Admin]:
         wechat_secret=None,
         wechat_apps=tuple(AppEntry(appid=one, secret=SecretStr(APP_SECRET)) for one in (A, B)),
     )
-    client = open_client(settings, ThrottledLog("redis"))
-    try:
-        marks = RedisSessionMarks(
-            client, Scripts(client), SessionsSince(settings), LostData(_nothing_remains)
-        )
-        yield Admin(
-            apps=settings.apps,
-            devices=settings.device_classes,
-            marks=marks,
-            access_tokens=None,  # type: ignore[arg-type] # none is asked for
-            events=RecordedEvents(),
-        )
-        await marks.aclose()
-    finally:
-        await client.aclose()
-
-
-async def _nothing_remains() -> bool:
-    return False
+    async with open_admin(settings) as opened:
+        yield opened.admin
 
 
 @dataclass
