@@ -155,6 +155,7 @@ class RedisSessions:
             )
             if reply[0] == b"stored":
                 return OpenedSession(new.session_id, self._lifetime.ttl_ms // 1000)
+            await self._marks.wait_known()
             found = self._shareable(reply[2], handle)
             tries += 1
             if reply[0] == b"live":
