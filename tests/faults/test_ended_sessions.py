@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from redis import Redis
 
 from service.config.settings import AppEntry
-from service.core.admin import Admin
 from service.core.lifetime import Lifetime
 from service.core.models import SessionId, WeChatIdentity, handle_of
 from service.stores import session_record
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
+    from service.core.admin import Admin
     from tests.support.figure import Figure
     from tests.support.process import Connection
     from tests.support.running import Simulator
