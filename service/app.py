@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sanic.exceptions import SanicException
 from service import logs, tracing
 from service.config.settings import load_settings
 from service.core.errors import ServiceError, SessionError
+from service.core.throttled_log import ThrottledLog
 from service.descriptors import room_for_clients
 from service.http import middleware
 from service.http.connections import Connections
@@ -45,7 +47,13 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app: App = Sanic(
         name,
         config=_server_config(),
-        ctx=AppContext(settings=settings, ready=False, short_answers=0),
+        ctx=AppContext(
+            settings=settings,
+            started_at=int(time.time()),
+            stopping=False,
+            wrong_tokens=ThrottledLog("operators"),
+            short_answers=0,
+        ),
         router=AppRouter(),
         request_class=AppRequest,  # type: ignore[arg-type] # Sanic's hint is for an app without types
         dumps=orjson.dumps,
@@ -54,7 +62,6 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     )
 
     app.before_server_start(_open)
-    app.after_server_start(_be_ready)
     app.before_server_stop(_be_busy)
     app.after_server_stop(_close)
 
@@ -118,12 +125,8 @@ async def _open(app: App) -> None:
     app.ctx.stack.callback(app.ctx.connections.stop)
 
 
-async def _be_ready(app: App) -> None:
-    app.ctx.ready = True
-
-
 async def _be_busy(app: App) -> None:
-    app.ctx.ready = False
+    app.ctx.stopping = True
     app.ctx.services.pictures.stop()
 
 

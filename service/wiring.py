@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.core.admin import Admin
 from service.core.background import BackgroundTasks
+from service.core.components import Components, SessionStoreCheck
 from service.core.decrypt import Decryptor
 from service.core.deletion import Deletion
 from service.core.errors import SessionStoreUnavailable
@@ -149,11 +150,12 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             background=background,
         )
 
+        components = Components([SessionStoreCheck(sessions), database_status])
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
         await stores.marks.start()
         gone_users.start()
-        await database_status.status()  # which says what is wrong in the log
+        await components.look()  # what is wrong is said in the log
         yield Services(
             login=login,
             phones=phones,
@@ -161,6 +163,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             decryptor=decryptor,
             sessions=sessions,
             database=database_status,
+            components=components,
             avatars=stores.avatars,
             pictures=pictures,
             uploads=Uploads(limits, sessions, most_bytes=_UPLOADS * settings.avatar_max_bytes),

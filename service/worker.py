@@ -22,6 +22,7 @@ from service.worker_process import ARE_YOU_THERE, BE_UNREADY, UP
 if TYPE_CHECKING:
     from sanic.server.async_server import AsyncioServer
 
+    from service.core.models import ComponentStatus
     from service.worker_process import Task
 
 log = logging.getLogger(__name__)
@@ -123,13 +124,14 @@ class Worker:
 
     async def _wait_until_ready(self) -> None:
         """Raise NotReady where others that serve would be followed by one that does not."""
-        from service.http.routes.health import components  # noqa: PLC0415
-
         deadline = time.monotonic() + _READY_SECONDS
-        while down := [c for c in await components(self._app.ctx.services) if c.state == "down"]:
+        while down := [one for one in await self._components() if one.state == "down"]:
             if time.monotonic() > deadline:
                 raise NotReady(", ".join(f"{one.component}: {one.reason}" for one in down))
             await asyncio.sleep(0.1)
+
+    async def _components(self) -> list[ComponentStatus]:
+        return [one.status for one in await self._app.ctx.services.components.look()]
 
     def _terminate(self) -> None:
         while self._channel.poll():
@@ -144,7 +146,7 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
             return
         if told == BE_UNREADY:
-            self._app.ctx.ready = False
+            self._app.ctx.stopping = True
             self._app.ctx.connections.leaving = True
         elif told == ARE_YOU_THERE:
             with suppress(OSError):

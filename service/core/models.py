@@ -40,6 +40,14 @@ class ComponentStatus(NamedTuple):
     """Nothing where it is ready."""
 
 
+class SchemaVersions(NamedTuple):
+    """Which version the tables of the database have, and which one the code was written for."""
+
+    found: str | None
+    """None where there are no tables, or where nobody could tell yet."""
+    expected: str
+
+
 def handle_of(appid: str, openid: str, device: str) -> str:
     """The public half of a session id: one per user, mini-program and device class.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         OpenedSession,
         PastLogin,
         Phone,
+        SchemaVersions,
         SearchField,
         Session,
         SessionId,
@@ -166,6 +167,15 @@ class ComponentCheck(Protocol):
 
     async def status(self) -> ComponentStatus:
         """How it is, within a second; never raises."""
+        ...
+
+
+class DatabaseCheck(ComponentCheck, Protocol):
+    """The same of the user database, which has tables of a version."""
+
+    @property
+    def schema(self) -> SchemaVersions:
+        """Theirs as `status` has last found it; does not ask."""
         ...
 
 

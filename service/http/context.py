@@ -12,6 +12,7 @@ from sanic.config import Config
 if TYPE_CHECKING:
     from service.config.settings import Settings
     from service.core.admin import Admin
+    from service.core.components import Components
     from service.core.decrypt import Decryptor
     from service.core.events import Events
     from service.core.login import Login
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from service.core.ports import (
         AccessTokens,
         AvatarStore,
-        ComponentCheck,
+        DatabaseCheck,
         Limits,
         PictureDecoder,
         SessionStore,
     )
     from service.core.profile import Profiles
+    from service.core.throttled_log import ThrottledLog
     from service.core.uploads import Uploads
     from service.http.connections import Connections
     from service.tracing import RequestSpan
@@ -40,7 +42,8 @@ class Services:
     profiles: Profiles
     decryptor: Decryptor
     sessions: SessionStore
-    database: ComponentCheck
+    database: DatabaseCheck
+    components: Components
     avatars: AvatarStore
     pictures: PictureDecoder
     uploads: Uploads
@@ -55,7 +58,11 @@ class AppContext(SimpleNamespace):
 
     settings: Settings
     services: Services
-    ready: bool
+    started_at: int
+    """Unix seconds."""
+    stopping: bool
+    """Whether it was told to stop, and serves on only until others have noticed."""
+    wrong_tokens: ThrottledLog
     connections: Connections
     short_answers: int
     """How many were given the short way (http/short_way.py)."""
@@ -68,6 +75,8 @@ class RequestContext(SimpleNamespace):
     """Set by the guard on every route that is not public."""
     span: RequestSpan | None
     """Until it has an answer, where there is tracing."""
+    operator: str
+    """The name of the admin token; set on every route of the admin API."""
 
 
 App: TypeAlias = Sanic[Config, AppContext]

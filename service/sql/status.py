@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from service.core.fault_cause import name_fault
-from service.core.models import ComponentStatus
+from service.core.models import ComponentStatus, SchemaVersions
 from service.sql.schema import users
-from service.sql.schema_version import difference, find_version, read_version
+from service.sql.schema_version import NEWEST, difference, find_version, read_version
 
 if TYPE_CHECKING:
     from service.sql.database import SqlDatabase
@@ -23,7 +23,7 @@ _FRESH_SECONDS: Final = 0.5
 
 
 class DatabaseStatus:
-    """The ComponentCheck port. However often it is asked, the database is twice a second."""
+    """The DatabaseCheck port. However often it is asked, the database is twice a second."""
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
@@ -31,6 +31,11 @@ class DatabaseStatus:
         self._looked_at = 0.0
         self._told = ""
         self._difference = ""
+        self._version: str | None = None
+
+    @property
+    def schema(self) -> SchemaVersions:
+        return SchemaVersions(self._version, NEWEST)
 
     async def status(self) -> ComponentStatus:
         looking = self._looking
@@ -49,7 +54,8 @@ class DatabaseStatus:
         began = time.monotonic()
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                found = self._difference = difference(await self._version())
+                self._version = await self._look_up_version()
+                found = self._difference = difference(self._version)
         except TimeoutError:
             if self._database.changed_at < began:
                 return self._now("down", f"no answer in {_TIMEOUT_SECONDS} s")
@@ -59,7 +65,7 @@ class DatabaseStatus:
         # Of another version, or not there yet: whoever has a session is served all the same.
         return self._now("degraded" if found else "ready", found)
 
-    async def _version(self) -> str | None:
+    async def _look_up_version(self) -> str | None:
         try:
             return await self._database.probe(read_version, table=users)
         except self._database.faults:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 
+from service import __version__
 from service.sql.connect import connect_sql
 from service.sql.schema_version import NEWEST
 from tests.support.running import running_service
@@ -17,18 +20,76 @@ if TYPE_CHECKING:
     from service.config.settings import Settings
     from tests.support.running import Answer, Api
 
-READY = {"component": "redis", "state": "ready", "reason": ""}
+READY = ("redis", "ready", "")
 
 
 async def readiness(api: Api, **params: str) -> Answer:
     return await api.ask("GET", "/readyz", params=params)
 
 
+def states(answer: Answer) -> list[tuple[str, str, str]]:
+    return [(one["component"], one["state"], one["reason"]) for one in answer.data["components"]]
+
+
 async def test_a_service_that_lacks_nothing_is_ready(api: Api) -> None:
     assert (await readiness(api)).data == {"status": "ready"}
     answer = await readiness(api, verbose="")
-    database = {"component": "database", "state": "ready", "reason": ""}
-    assert answer.data == {"status": "ready", "components": [READY, database]}
+    assert set(answer.data) == {"status", "components", "schema"}
+    assert states(answer) == [READY, ("database", "ready", "")]
+    assert answer.data["schema"] == {"found": NEWEST, "expected": NEWEST}
+    for one in answer.data["components"]:
+        age = time.time() * 1000 - one["checkedAt"]
+        assert 0 <= age < 30_000, "milliseconds"
+        assert one["since"] <= one["checkedAt"]
+
+
+async def test_each_state_has_the_time_at_which_it_began(api: Api) -> None:
+    sessions = api.app.ctx.services.sessions
+    ping = sessions.ping
+
+    async def ail() -> str:
+        return "out_of_memory"
+
+    async def since(state: str) -> list[int]:
+        found = await readiness(api, verbose="")
+        assert [one["state"] for one in found.data["components"]] == [state, "ready"]
+        return [one["since"] for one in found.data["components"]]
+
+    healthy = await since("ready")
+    sessions.ping = ail
+    await asyncio.sleep(0.01)
+    ailing = await since("degraded")
+    assert ailing[0] > healthy[0]
+    assert ailing[1] == healthy[1], "the database has gone on as it was"
+    await asyncio.sleep(0.01)
+    assert await since("degraded") == ailing
+    sessions.ping = ping
+    assert (await since("ready"))[0] > ailing[0]
+
+
+async def test_a_worker_that_stops_says_so_whatever_else_is_away(
+    settings: Callable[..., Settings],
+) -> None:
+    async with running_service(settings(redis_url="redis://127.0.0.1:1")) as api:
+        away = await readiness(api)
+        assert (away.status, away.code, away.data) == (503, 50300, {"reason": "unreachable"})
+        api.app.ctx.stopping = True
+        for params in ({}, {"verbose": ""}, {"exclude": "redis"}):
+            stopping = await readiness(api, **params)
+            assert (stopping.status, stopping.code) == (503, 50302), params
+            assert stopping.data == {"reason": "stopping"}
+            assert stopping.headers["Retry-After"] == "1"
+
+
+async def test_anybody_may_know_the_version_and_nothing_of_the_machine(
+    settings: Callable[..., Settings],
+) -> None:
+    # Nothing has to be there for it.
+    async with running_service(settings(redis_url="redis://127.0.0.1:1")) as api:
+        answer = await api.ask("GET", "/version")
+        assert answer.status == 200
+        assert answer.data == {"version": __version__, "schema": NEWEST}
+        assert (await api.ask("HEAD", "/version")).status == 200
 
 
 async def test_a_database_that_is_away_makes_it_red_for_those_who_need_it(
@@ -42,11 +103,12 @@ async def test_a_database_that_is_away_makes_it_red_for_those_who_need_it(
         assert answer.headers["Retry-After"] == "1"
         verbose = await readiness(api, verbose="")
         assert (verbose.status, verbose.code) == (503, 50301)
-        redis, database = verbose.data["components"]
+        redis, (_, state, reason) = states(verbose)
         assert redis == READY
-        assert database["state"] == "down"
-        assert "ECONNREFUSED" in database["reason"]
-        assert verbose.data["reason"] == answer.data["reason"] == database["reason"]
+        assert state == "down"
+        assert "ECONNREFUSED" in reason
+        assert verbose.data["reason"] == answer.data["reason"] == reason
+        assert verbose.data["schema"] == {"found": None, "expected": NEWEST}
         assert "canary" not in str(verbose.body) + capsys.readouterr().err
         # A gateway that only has sessions checked goes on without.
         assert (await readiness(api, exclude="database")).data == {"status": "ready"}
@@ -77,6 +139,7 @@ async def test_a_schema_of_another_version_is_told_and_turns_nobody_away(
         answer = await readiness(api, verbose="")
         assert (answer.status, answer.data["status"]) == (200, "degraded")
         assert told in answer.data["components"][1]["reason"]
+        assert answer.data["schema"] == {"found": version, "expected": NEWEST}
 
 
 async def test_a_database_without_tables_is_told(

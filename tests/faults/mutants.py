@@ -384,8 +384,8 @@ MUTANTS: Final = (
     Mutant(
         bar="F4",
         change="ready whatever Redis says",
-        file="service/http/routes/health.py",
-        old="ailing = await sessions.ping()",
+        file="service/core/components.py",
+        old="ailing = await self._sessions.ping()",
         new="ailing = None",
         test="tests/faults/test_processes.py::test_it_starts_without_redis_and_is_ready_as_soon_as_that_is_there",
     ),

@@ -192,6 +192,8 @@ async def test_a_balancer_that_polls_has_time_to_see_that_it_stops(
                 seen[reply.status] += 1
                 if reply.status == 503:
                     assert reply.headers["connection"] == "close"
+                    told = orjson.loads(reply.body)
+                    assert (told["code"], told["data"]) == (50302, {"reason": "stopping"})
                     async with await Connection.open(service.port) as another:
                         served = await another.ask("GET", "/livez")
                         assert (served.status, served.headers["connection"]) == (200, "close")

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from sanic import Blueprint
 
+from service import __version__
 from service.core.errors import (
     InvalidRequest,
     ServiceError,
+    ServiceUnavailable,
     SessionStoreUnavailable,
     UserStoreUnavailable,
 )
-from service.core.models import ComponentStatus
 from service.http.responses import success
+from service.http.routes.views import component_view
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
 
-    from service.core.ports import SessionStore
-    from service.http.context import Services
     from service.http.request import AppRequest
 
 health = Blueprint("health")
 
-_TIMEOUT_SECONDS: Final = 0.5
 _ERRORS: Final[dict[str, type[ServiceError]]] = {
     "redis": SessionStoreUnavailable,
     "database": UserStoreUnavailable,
@@ -45,46 +43,42 @@ async def ready(request: AppRequest) -> HTTPResponse:
     it has to have: what it says of a session may be old; and a database that takes
     no changes. `degraded`, which is a 200, means that some are served and no other
     worker would do better: a part of a cluster is away, say, or Redis is full.
-    `reason` says why. `?exclude=` leaves a component out, for those who can do
-    without; `?verbose` tells of each.
+    `reason` says why: `stopping` is of a worker that was told to stop, whatever else
+    is the matter. `?exclude=` leaves a component out, for those who can do without;
+    `?verbose` tells of each.
     """
     context = request.app.ctx
-    if not context.ready:
-        raise SessionStoreUnavailable
     asked = request.get_args(keep_blank_values=True)
     excluded = set(asked.getlist("exclude") or [])
     if not excluded <= set(_ERRORS):
         raise InvalidRequest("exclude", f"must be one of {', '.join(_ERRORS)}")
-    found = await components(context.services)
-    counting = [one for one in found if one.component not in excluded]
+    if context.stopping:
+        raise _because(ServiceUnavailable(), {"reason": "stopping"})
+    found = await context.services.components.look()
+    counting = [one.status for one in found if one.status.component not in excluded]
     worst = max(counting, key=lambda one: _STATES.index(one.state), default=None)
     data: dict[str, Any] = {"reason": worst.reason} if worst and worst.reason else {}
     if "verbose" in asked:
-        data["components"] = [one._asdict() for one in found]
+        data["components"] = [component_view(one) for one in found]
+        data["schema"] = context.services.database.schema._asdict()
     if worst is None or worst.state != "down":
         return success(request, {"status": worst.state if worst else "ready", **data})
-    error = _ERRORS[worst.component]()
+    raise _because(_ERRORS[worst.component](), data)
+
+
+def _because(error: ServiceError, data: dict[str, Any]) -> ServiceError:
     error.data = data or None
-    raise error
+    return error
 
 
-async def components(services: Services) -> list[ComponentStatus]:
-    """How everything is that the service leans on to be ready."""
-    return list(await asyncio.gather(_redis(services.sessions), services.database.status()))
+async def version(request: AppRequest) -> HTTPResponse:
+    """Which version answers, and which one of the database's tables it was written for.
+
+    What it runs on is told to operators only (`/admin/overview`).
+    """
+    expected = request.app.ctx.services.database.schema.expected
+    return success(request, {"version": __version__, "schema": expected})
 
 
-async def _redis(sessions: SessionStore) -> ComponentStatus:
-    try:
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
-            ailing = await sessions.ping()
-    except TimeoutError:
-        return ComponentStatus("redis", "down", "unreachable")
-    except SessionStoreUnavailable as fault:
-        return ComponentStatus("redis", "down", (fault.data or {}).get("reason", "unreachable"))
-    if ailing is None:
-        return ComponentStatus("redis", "ready", "")
-    return ComponentStatus("redis", "degraded", ailing)
-
-
-for _route, _path in ((live, "/livez"), (ready, "/readyz")):
+for _route, _path in ((live, "/livez"), (ready, "/readyz"), (version, "/version")):
     health.add_route(_route, _path, methods=("GET", "HEAD"), ignore_body=True, ctx_public=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from service.core.components import Component
     from service.core.models import Session, User, UserExport, UserIdentity
 
 UPLOADS: Final = "/uploads/"
@@ -46,6 +47,15 @@ def session_view(session: Session) -> dict[str, Any]:
         "expiresIn": session.expires_in,
         "issuedAt": session.issued_at // 1000,
         "device": session.device,
+    }
+
+
+def component_view(component: Component) -> dict[str, Any]:
+    """Something that the service leans on. Times are Unix milliseconds."""
+    return {
+        **component.status._asdict(),
+        "since": component.since,
+        "checkedAt": component.checked_at,
     }
 
 
