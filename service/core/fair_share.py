@@ -130,7 +130,9 @@ class FairShare:
         if self._may(name):
             self._log.failed("a call", f"no place came free in {WAIT_SECONDS} s")
             return WeChatBusy()
-        self._log.failed(f"a call of {_shown(name)}", f"it has its share of {self._share} places")
+        self._log.failed(
+            f"a call of {shown_client(name)}", f"it has its share of {self._share} places"
+        )
         refusal = RateLimited(LIMIT, retry_after=1)
         refusal.data = {"limit": LIMIT, "retry": "same_code"}
         return refusal
@@ -152,7 +154,7 @@ class _Place:
         self._share.exit(self._name)
 
 
-def _shown(client: str) -> str:
+def shown_client(client: str) -> str:
     """A client as the log may have it: an address less its last part is nobody's in particular."""
     try:
         network = ipaddress.ip_interface(client).network

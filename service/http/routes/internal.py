@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 from sanic import Blueprint
 
-from service.core.errors import InvalidRequest, OperatorTokenRefused, UnknownAppid
+from service.core.errors import UnknownAppid
+from service.http.operator import operator_of
 from service.http.responses import success
-from service.http.single_header import single_header
 
 if TYPE_CHECKING:
     from sanic.response import HTTPResponse
@@ -29,7 +28,8 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
     fetched.
     """
     context = request.app.ctx
-    await _check(request)
+    token = context.settings.internal_token
+    await operator_of(request, {"internal": token} if token else {})
     apps = context.settings.apps
     appid = request.args.get("appid") or (next(iter(apps)) if len(apps) == 1 else "")
     if appid not in apps:
@@ -37,28 +37,5 @@ async def show_access_token(request: AppRequest) -> HTTPResponse:
     dead = request.args.get("dead")
     if dead and await context.services.access_tokens.discard_value(apps[appid], dead):
         context.services.events.record("access_token_discarded", appid=appid, by="INTERNAL_TOKEN")
-    token = await context.services.access_tokens.get(apps[appid])
-    return success(request, {"accessToken": token.value, "expiresIn": token.expires_in})
-
-
-async def _check(request: AppRequest) -> None:
-    """Raise OperatorTokenRefused without INTERNAL_TOKEN as a Bearer token, or if none is set.
-
-    Wrong ones are counted, and refused with RateLimited from some number on; the
-    right one is always good, so that nobody can shut its holders out. Two that differ
-    are none: nothing is learnt by them, so they are not counted.
-    """
-    context = request.app.ctx
-    wanted = context.settings.internal_token
-    try:
-        scheme, _, given = single_header(request, "Authorization").partition(" ")
-    except InvalidRequest:
-        raise OperatorTokenRefused from None
-    if wanted is None or scheme.lower() != "bearer":
-        raise OperatorTokenRefused
-    if not hmac.compare_digest(given.encode(errors="replace"), wanted.get_secret_value().encode()):
-        # Those whose address is not known are counted as one.
-        await context.services.limits.count(
-            "operator_token_per_address", request.info.client_address or ""
-        )
-        raise OperatorTokenRefused
+    found = await context.services.access_tokens.get(apps[appid])
+    return success(request, {"accessToken": found.value, "expiresIn": found.expires_in})
