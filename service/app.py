@@ -21,6 +21,7 @@ from service.http.connections import Connections
 from service.http.context import App, AppContext
 from service.http.request import AppRequest
 from service.http.router import AppRouter
+from service.http.routes.admin import admin
 from service.http.routes.auth import auth
 from service.http.routes.decrypt import decrypt
 from service.http.routes.demo import demo
@@ -83,6 +84,8 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.blueprint(verify)
     app.blueprint(internal)
     app.blueprint(health)
+    if settings.admin_tokens:
+        app.blueprint(admin)
     if settings.demo:
         app.blueprint(demo)
     if settings.wafer_compat:

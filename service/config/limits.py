@@ -10,6 +10,7 @@ OFF: Final = "off"
 """Instead of a limit: there is none."""
 _MOST: Final = 10**9
 _LONGEST_SECONDS: Final = 366 * 86400
+_UNITS: Final = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 class Limit(NamedTuple):
@@ -36,6 +37,12 @@ def parse_limit(text: str) -> Limit | None:
     if not 1 <= limit.amount <= _MOST or not 1 <= limit.seconds <= _LONGEST_SECONDS:
         raise ValueError(f"at least 1, at most {_MOST} within a year; {OFF} takes the limit away")
     return limit
+
+
+def write_limit(limit: Limit) -> str:
+    """As `parse_limit` reads it."""
+    unit = _UNITS.get(limit.seconds)
+    return f"{limit.amount}/{unit}" if unit else f"{limit.amount}/{limit.seconds} seconds"
 
 
 LimitSetting = Annotated[Limit | None, PlainValidator(parse_limit)]

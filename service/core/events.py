@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,13 @@ EventName: TypeAlias = Literal[
     "sessions_ended",
     "access_token_discarded",
 ]
+
+HOW_COUNTED: Final = (
+    "An estimate: the different sessions that a login opened, or use renewed, within the last"
+    " SESSION_TTL, to about one in a hundred (HyperLogLog). Sessions that have ended since are"
+    " counted until that time is over, and all of them up to a 24th of it longer."
+)
+"""What is to be known of `EventHistory.live_sessions`, for whoever reads the number."""
 
 
 class Event(NamedTuple):
@@ -83,5 +90,13 @@ class EventHistory(Protocol):
         """The newest first: of the user or one of the handles, of this name, from `since` on.
 
         `since`: Unix milliseconds. `before`: the id of an event; only older ones are told.
+        Raises InvalidRequest for what is no such id.
+        """
+        ...
+
+    async def live_sessions(self, appid: str, device: str = "") -> int:
+        """How many sessions of a mini-program live, of one device class if named.
+
+        An estimate, as HOW_COUNTED says: ended ones are still counted for a while.
         """
         ...

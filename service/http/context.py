@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from service.core.admin import Admin
     from service.core.components import Components
     from service.core.decrypt import Decryptor
-    from service.core.events import Events
+    from service.core.events import EventHistory, Events
     from service.core.login import Login
     from service.core.models import Session
+    from service.core.overview import Figures, OutageReports
     from service.core.phone import PhoneNumbers
     from service.core.ports import (
         AccessTokens,
@@ -51,6 +52,9 @@ class Services:
     limits: Limits
     events: Events
     admin: Admin
+    event_history: EventHistory | None = None
+    outages: OutageReports | None = None
+    figures: Figures | None = None
 
 
 class AppContext(SimpleNamespace):

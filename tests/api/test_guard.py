@@ -25,6 +25,7 @@ PUBLIC = {
     "/logout",
     "/livez",
     "/readyz",
+    "/version",
     "/uploads/<name:str>",
     "/",  # this and the next three: the demo page, not there in production
     "/demo/<name:str>",
@@ -32,14 +33,37 @@ PUBLIC = {
     "/demo/minigate.js",
     "/internal/access-token",  # behind a token of its own
 }
+ADMIN_API = {  # behind ADMIN_TOKENS: test_operator_tokens.py
+    "/admin/users",
+    "/admin/users/<user_id:str>",
+    "/admin/users/<user_id:str>/kick",
+    "/admin/users/<user_id:str>/ban",
+    "/admin/users/<user_id:str>/unban",
+    "/admin/sessions/end",
+    "/admin/sessions/count",
+    "/admin/events",
+    "/admin/overview",
+    "/admin/settings",
+    "/admin/access-token/discard",
+}
+OPERATORS_TOKEN = "Vq8Zk2nT7cXw4pRj9sLb6mYd3gHf5aEu"
 DEAD = "B" * 22 + "." + "A" * 43
 
 
+def public_routes(api: Api) -> set[str]:
+    routes = api.app.router.routes
+    return {f"/{route.path}" for route in routes if getattr(route.ctx, "public", False)}
+
+
 async def test_exactly_these_routes_are_public(api: Api) -> None:
-    public = {
-        f"/{route.path}" for route in api.app.router.routes if getattr(route.ctx, "public", False)
-    }
-    assert public == PUBLIC
+    assert public_routes(api) == PUBLIC
+
+
+async def test_so_are_those_of_operators_who_have_no_session(
+    settings: Callable[..., Settings],
+) -> None:
+    async with running_service(settings(admin_tokens=f"alice:{OPERATORS_TOKEN}")) as api:
+        assert public_routes(api) == PUBLIC | ADMIN_API
 
 
 @pytest.mark.bar("D8")

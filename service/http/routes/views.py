@@ -36,7 +36,7 @@ def export_view(export: UserExport) -> dict[str, Any]:
     """All that is kept of a user."""
     return {
         "user": own_view(export.user),
-        "identities": [_identity_view(one) for one in export.identities],
+        "identities": [identity_view(one) for one in export.identities],
         "session": {"appid": export.session.appid, **session_view(export.session)},
     }
 
@@ -59,5 +59,6 @@ def component_view(component: Component) -> dict[str, Any]:
     }
 
 
-def _identity_view(identity: UserIdentity) -> dict[str, Any]:
+def identity_view(identity: UserIdentity) -> dict[str, Any]:
+    """What WeChat calls a user in one mini-program."""
     return {"appid": identity.appid, "openid": identity.openid, "unionid": identity.unionid}
