@@ -335,3 +335,35 @@ async def test_there_is_no_history_of_events_until_there_is_one(desk: Desk) -> N
     desk.replace(event_history=None)
     for path in ("/events", f"/sessions/count?appid={APPID}"):
         assert (await desk.ask("GET", path)).status == 404
+
+
+async def test_settings_in_effect_are_shown_without_secrets(
+    settings: Callable[..., Settings],
+) -> None:
+    configured = settings(
+        admin_tokens=f"alice:{SECRET}",
+        internal_token="internal-canary-Rj6Wq3mZ8xNc5tVb2kHs9",
+        wechat_apps='[{"appid": "wx2", "secret": "another-canary"}]',
+        session_ttl=60,
+    )
+    async with running_service(configured) as api:
+        answer = await api.ask("GET", "/admin/settings", headers=HEADERS)
+    shown = {one.pop("name"): one for one in answer.data["settings"]}
+    assert list(shown) == [name.upper() for name in type(configured).model_fields]
+    description = type(configured).model_fields["session_ttl"].description
+    assert shown["SESSION_TTL"] == {
+        "value": "60",
+        "secret": False,
+        "set": True,
+        "isDefault": False,
+        "description": description,
+    }
+    assert shown["REDIS_URL"] == {
+        "value": None,
+        "secret": True,
+        "set": True,
+        "isDefault": False,
+        "description": type(configured).model_fields["redis_url"].description,
+    }
+    assert "canary" not in str(answer.body)
+    assert SECRET not in str(answer.body)
