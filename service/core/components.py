@@ -1,4 +1,9 @@
-"""How everything is that the service leans on, and since when."""
+"""How everything is that the service leans on, and since when.
+
+Redis and the database are looked at. WeChat and the avatar store are not: to ask them costs
+quota or money, and nobody need be turned away while they are away. Of these is told what the
+outages say that whoever needed them has noticed.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +17,33 @@ from service.core.models import ComponentStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from service.core.overview import OutageReport, OutageReports
     from service.core.ports import ComponentCheck, SessionStore
 
 _TIMEOUT_SECONDS: Final = 0.5
+_NOT_ASKED: Final = ("wechat", "avatars")
+"""What outages call them."""
 
 
 class Component(NamedTuple):
-    """What the service leans on, as it was looked at just now."""
+    """What the service leans on, as far as this worker knows."""
 
     status: ComponentStatus
-    since: int
-    """Unix milliseconds at which this worker first found it in this state."""
-    checked_at: int
-    """Unix milliseconds."""
+    since: int | None
+    """Unix milliseconds at which this worker first found it in this state; None if it did not."""
+    checked_at: int | None
+    """Unix milliseconds of the look just now; None for what is not looked at."""
 
 
 class Components:
     """All of them. It remembers, for one worker, since when each is as it is."""
 
-    def __init__(self, checks: Sequence[ComponentCheck]) -> None:
+    def __init__(
+        self, checks: Sequence[ComponentCheck], outages: OutageReports | None = None
+    ) -> None:
+        """`checks`: of what is looked at. `outages`: of the rest."""
         self._checks = checks
+        self._outages = outages
         self._since: dict[tuple[str, str], int] = {}
 
     async def look(self) -> list[Component]:
@@ -42,7 +54,23 @@ class Components:
             (one.component, one.state): self._since.get((one.component, one.state), now)
             for one in found
         }
-        return [Component(one, self._since[one.component, one.state], now) for one in found]
+        looked_at = [Component(one, self._since[one.component, one.state], now) for one in found]
+        return looked_at + self._not_asked()
+
+    def _not_asked(self) -> list[Component]:
+        if self._outages is None:
+            return []
+        lasting = [one for one in self._outages.recent() if one.until is None]
+        return [_as_noticed(name, lasting) for name in _NOT_ASKED]
+
+
+def _as_noticed(name: str, lasting: Sequence[OutageReport]) -> Component:
+    """Down since the first of its outages that last; else nothing is known against it."""
+    own = [one for one in lasting if one.what == name]
+    if not own:
+        return Component(ComponentStatus(name, "ready", ""), None, None)
+    first = min(own, key=lambda one: one.since)
+    return Component(ComponentStatus(name, "down", first.why), first.since, None)
 
 
 class SessionStoreCheck:

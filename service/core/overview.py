@@ -48,6 +48,6 @@ class OutageReports(Protocol):
 class Figures(Protocol):
     """What all workers have counted."""
 
-    async def history(self) -> Mapping[str, Any]:
+    def history(self) -> Mapping[str, Any]:
         """`step` in seconds, `columns` and `rows`: totals, one row a step, for an hour."""
         ...

@@ -27,32 +27,29 @@ async def overview(context: AppContext) -> dict[str, Any]:
     It is asked for when something is away, so what cannot be told is left out.
     """
     services = context.services
-    history = services.event_history
-    components, live, figures = await asyncio.gather(
+    components, live = await asyncio.gather(
         services.components.look(),
-        _live_sessions(history, context.settings.apps) if history else _nothing(),
-        services.figures.history() if services.figures else _nothing(),
+        _live_sessions(services.event_history, context.settings.apps),
     )
-    told = {
+    told: dict[str, Any] = {
         "at": time.time_ns() // 1_000_000,
         "service": _service(context),
         "components": [component_view(one) for one in components],
         "liveSessions": live,
-        "history": figures,
     }
     if services.outages is not None:
         told["outages"] = [outage_view(one) for one in services.outages.recent()]
+    if services.figures is not None:
+        told["history"] = services.figures.history()
     return {name: value for name, value in told.items() if value is not None}
 
 
-async def _nothing() -> None:
-    return None
-
-
 async def _live_sessions(
-    history: EventHistory, appids: Iterable[str]
+    history: EventHistory | None, appids: Iterable[str]
 ) -> list[dict[str, Any]] | None:
     """How many live, about, of each mini-program; None while nobody can tell."""
+    if history is None:
+        return None
     appids = list(appids)
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):

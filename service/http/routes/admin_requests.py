@@ -79,7 +79,8 @@ Place = Annotated[str, _in_form(r"[!-~]{1,200}", "is not what `next` has said")]
 Milliseconds = Annotated[
     int, Field(ge=_FIRST_MILLISECOND, lt=_LAST_MILLISECOND, description="Unix milliseconds")
 ]
-MostResults = Annotated[int, BeforeValidator(_number), Field(ge=1, le=500)]
+MostUsers = Annotated[int, BeforeValidator(_number), Field(ge=1, le=200)]
+MostEvents = Annotated[int, BeforeValidator(_number), Field(ge=1, le=500)]
 
 
 class Order(Body):
@@ -106,7 +107,7 @@ class FindUsers(Order):
     unionid: WeChatId | None = None
     phone: PhoneNumber | None = None
     nickname: Nickname | None = None
-    limit: MostResults = 50
+    limit: MostUsers = 50
     after: Place | None = None
 
     @property
@@ -160,7 +161,7 @@ class FindEvents(Order):
     user: UserId | None = None
     event: EventName | None = None
     since: Annotated[Milliseconds, BeforeValidator(_number)] | None = None
-    limit: MostResults = 100
+    limit: MostEvents = 100
     before: Place | None = None
 
 

@@ -55,7 +55,8 @@ async def ready(request: AppRequest) -> HTTPResponse:
     if context.stopping:
         raise _because(ServiceUnavailable(), {"reason": "stopping"})
     found = await context.services.components.look()
-    counting = [one.status for one in found if one.status.component not in excluded]
+    needed = set(_ERRORS) - excluded
+    counting = [one.status for one in found if one.status.component in needed]
     worst = max(counting, key=lambda one: _STATES.index(one.state), default=None)
     data: dict[str, Any] = {"reason": worst.reason} if worst and worst.reason else {}
     if "verbose" in asked:
