@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from pydantic import SecretStr
 
+from service.config.settings import AdminToken
 from service.dev.embedded_redis import EmbeddedRedisError, embedded_redis
 from service.dev.environment import stand_in_environment
 from service.port_check import refuse_taken_port
@@ -73,11 +74,18 @@ def stand_ins(settings: Settings) -> Iterator[tuple[Settings, str]]:
             database = f"SQLite, {VAR / 'minigate.db'}"
         if not settings.secret_keys:
             filled["secret_keys"] = (SecretStr(_kept_secret(_kept("secret_key"))),)
+        admin = "one of ADMIN_TOKENS"
+        if not settings.admin_tokens:
+            path = _kept("admin_token")
+            token = _kept_secret(path)
+            filled["admin_tokens"] = (AdminToken(name="dev", secret=SecretStr(token)),)
+            # What is no terminal may be a log, which others read and which is kept.
+            admin = token if sys.stdout.isatty() else f"in {path}"
         if "wechat_secret" in filled:
             _wait_for(_simulator_url(settings), "the WeChat simulator")
         complete = settings.model_copy(update=filled)
         _migrate(complete)
-        yield complete, _banner(settings, wechat, redis, database)
+        yield complete, _banner(settings, wechat, redis, database, admin)
 
 
 def announce(settings: Settings, banner: str) -> None:
@@ -145,7 +153,7 @@ def _kept(name: str) -> Path:
 
 
 def _kept_secret(path: Path) -> str:
-    """A key made on first use and kept, so that sessions outlive a restart of the service."""
+    """A secret made on first use and kept, so that what it opens outlives a restart."""
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -170,7 +178,7 @@ def _migrate(settings: Settings) -> None:
         raise StandInError(f"the user database cannot be brought up to date: {fault}") from fault
 
 
-def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
+def _banner(settings: Settings, wechat: str, redis: str, database: str, admin: str) -> str:
     service, simulator = _service_url(settings), _simulator_url(settings)
     here = "" if settings.host else "; this machine only, HOST=0.0.0.0 opens it to your network"
     login = f"""-d "$(curl -s {simulator}/sim/login -d '{{"user": "alice"}}')\"; echo"""
@@ -184,4 +192,5 @@ def _banner(settings: Settings, wechat: str, redis: str, database: str) -> str:
   WeChat   {wechat}
   Redis    {redis}
   users    {database}
+  admin    {service}/admin, with the token {admin}
 {tour}"""

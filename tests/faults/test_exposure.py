@@ -72,6 +72,49 @@ async def test_a_deployment_that_forgot_its_environment_says_so_and_stays_inside
         assert "WARNING" not in service.output
 
 
+async def test_in_development_there_is_an_admin_token_that_only_its_owner_can_read(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "var" / "admin_token"
+    seen = []
+    for _ in range(2):
+        async with ServiceProcess(stand_ins(), home=tmp_path) as service:
+            await service.ready()
+            banner = await banner_of(service)
+            assert f"{service.url}/admin, with the token in var/admin_token" in banner
+            seen.append(kept.read_text())
+            assert seen[0] not in service.output, "that is no terminal"
+            assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+            assert await admin_status(service, seen[0]) == 200
+            assert await admin_status(service, "x" * 64) == 403
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 64
+
+
+async def test_an_admin_token_of_ones_own_stands_in_for_none(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    async with ServiceProcess(
+        stand_ins(ADMIN_TOKENS=f"alice:{SECRET_KEY}"), home=tmp_path
+    ) as service:
+        await service.ready()
+        assert "/admin, with the token one of ADMIN_TOKENS" in await banner_of(service)
+        assert await admin_status(service, SECRET_KEY) == 200
+    assert not (tmp_path / "var" / "admin_token").exists()
+    environment = complete_environment(redis=own_redis.url, wechat="https://127.0.0.1:1")
+    environment["ENVIRONMENT"] = "production"
+    async with ServiceProcess(environment, home=tmp_path) as service:
+        await service.ready()
+        assert await admin_status(service, SECRET_KEY) == 404
+    assert not (tmp_path / "var" / "admin_token").exists()
+
+
+async def admin_status(service: ServiceProcess, token: str) -> int:
+    async with aiohttp.ClientSession() as http:
+        headers = {"Authorization": f"Bearer {token}"}
+        return (await Api(service.url, http).ask("GET", "/admin/settings", headers=headers)).status
+
+
 async def banner_of(service: ServiceProcess) -> str:
     await eventually(lambda: "Ctrl-C" in service.output, within=5, what="the banner is out")
     return service.output
