@@ -48,7 +48,7 @@ admin = Blueprint("admin", url_prefix="/admin")
 AnyOrder = TypeVar("AnyOrder", bound=Order)
 
 
-@admin.middleware("request")
+@admin.middleware("request")  # type: ignore[untyped-decorator] # Sanic's
 async def check_token(request: AppRequest) -> None:
     """Around every route of this blueprint, so that none can be without."""
     tokens = {one.name: one.secret for one in request.app.ctx.settings.admin_tokens}
