@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.core.admin import UserDetails
 from service.core.errors import SessionStoreUnavailable, UnknownAppid
 from service.core.events import HOW_COUNTED
-from tests.support.admin import EVENT, SESSION, USER_ID, RememberedEvents, RememberingAdmin
+from service.core.models import Ban
+from tests.support.admin import (
+    EVENT,
+    SESSION,
+    USER_ID,
+    RememberedEvents,
+    RememberingAdmin,
+    somebody,
+)
 from tests.support.running import running_service
 from tests.support.settings import APPID
 
@@ -69,6 +78,7 @@ async def desk(settings: Callable[..., Settings]) -> AsyncIterator[Desk]:
         ("unionid", "u-1"),
         ("phone", "13800000001"),
         ("phone", "+44 7400123456"),
+        ("phone", " 44 7400123456"),
         ("nickname", "张 三"),
         ("nickname", "100%_"),
         ("nickname", "n" * 32),
@@ -163,6 +173,20 @@ async def test_what_is_done_to_a_user_is_done_in_the_operators_name(
     assert desk.admin.asked == [(USER_ID, *asked)]
     nobody = await desk.ask(method, f"/users/nobody{path}", **sent)
     assert (nobody.status, nobody.code) == (404, 40401)
+
+
+async def test_a_ban_is_shown_while_it_holds(desk: Desk) -> None:
+    shown = []
+    for until in (None, LATER, 1_600_000_000):
+        found = UserDetails(somebody(Ban(1_790_000_000, until, "广告")), [], [], [])
+
+        async def show(_: str, found: UserDetails = found) -> UserDetails:
+            return found
+
+        desk.admin.show = show  # type: ignore[method-assign, assignment]
+        shown.append((await desk.ask("GET", f"/users/{USER_ID}")).data["user"]["ban"])
+    forever = {"at": 1_790_000_000, "until": None, "reason": "广告"}
+    assert shown == [forever, {**forever, "until": LATER}, None]
 
 
 @pytest.mark.parametrize(

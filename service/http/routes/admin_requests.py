@@ -64,12 +64,10 @@ UserId = Annotated[str, _in_form(r"[\w-]{1,22}", "is no id of a user")]
 WeChatId = Annotated[str, _in_form(r"[\w-]{1,64}", "is no id of WeChat's")]
 Appid = Annotated[str, _in_form(r"\w{1,64}", "is no appid")]
 Device = Annotated[str, _in_form(r"[A-Za-z_]\w{0,63}", "is no device class")]
+# In a URL that was not encoded, a plus sign is a space.
 PhoneNumber = Annotated[
     str,
-    _in_form(
-        r"(\+\d{1,4} )?\d{4,20}",
-        "write 13800000001, or +<country> <number> with %2B for the +",
-    ),
+    _in_form(r"[+ ]?\d{1,4} \d{4,15}|\d{4,15}", "write 13800000001, or +<country> <number>"),
 ]
 Nickname = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_plain)]
 Reason = Annotated[str, Field(max_length=200), AfterValidator(_plain)]

@@ -29,10 +29,10 @@ _EVENT_FIELDS: Final = {
 
 
 def account_view(user: User) -> dict[str, Any]:
-    """A user with all but the phone number in full."""
+    """A user with all but the phone number in full; a ban that has ended by itself is none."""
     return {
         **user_view(user),
-        "ban": _ban_view(user.ban) if user.ban else None,
+        "ban": _ban_view(user.ban) if user.ban and user.ban.holds else None,
         "createdAt": user.created_at,
         "updatedAt": user.updated_at,
     }
