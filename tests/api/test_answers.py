@@ -200,7 +200,7 @@ async def test_readyz_sends_nobody_to_a_worker_that_is_stopping(api: Api) -> Non
     # What Sanic does before it lets requests under way finish.
     await api.app._server_event("shutdown", "before", loop=asyncio.get_running_loop())
     answer = await api.ask("GET", "/readyz")
-    assert (answer.status, answer.code) == (503, 50300)
+    assert (answer.status, answer.code) == (503, 50302)
     assert (await api.ask("GET", "/livez")).status == 200
 
 
