@@ -19,7 +19,7 @@ from tests.support.events import RecordedEvents
 from tests.support.running import running_service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from service.config.settings import Settings
     from service.core.admin import Admin
@@ -189,13 +189,12 @@ async def test_a_ban_that_failed_half_way_refuses_logins_and_can_be_done_again(
 
 
 async def test_a_ban_whose_operator_goes_away_is_seen_through(
-    api: Api, simulator: Simulator, admin: Admin, monkeypatch: pytest.MonkeyPatch
+    api: Api, simulator: Simulator, admin: Admin, hold: Callable[[str], Pause]
 ) -> None:
     alice = await log_in(api, simulator)
-    pause = Pause(admin._users.ban)
-    monkeypatch.setattr(admin._users, "ban", pause)
+    pause = hold("ban")
     banning = asyncio.create_task(admin.ban(alice.id, by=BY))
-    await pause.reached.wait()
+    await pause.reached()
     banning.cancel()
     with suppress(asyncio.CancelledError):
         await banning
@@ -236,23 +235,35 @@ class Pause:
 
     def __init__(self, method: Callable[..., Awaitable[Any]]) -> None:
         self._method = method
-        self.reached = asyncio.Event()
+        self._reached = asyncio.Event()
         self.over = asyncio.Event()
+
+    async def reached(self) -> None:
+        async with asyncio.timeout(10):
+            await self._reached.wait()
 
     async def __call__(self, *args: Any, **named: Any) -> Any:
         done = await self._method(*args, **named)
-        if not self.reached.is_set():
-            self.reached.set()
+        if not self._reached.is_set():
+            self._reached.set()
             await self.over.wait()
         return done
 
 
-def hold(monkeypatch: pytest.MonkeyPatch, admin: Admin, step: str) -> Pause:
-    """Stop the next one at that step, of the users or of the sessions."""
-    thing: Any = admin._users if hasattr(admin._users, step) else admin._sessions
-    pause = Pause(getattr(thing, step))
-    monkeypatch.setattr(thing, step, pause)
-    return pause
+@pytest.fixture
+def hold(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Pause]]:
+    """Stops the next one at that step, of the users or of the sessions."""
+    pauses: list[Pause] = []
+
+    def hold(step: str) -> Pause:
+        thing: Any = admin._users if hasattr(admin._users, step) else admin._sessions
+        pauses.append(Pause(getattr(thing, step)))
+        monkeypatch.setattr(thing, step, pauses[-1])
+        return pauses[-1]
+
+    yield hold
+    for pause in pauses:  # whatever a test that failed has left
+        pause.over.set()
 
 
 @pytest.mark.parametrize(
@@ -262,14 +273,14 @@ async def test_a_login_that_is_anywhere_when_a_ban_comes_leaves_no_live_session(
     api: Api,
     simulator: Simulator,
     admin: Admin,
-    monkeypatch: pytest.MonkeyPatch,
+    hold: Callable[[str], Pause],
     step: str,
     code: int,
 ) -> None:
     alice = await log_in(api, simulator)
-    pause = hold(monkeypatch, admin, step)
+    pause = hold(step)
     login = asyncio.create_task(api.login(await simulator.code()))
-    await pause.reached.wait()
+    await pause.reached()
     await admin.ban(alice.id, by=BY)
     pause.over.set()
     assert (await login).code == code
@@ -278,16 +289,16 @@ async def test_a_login_that_is_anywhere_when_a_ban_comes_leaves_no_live_session(
 
 @pytest.mark.parametrize("step", ["ban", "mark_user", "identities", "terminate"])
 async def test_a_ban_that_is_anywhere_when_a_login_goes_on_leaves_no_live_session(
-    api: Api, simulator: Simulator, admin: Admin, monkeypatch: pytest.MonkeyPatch, step: str
+    api: Api, simulator: Simulator, admin: Admin, hold: Callable[[str], Pause], step: str
 ) -> None:
     """The login has read that the user may come in, and writes its session in the midst of it."""
     alice = await log_in(api, simulator)
-    reading = hold(monkeypatch, admin, "find_or_create")
+    reading = hold("find_or_create")
     login = asyncio.create_task(api.login(await simulator.code()))
-    await reading.reached.wait()
-    banning = hold(monkeypatch, admin, step)
+    await reading.reached()
+    banning = hold(step)
     ban = asyncio.create_task(admin.ban(alice.id, by=BY))
-    await banning.reached.wait()
+    await banning.reached()
     reading.over.set()
     if step == "ban":  # only the row says it yet, and nobody looks there twice without a mark
         answer = await login
@@ -316,6 +327,7 @@ async def test_where_a_store_goes_away_just_then_the_session_does_not_stand(
     simulator: Simulator,
     admin: Admin,
     monkeypatch: pytest.MonkeyPatch,
+    hold: Callable[[str], Pause],
     mark: str,
     row: str,
     status: int,
@@ -323,9 +335,9 @@ async def test_where_a_store_goes_away_just_then_the_session_does_not_stand(
 ) -> None:
     alice = await log_in(api, simulator)
     with monkeypatch.context() as patched:
-        pause = hold(patched, admin, "find_or_create")
+        pause = hold("find_or_create")
         login = asyncio.create_task(api.login(await simulator.code()))
-        await pause.reached.wait()
+        await pause.reached()
         await admin.ban(alice.id, by=BY)
         if mark == "away":
             patched.setattr(admin._sessions, "user_mark", away)
