@@ -127,7 +127,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             apps=settings.apps,
             users=users,
             record=record,
-            deletion=_deletion(settings, stores),
+            deletion=stores.deletion,
             avatars=stores.avatars,
             pictures=pictures,
             sessions=sessions,
@@ -212,6 +212,7 @@ class _Stores:
     database: SqlDatabase
     users: SqlUsers
     avatars: AvatarFiles
+    deletion: Deletion
 
 
 def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
@@ -226,24 +227,37 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     markers = CodeMarkers(redis, scripts, settings)
     database = _open_database(settings)
     stack.push_async_callback(database.aclose)
+    events = RedisEvents()
+    phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"))
+    users = SqlUsers(
+        database,
+        _keyring(settings, "phone"),
+        ThrottledLog("sql"),
+        platforms={app.appid: app.platform for app in settings.apps.values()},
+    )
+    avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
+    deletion = Deletion(
+        devices=settings.device_classes,
+        users=users,
+        sessions=sessions,
+        avatars=avatars,
+        phone_codes=phone_codes,
+        events=events,
+    )
     return _Stores(
         redis=redis,
         scripts=scripts,
-        events=RedisEvents(),
+        events=events,
         sessions=sessions,
         seen=seen,
         marks=marks,
         access_tokens=RedisAccessTokens(redis, scripts, _keyring(settings, "access-token")),
         markers=markers,
-        phone_codes=RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code")),
+        phone_codes=phone_codes,
         database=database,
-        users=SqlUsers(
-            database,
-            _keyring(settings, "phone"),
-            ThrottledLog("sql"),
-            platforms={app.appid: app.platform for app in settings.apps.values()},
-        ),
-        avatars=AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
+        users=users,
+        avatars=avatars,
+        deletion=deletion,
     )
 
 
@@ -255,21 +269,10 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
         sessions=stores.sessions,
         marks=stores.marks,
         access_tokens=stores.access_tokens,
-        deletion=_deletion(settings, stores),
+        deletion=stores.deletion,
         events=stores.events,
         history=stores.events,
         background=background,
-    )
-
-
-def _deletion(settings: Settings, stores: _Stores) -> Deletion:
-    return Deletion(
-        devices=settings.device_classes,
-        users=stores.users,
-        sessions=stores.sessions,
-        avatars=stores.avatars,
-        phone_codes=stores.phone_codes,
-        events=stores.events,
     )
 
 
