@@ -34,9 +34,12 @@ from service.sql.users import SqlUsers
 from service.stores.access_tokens import RedisAccessTokens
 from service.stores.avatars import AvatarFiles
 from service.stores.code_markers import CodeMarkers
+from service.stores.event_history import RedisEventHistory
+from service.stores.event_writer import EventWriter
 from service.stores.events import RedisEvents
 from service.stores.keyring import Keyring
 from service.stores.limits import RedisLimits
+from service.stores.live_slots import LiveSlots
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.lost_data import LostData
 from service.stores.phone_codes import RedisPhoneCodes
@@ -106,6 +109,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             failures=FailedOpenings(limits, ThrottledLog("decrypt")),
             max_age=settings.encrypted_data_max_age,
             probe=settings.probe_session_keys,
+            events=stores.events,
         )
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
@@ -122,6 +126,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             limits=limits,
             encrypted_proves=settings.phone_from_encrypted_data == "join",
             background=background,
+            events=stores.events,
         )
         profiles = Profiles(
             apps=settings.apps,
@@ -135,6 +140,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             limits=limits,
             check_nicknames=settings.check_nicknames,
             background=background,
+            events=stores.events,
         )
         login = Login(
             apps=settings.apps,
@@ -148,6 +154,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             used=used,
             limits=LoginLimits(limits, most_held=room // 4),
             background=background,
+            events=stores.events,
         )
 
         components = Components([SessionStoreCheck(sessions), database_status])
@@ -170,6 +177,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             access_tokens=tokens,
             limits=limits,
             events=stores.events,
+            event_history=stores.event_history,
             admin=_admin(settings, stores, background),
         )
 
@@ -193,7 +201,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Administration]:
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
         await stores.marks.start()
-        yield Administration(_admin(settings, stores, background), stores.events)
+        yield Administration(_admin(settings, stores, background), stores.event_history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +211,7 @@ class _Stores:
     redis: RedisClient
     scripts: Scripts
     events: RedisEvents
+    event_history: RedisEventHistory
     sessions: RedisSessions
     seen: LatelySeen
     marks: RedisSessionMarks
@@ -220,20 +229,25 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     redis = open_client(settings, ThrottledLog("redis"))
     stack.push_async_callback(redis.aclose)
     scripts = Scripts(redis)
+    slots = LiveSlots(redis.prefix, ttl=settings.session_ttl)
+    writer = EventWriter(scripts, slots, kept=settings.events_kept)
+    writer.start()
+    stack.push_async_callback(writer.aclose)
+    events = RedisEvents(writer, address=settings.events_address)
     since, seen = SessionsSince(settings), LatelySeen()
-    sessions = RedisSessions(redis, scripts, settings, since=since, seen=seen)
+    sessions = RedisSessions(redis, scripts, settings, since=since, seen=seen, events=events)
     marks = RedisSessionMarks(redis, scripts, since, LostData(sessions.are_any_there))
     stack.push_async_callback(marks.aclose)
     markers = CodeMarkers(redis, scripts, settings)
     database = _open_database(settings)
     stack.push_async_callback(database.aclose)
-    events = RedisEvents()
     phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"))
     users = SqlUsers(
         database,
         _keyring(settings, "phone"),
         ThrottledLog("sql"),
         platforms={app.appid: app.platform for app in settings.apps.values()},
+        events=events,
     )
     avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
     deletion = Deletion(
@@ -248,6 +262,9 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         redis=redis,
         scripts=scripts,
         events=events,
+        event_history=RedisEventHistory(
+            redis, slots, kept=settings.events_kept, devices=settings.device_classes
+        ),
         sessions=sessions,
         seen=seen,
         marks=marks,
@@ -271,7 +288,7 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
         access_tokens=stores.access_tokens,
         deletion=stores.deletion,
         events=stores.events,
-        history=stores.events,
+        history=stores.event_history,
         background=background,
     )
 

@@ -69,8 +69,14 @@ class Events(Protocol):
         device: str = "",
         reason: str = "",
         by: str = "",
+        doubtful: bool = False,
     ) -> None:
-        """Log it, and keep it a moment later; time, request and address are added."""
+        """Log it, and keep it a moment later; time, request and address are added.
+
+        `doubtful`: anybody can bring it about as often as they like, with made-up ids or
+        codes. Of these so few are told that they never outnumber the others; the rest is
+        counted.
+        """
         ...
 
 

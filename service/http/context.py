@@ -51,8 +51,8 @@ class Services:
     access_tokens: AccessTokens
     limits: Limits
     events: Events
+    event_history: EventHistory
     admin: Admin
-    event_history: EventHistory | None = None
     outages: OutageReports | None = None
     figures: Figures | None = None
 

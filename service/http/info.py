@@ -22,7 +22,9 @@ class Info:
     Not the request itself: a connection that waits for its next one would keep the body.
     """
 
-    __slots__ = ("_forwarded", "_peer", "_settings", "request_id")
+    __slots__ = ("_address", "_forwarded", "_peer", "_settings", "request_id")
+
+    _address: str | None
 
     def __init__(self, settings: Settings, headers: Header, peer: str) -> None:
         self.request_id = usable_request_id(headers.getone("x-request-id", ""))
@@ -32,8 +34,12 @@ class Info:
 
     @property
     def client_address(self) -> str | None:
-        """As `client_address` tells it, when it is asked for."""
-        return client_address(self._settings, self._peer, self._forwarded)
+        """As `client_address` tells it, when it is asked for: not of every request it is."""
+        try:
+            return self._address
+        except AttributeError:
+            self._address = client_address(self._settings, self._peer, self._forwarded)
+            return self._address
 
 
 def usable_request_id(given: str) -> str:

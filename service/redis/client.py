@@ -96,6 +96,14 @@ class RedisClient:
         """Delete the key, if it is there."""
         await self._execute(key, "DEL", key)
 
+    async def entries(self, key: str, *, newest: str, count: int) -> Any:
+        """So many entries of a stream, the newest first, from the id `newest` on; "+": all."""
+        return await self._execute(key, "XREVRANGE", key, newest, "-", "COUNT", count)
+
+    async def count_distinct(self, *keys: str) -> Any:
+        """How many different words were added to some HyperLogLogs, about; of one slot, all."""
+        return await self._execute(keys[0], "PFCOUNT", *keys)
+
     async def read(self, key: str, *, with_ttl: bool = False) -> Reading:
         """The same as `get`, together with all other reads of the moment."""
         node = self.topology.node_of(key)

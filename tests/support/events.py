@@ -24,6 +24,7 @@ class RecordedEvents:
         device: str = "",
         reason: str = "",
         by: str = "",
+        doubtful: bool = False,  # noqa: ARG002 # all are told
     ) -> None:
         self.told.append(Event(0, event, user, handle, appid, device, reason=reason, by=by))
 
