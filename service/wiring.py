@@ -140,7 +140,6 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             limits=limits,
             check_nicknames=settings.check_nicknames,
             background=background,
-            events=stores.events,
         )
         login = Login(
             apps=settings.apps,

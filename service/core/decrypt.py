@@ -14,6 +14,7 @@ from service.core.payload import is_phone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from service.core.events import Events
     from service.core.failed_openings import FailedOpenings
     from service.core.models import Encrypted, Session, WeChatApp, WeChatIdentity
     from service.core.ports import Limits, SessionStore, WeChat
@@ -39,6 +40,7 @@ class Decryptor:
         failures: FailedOpenings,
         max_age: int,
         probe: bool,
+        events: Events,
     ) -> None:
         """`max_age`: seconds since WeChat encrypted it.
 
@@ -52,6 +54,7 @@ class Decryptor:
         self._failures = failures
         self._max_age = max_age
         self._probe = probe
+        self._events = events
 
     async def open(self, session: Session, encrypted: Encrypted) -> dict[str, Any]:
         """The payload, opened with the session's key or one before it.
@@ -118,12 +121,26 @@ class Decryptor:
     ) -> dict[str, Any]:
         await self._limits.count("decrypt_per_user", session.counted_as)
         keys = await self._sessions.keys(session)
+        if keys is None:
+            self._tell_lost(session)
         try:
             async with self._failures.attempt(handle=session.handle, user=session.counted_as):
                 return self._read(keys, session.appid, session.openid, encrypted, phone=phone)
         except DecryptionError as fault:
             relogin = fault.stale_key and not await self._key_lives(session, keys)
             raise self._failed(fault, session.handle, relogin=relogin) from None
+
+    def _tell_lost(self, session: Session) -> None:
+        """Say why this client is about to be sent to log in again, though its session lives."""
+        self._events.record(
+            "expired",
+            user=session.user_id,
+            handle=session.handle,
+            appid=session.appid,
+            device=session.device,
+            reason="key_lost",
+            doubtful=True,
+        )
 
     def _read(
         self,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from service.core.events import Events
-    from service.core.models import User, UserIdentity
+    from service.core.models import Session, User, UserIdentity
     from service.core.ports import AvatarStore, PhoneCodes, SessionStore, UserRecords
 
 
@@ -36,22 +36,36 @@ class Deletion:
         self._phone_codes = phone_codes
         self._events = events
 
-    async def delete(self, user: User, *, but: str = "", by: str = "") -> None:
+    async def delete(self, user: User, *, session: Session | None = None, by: str = "") -> None:
         """Remove the user: sessions on every device, picture, record.
 
-        `but`: the handle of a session that stays for now. `by`: the operator who asks for it.
+        `session`: in which the user asks for it; it stays for now. `by`: the operator who does.
         Raises SessionStoreUnavailable and UserStoreUnavailable; what failed half-way can be
         done again.
         """
+        but = session.handle if session else ""
         await self._sessions.mark_user(user.id, "deleted")
         await self._forget(await self._users.identities(user.id), but=but)
         await remove_picture(self._avatars, user.avatar)
         deleted = await self._users.delete(user.id)
         if deleted is not None:
-            self._events.record("account_deleted", user=user.id, handle=but, by=by)
+            self._tell(user, session, by)
             # Again, for a login or a picture that came in between. Later ones find no user.
             await self._forget(deleted.identities, but=but)
             await remove_picture(self._avatars, deleted.user.avatar)
+
+    def _tell(self, user: User, session: Session | None, by: str) -> None:
+        if session is None:
+            self._events.record("account_deleted", user=user.id, by=by)
+            return
+        self._events.record(
+            "account_deleted",
+            user=user.id,
+            handle=session.handle,
+            appid=session.appid,
+            device=session.device,
+            reason="by_the_user",
+        )
 
     async def _forget(self, identities: Sequence[UserIdentity], *, but: str) -> None:
         """End the sessions of `identities` on every device, except that of the handle `but`."""

@@ -58,6 +58,10 @@ class ServiceError(Exception):
     """False where WeChat cannot have seen what it was to be asked."""
     answered: bool = False
     """True where WeChat has looked at what it was asked, and refused it."""
+    errcode: int | None = None
+    """WeChat's, where that is what refused."""
+    user: str = ""
+    """Id of the user whom it kept out, for the operator alone; "" where nobody is known."""
 
     def __init__(
         self, *, data: Mapping[str, Any] | None = None, retry_after: int | None = None

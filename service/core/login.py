@@ -20,6 +20,7 @@ from service.core.errors import (
     UserBanned,
     UserStoreUnavailable,
 )
+from service.core.login_events import tell_opened, tell_refused
 from service.core.login_request import add_hint
 from service.core.models import LoggedIn, PastLogin, UserIdentity, counted_as
 from service.core.nickname import clean
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
+    from service.core.events import Events
     from service.core.login_limits import LoginLimits
     from service.core.login_request import LoginRequest
     from service.core.models import (
@@ -74,6 +76,7 @@ class Login:
         used: UsedData,
         limits: LoginLimits,
         background: BackgroundTasks,
+        events: Events,
     ) -> None:
         """`apps` by appid; `devices` are the device classes, the first one the default."""
         self._apps = apps
@@ -87,6 +90,7 @@ class Login:
         self._used = used
         self._limits = limits
         self._background = background
+        self._events = events
 
     async def log_in(self, request: LoginRequest) -> LoggedIn:
         """Open the caller's session; with a phone code, for the owner of that number.
@@ -96,20 +100,26 @@ class Login:
         and DecryptFailed and RateLimited for a profile that does not open.
         """
         app, device = self._app(request.appid), self._device(request.device)
-        await self._limits.count(request)
         try:
+            await self._limits.count(request)
             # Even if the client hangs up: the code is spent, and a repeat should get the answer.
             return await self._background.run_to_completion(self._log_in(request, app, device))
-        except (LoginCodeInvalid, PhoneCodeInvalid) as error:
-            add_hint(error, request)
+        except ServiceError as error:
+            tell_refused(self._events, error, appid=app.appid, device=device)
+            if isinstance(error, (LoginCodeInvalid, PhoneCodeInvalid)):
+                add_hint(error, request)
             raise
 
     async def log_out(self, session_id: SessionId) -> bool:
         """End this session; False when it was dead already."""
         ended = await self._sessions.revoke(session_id)
-        if ended:  # a made-up id would be a line each, of a handle of choice
-            log.info("logout handle=%s", session_id.handle)
-        return ended
+        if ended is None:  # a made-up id would be a line each, of a handle of choice
+            return False
+        user, appid, device = ended
+        self._events.record(
+            "logout", user=user, handle=session_id.handle, appid=appid, device=device
+        )
+        return True
 
     def _app(self, appid: str | None) -> WeChatApp:
         if appid is None and len(self._apps) == 1:
@@ -168,6 +178,22 @@ class Login:
         """Find the user and open their session, now that WeChat has said who it is."""
         profile = await self._profile(identity, app, device, request)
         match = await self._find_or_create(identity, app, request)
+        try:
+            return await self._open(match, identity, request, app, device, profile)
+        except ServiceError as error:
+            error.user = match.user.id
+            raise
+
+    async def _open(  # noqa: PLR0917 # the rest of `_admit`
+        self,
+        match: UserMatch,
+        identity: WeChatIdentity,
+        request: LoginRequest,
+        app: WeChatApp,
+        device: str,
+        profile: dict[str, Any],
+    ) -> LoggedIn:
+        """The session of a user who is known by now."""
         whose = counted_as(app.appid, identity.openid)
         user = await self._with_profile(match.user, whose, profile, request.encrypted)
         _refuse_banned(user)
@@ -184,15 +210,7 @@ class Login:
             with suppress(SessionStoreUnavailable):
                 await self._sessions.revoke(opened.session_id)
             raise
-        log.info(
-            "login handle=%s appid=%s device=%s user=%s new=%s shared=%s",
-            opened.session_id.handle,
-            app.appid,
-            device,
-            user.id,
-            match.is_new,
-            opened.shared,
-        )
+        tell_opened(self._events, opened, match, appid=app.appid, device=device)
         who = UserIdentity(app.appid, identity.openid, known.unionid)
         return LoggedIn(opened.session_id, opened.expires_in, user, match.is_new, who)
 

@@ -203,6 +203,18 @@ class OpenedSession:
     """Whole seconds."""
     shared: bool = False
     """Whether another login made it, within the coalescing window."""
+    replaced: bool = False
+    """Whether a live session gave way to it."""
+    key_lost: bool = False
+    """Whether the key that sealed that one has left SECRET_KEYS."""
+
+
+class EndedSession(NamedTuple):
+    """Whose session has just been ended."""
+
+    user_id: str
+    appid: str
+    device: str
 
 
 class SessionsEnded(NamedTuple):
@@ -313,6 +325,10 @@ class UserMatch:
     is_new: bool
     unionid: str | None = None
     """The identity's: WeChat leaves it out at times, and does not say why."""
+    has_joined: bool = False
+    """Whether the identity, unknown before, was given to the owner of a phone number."""
+    has_new_phone: bool = False
+    """Whether the user had another number before, or none."""
 
 
 @dataclass(slots=True)

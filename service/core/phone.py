@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from service.core.background import BackgroundTasks
     from service.core.decrypt import Decryptor
+    from service.core.events import Events
     from service.core.models import Encrypted, Session, User, WeChatApp
     from service.core.own_record import OwnRecord
     from service.core.ports import (
@@ -58,6 +59,7 @@ class PhoneNumbers:
         limits: Limits,
         encrypted_proves: bool,
         background: BackgroundTasks,
+        events: Events,
     ) -> None:
         """`send_openid`: have WeChat check that a code is of the user who brings it.
 
@@ -75,6 +77,7 @@ class PhoneNumbers:
         self._send_openid = send_openid
         self._limits = limits
         self._background = background
+        self._events = events
 
     async def redeem(self, app: WeChatApp, code: str, openid: str) -> Phone:
         """The number behind a phone code of this user.
@@ -97,7 +100,9 @@ class PhoneNumbers:
             await self._refuse_another(session, than=None)
         phone = await self.redeem(self._apps[session.appid], code, session.openid)
         # The number is kept for the user, also where this session has ended meanwhile.
-        return await self._record.bind_phone(session, phone, proven=True, may_change=may_change)
+        user = await self._record.bind_phone(session, phone, proven=True, may_change=may_change)
+        self._tell_bound(session, "code")
+        return user
 
     async def bind_encrypted(self, session: Session, encrypted: Encrypted) -> User:
         """The same for a number that came as encryptedData.
@@ -121,14 +126,26 @@ class PhoneNumbers:
     ) -> User:
         async with self._used.use(session.counted_as, encrypted) as is_first:
             if is_first:
-                return await self._record.bind_phone(
+                user = await self._record.bind_phone(
                     session, phone, proven=self._encrypted_proves, may_change=may_change
                 )
-        user = await self._users.get(session.user_id)
-        if user is None or user.phone != phone:
+                self._tell_bound(session, "encrypted_data")
+                return user
+        known = await self._users.get(session.user_id)
+        if known is None or known.phone != phone:
             log.info("decrypt failed: used handle=%s", session.handle)
             raise DecryptFailed(relogin=False)
-        return user
+        return known
+
+    def _tell_bound(self, session: Session, reason: str) -> None:
+        self._events.record(
+            "phone_bound",
+            user=session.user_id,
+            handle=session.handle,
+            appid=session.appid,
+            device=session.device,
+            reason=reason,
+        )
 
     async def _may_change(self, session: Session) -> bool:
         age = await self._sessions.login_age(session)

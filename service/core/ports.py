@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ComponentStatus,
         DeletedUser,
         Encrypted,
+        EndedSession,
         LoggedIn,
         NewAvatar,
         OpenedSession,
@@ -85,11 +86,11 @@ class SessionStore(Protocol):
         """Raise what `validate` would by now: a newer login may have come, say."""
         ...
 
-    async def revoke(self, session_id: SessionId) -> bool:
-        """Log out this very session, never a newer one; False when it was not live."""
+    async def revoke(self, session_id: SessionId) -> EndedSession | None:
+        """Log out this very session, never a newer one; None when it was not live."""
         ...
 
-    async def revoke_digest(self, handle: str, digest: str) -> bool:
+    async def revoke_digest(self, handle: str, digest: str) -> EndedSession | None:
         """The same by `Session.handle` and `Session.digest`."""
         ...
 

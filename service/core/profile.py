@@ -138,7 +138,7 @@ class Profiles:
         if user is None:  # deleted by a request that was cut off before its last step
             await self._sessions.delete(session.handle)
             raise SessionExpired
-        await self._deletion.delete(user, but=session.handle)
+        await self._deletion.delete(user, session=session)
         await self._sessions.delete(session.handle)
 
     async def _discard(self, name: str) -> None:

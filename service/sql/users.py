@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+    from service.core.events import Events
     from service.core.models import SearchField, UserIdentity, WeChatIdentity
     from service.core.throttled_log import ThrottledLog
     from service.sql.database import SqlDatabase
@@ -58,16 +59,19 @@ class SqlUsers:
         log: ThrottledLog,
         *,
         platforms: Mapping[str, str] | None = None,
+        events: Events | None = None,
     ) -> None:
         """`keyring` seals phone numbers and makes the fingerprints that find them.
 
         `platforms`: the open-platform account of each appid; those not named share one.
+        `events` hear of numbers that go from one user to another.
         """
         self._database = database
         self._known = KnownUsers(database)
         self._keyring = keyring
         self._log = log
         self._platforms = platforms or {}
+        self._events = events
 
     async def find_or_create(self, appid: str, identity: WeChatIdentity) -> UserMatch:
         known = await self._find(appid, identity.openid)
@@ -78,9 +82,11 @@ class SqlUsers:
     async def find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone
     ) -> UserMatch:
-        return await self._write(
+        match, losers = await self._write(
             partial(self._find_or_create_with_phone, appid, identity, phone, _new_id())
         )
+        self._tell_moved(match.user.id, losers)
+        return match
 
     async def get(self, user_id: str) -> User | None:
         row = await self._read(lambda db: by_id(db, user_id))
@@ -125,9 +131,10 @@ class SqlUsers:
     async def bind_phone(
         self, user_id: str, phone: Phone, *, proven: bool, may_change: bool
     ) -> User | None:
-        row = await self._write(
+        row, losers = await self._write(
             partial(self._bind_phone, user_id, phone, proven=proven, may_change=may_change)
         )
+        self._tell_moved(user_id, losers)
         return self._user(row) if row else None
 
     async def identities(self, user_id: str) -> Sequence[UserIdentity]:
@@ -168,13 +175,14 @@ class SqlUsers:
 
     def _find_or_create_with_phone(
         self, appid: str, identity: WeChatIdentity, phone: Phone, candidate: str, db: Connection
-    ) -> UserMatch:
+    ) -> tuple[UserMatch, Sequence[str]]:
+        """The match, and the users whose number it was."""
         # Nothing is trusted before it is claimed: what a claim answers stands until the
         # commit, while what was merely read may be another login's a moment later.
         rows, numbers = self._rows(db), self._numbers(db)
         likely, unionid = likely_owner(db, appid, identity)
         numbers.lock(phone, likely)
-        owner = numbers.claim_or_join(candidate, appid, identity, phone, self._platforms)
+        owner = joined = numbers.claim_or_join(candidate, appid, identity, phone, self._platforms)
         owner = rows.claim_union(identity.unionid, owner)
         owner = rows.claim_identity(appid, identity, owner)
         if owner == candidate:
@@ -182,15 +190,23 @@ class SqlUsers:
         else:
             numbers.pass_claims(candidate, owner)
         numbers.claim(owner, phone, proven=True)  # raises where the number is somebody else's
-        numbers.lock_owners(owner)
-        _log_move(owner, numbers.set(owner, phone))
-        return replace(self._match(db, owner, candidate), unionid=unionid)
+        row = numbers.lock_owners(owner)
+        former = self._user(row).phone if row else None
+        losers = numbers.set(owner, phone)
+        match = replace(
+            self._match(db, owner, candidate),
+            unionid=unionid,
+            has_joined=likely is None and owner == joined != candidate,
+            has_new_phone=former != phone,
+        )
+        return match, losers
 
     def _bind_phone(
         self, user_id: str, phone: Phone, db: Connection, *, proven: bool, may_change: bool
-    ) -> Row[Any] | None:
+    ) -> tuple[Row[Any] | None, Sequence[str]]:
+        """The user's row, and the users whose number it was."""
         if by_id(db, user_id) is None:
-            return None
+            return None, ()
         numbers = self._numbers(db)
         numbers.lock(phone, user_id)
         numbers.claim(user_id, phone, proven=proven)
@@ -200,8 +216,16 @@ class SqlUsers:
         former = self._user(row).phone
         if not may_change and former not in (None, phone):
             raise LoginTooOld
-        _log_move(user_id, numbers.set(user_id, phone))
-        return by_id(db, user_id)
+        losers = numbers.set(user_id, phone)
+        return by_id(db, user_id), losers
+
+    def _tell_moved(self, owner: str, losers: Sequence[str]) -> None:
+        """Have it stand with both users: one has proven the number that the other had bound."""
+        if self._events is None:
+            return
+        for one in losers:
+            self._events.record("account_linked", user=owner, reason=f"phone_of:{one}")
+            self._events.record("account_linked", user=one, reason=f"phone_went_to:{owner}")
 
     def _match(self, db: Connection, owner: str, candidate: str) -> UserMatch:
         """The owner's user; made if the owner is the candidate."""
@@ -293,11 +317,6 @@ def _ban(row: Any) -> Ban | None:
     if row.banned_at is None:
         return None
     return Ban(row.banned_at, row.banned_until, row.ban_reason or "")
-
-
-def _log_move(owner: str, losers: Sequence[str]) -> None:
-    for one in losers:
-        log.info("phone: user=%s proves the number that user=%s had bound", owner, one)
 
 
 def _new_id() -> str:

@@ -48,7 +48,7 @@ _YEAR: Final = 366 * 86400
 _NONE_OF_OURS: Final = "a field is missing, or is none of ours"
 _MARKS: Final = 4
 _MARK_LENGTH: Final = 8
-_USUAL_DEVICE: Final = "default"
+USUAL_DEVICE: Final = "default"
 _WITH_FORMER: Final = "~"
 """Before what is sealed, and part of what it is sealed for; a version that does not know of it
 finds nothing that it could open."""
@@ -132,7 +132,7 @@ class SessionRecord:
         except KeyError:
             raise InvalidRecord(_NONE_OF_OURS) from None
         # Also where there are none of these: the time would tell whether a session is there.
-        unionid, device = fields.get("unionid", ""), fields.get("dev", _USUAL_DEVICE)
+        unionid, device = fields.get("unionid", ""), fields.get("dev", USUAL_DEVICE)
         marks = fields.get("p", "")
         is_right = (
             type(digest) is type(appid) is type(openid) is type(user_id) is type(sealed) is str
@@ -235,7 +235,7 @@ def write(
     }
     if identity.unionid:
         fields["unionid"] = identity.unionid
-    if device != _USUAL_DEVICE:
+    if device != USUAL_DEVICE:
         fields["dev"] = device
     if lifetime.sliding:
         fields["slide"] = True

@@ -29,6 +29,7 @@ from service.core.lately_seen import LatelySeen
 from service.core.lifetime import Lifetime, whole_seconds
 from service.core.models import (
     SESSION_KEY_BYTES,
+    EndedSession,
     OpenedSession,
     SessionId,
     SessionKeys,
@@ -41,13 +42,20 @@ from service.redis.batching import Reading
 from service.redis.scripts import Script, Scripts
 from service.stores import session_record
 from service.stores.keyring import Keyring
-from service.stores.session_record import Ending, InvalidRecord, OtherVersion, SessionRecord
+from service.stores.session_record import (
+    USUAL_DEVICE,
+    Ending,
+    InvalidRecord,
+    OtherVersion,
+    SessionRecord,
+)
 from service.stores.sessions_since import UNKNOWN, SessionsSince
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from service.config.settings import Settings
+    from service.core.events import EventName, Events
     from service.core.models import Session
     from service.core.ports import Glance, UserMark
     from service.redis.client import RedisClient
@@ -84,6 +92,16 @@ class _NewSession:
     keys: SessionKeys
 
 
+class _Ended(SessionExpired):
+    """Why a session, of somebody who has its secret, has ended: for the operator alone."""
+
+    def __init__(self, record: SessionRecord, reason: str) -> None:
+        """`reason`: a word for the event."""
+        super().__init__()
+        self.record = record
+        self.reason = reason
+
+
 class _WrongSecret(Exception):
     """Of no session that is, or was just before, under the handle."""
 
@@ -101,6 +119,7 @@ class RedisSessions:
         scripts: Scripts,
         settings: Settings,
         *,
+        events: Events,
         since: SessionsSince | None = None,
         seen: LatelySeen | None = None,
     ) -> None:
@@ -113,6 +132,7 @@ class RedisSessions:
         self._prefix = redis.prefix + _KIND
         self._marked_user_prefix = redis.prefix + _MARKED_USER_KIND
         self._scripts = scripts
+        self._events = events
         self._lifetime = Lifetime.of(
             ttl=settings.session_ttl,
             max_age=settings.session_max_age,
@@ -143,6 +163,7 @@ class RedisSessions:
         # A look first: the script would say so too, and cost three times as much.
         standing = await self._standing(handle)
         keys = standing and await self.keys(standing)
+        key_lost = standing is not None and keys is None
         new = _NewSession(
             SessionId.new(handle),
             identity,
@@ -154,7 +175,12 @@ class RedisSessions:
                 new, window_ms, *replaced, appid=appid, device=device, user_id=user_id
             )
             if reply[0] == b"stored":
-                return OpenedSession(new.session_id, self._lifetime.ttl_ms // 1000)
+                return OpenedSession(
+                    new.session_id,
+                    self._lifetime.ttl_ms // 1000,
+                    replaced=reply[3:] == [b"replaced"] and not self._has_ended(standing),
+                    key_lost=key_lost,
+                )
             await self._marks.wait_known()
             found = self._shareable(reply[2], handle)
             tries += 1
@@ -194,12 +220,15 @@ class RedisSessions:
     async def revalidate(self, session: Session) -> None:
         await self._live(session.handle, session.digest)
 
-    async def revoke(self, session_id: SessionId) -> bool:
+    async def revoke(self, session_id: SessionId) -> EndedSession | None:
         return await self.revoke_digest(session_id.handle, session_id.digest)
 
-    async def revoke_digest(self, handle: str, digest: str) -> bool:
+    async def revoke_digest(self, handle: str, digest: str) -> EndedSession | None:
         reply = await self._run(_REVOKE, handle, digest, expected_echo=digest, wait_replicas=True)
-        return bool(reply[0] == b"ended")
+        if reply[0] != b"ended":
+            return None
+        user, appid, device = (one.decode(errors="replace") for one in reply[3:6])
+        return EndedSession(user, appid, device or USUAL_DEVICE)
 
     async def are_any_there(self) -> bool:
         """Whether any of the sessions is still there that lived when they were looked at last."""
@@ -280,6 +309,17 @@ class RedisSessions:
 
     async def _live(self, handle: str, digest: str) -> Session:
         """The live session of the secret that `digest` stands for; raises as `validate` does."""
+        try:
+            return await self._looked_up(handle, digest)
+        except _Ended as ended:
+            self._tell("expired", ended.record, reason=ended.reason, doubtful=True)
+            raise SessionExpired from None
+        except SessionExpired:
+            # Whoever has no secret that was ever good is told of in the same words.
+            self._events.record("expired", handle=handle, reason="unknown", doubtful=True)
+            raise
+
+    async def _looked_up(self, handle: str, digest: str) -> Session:
         key = self._prefix + handle
         reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
         try:
@@ -344,9 +384,9 @@ class RedisSessions:
         try:
             has_ended = record.issued_at < self._since[record.appid, record.device]
         except KeyError:
-            raise SessionExpired from None
+            raise _Ended(record, "not_served") from None
         if has_ended and self._is_former(record):
-            raise SessionExpired
+            raise _Ended(record, "ended_by_operator")
 
     async def _standing(self, handle: str) -> Session | None:
         """The session that a login is about to replace, or to share."""
@@ -435,7 +475,15 @@ class RedisSessions:
         opened = session_record.unseal(record.sealed, handle, self._keyring)
         return (record, *opened) if opened else None
 
-    def _is_former(self, record: SessionRecord) -> bool:
+    def _has_ended(self, standing: Session | None) -> bool:
+        """Whether a session that a login takes the place of was an operator's to end, before."""
+        if standing is None:
+            return False
+        # The login is done: where it is not known what has been ended, it is not undone by that.
+        since = self._since.get((standing.appid, standing.device), UNKNOWN)
+        return standing.issued_at < since
+
+    def _is_former(self, record: SessionRecord | Session) -> bool:
         """Whether an operator ended it with all others of its time; or of its app or device class.
 
         That is, before a restart: they are not served any more. Raises SessionStoreUnavailable
@@ -504,7 +552,7 @@ class RedisSessions:
     def _until_max_age_ms(record: SessionRecord, now_ms: int) -> int:
         left_ms = record.issued_at + record.longest_ms - now_ms
         if left_ms <= 0:
-            raise SessionExpired  # whatever Redis says: it may have been told no time to live
+            raise _Ended(record, "age")  # whatever Redis says: it may have no time to live there
         return left_ms
 
     async def _left_of_future(self, key: str, record: SessionRecord) -> int:
@@ -515,7 +563,7 @@ class RedisSessions:
         """
         left_ms = (await self.redis.read(key, with_ttl=True)).ttl_ms or 0
         if not 0 < left_ms <= record.longest_ms:
-            raise SessionExpired
+            raise _Ended(record, "age")
         return left_ms
 
     async def _keep_newer_key(
@@ -541,7 +589,23 @@ class RedisSessions:
             reply = await self._run(_RENEW, record.handle, digest, renewed_ms, expected_echo=digest)
         except SessionStoreUnavailable:
             return left_ms  # it is valid for now; the next request tries again
-        return renewed_ms if reply[0] == b"renewed" else left_ms
+        if reply[0] != b"renewed":
+            return left_ms
+        self._tell("renewed", record)
+        return renewed_ms
+
+    def _tell(
+        self, event: EventName, of: SessionRecord, *, reason: str = "", doubtful: bool = False
+    ) -> None:
+        self._events.record(
+            event,
+            user=of.user_id,
+            handle=of.handle,
+            appid=of.appid,
+            device=of.device,
+            reason=reason,
+            doubtful=doubtful,
+        )
 
     async def _run(
         self,

@@ -230,6 +230,7 @@ class WeChatHttp:
         self._logs[key].say(level, f"{about} {errcodes.loggable(answer.get('errmsg'))}")
         refusal = (kind or WeChatUnavailable)()
         refusal.answered = errcode not in errcodes.NOT_LOOKED_AT
+        refusal.errcode = errcode if isinstance(errcode, int) else None
         return refusal
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +19,7 @@ from service.stores.phone_codes import RedisPhoneCodes
 from service.stores.sessions import RedisSessions
 from service.stores.used_data import RedisUsedData
 from tests.contracts.kinds import CLUSTER, CLUSTER_MARKS, REAL, SERVER
+from tests.support.events import RecordedEvents
 from tests.support.settings import SECRET_KEY, make_settings
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ class Stores:
     redis: Redis
     """To look behind them."""
     client: RedisClient
+    events: RecordedEvents = field(default_factory=RecordedEvents)
+    """What the sessions have told."""
 
     def sessions(self, **overrides: object) -> RedisSessions:
-        return RedisSessions(self.client, self.scripts(), make_settings(**overrides))
+        settings = make_settings(**overrides)
+        return RedisSessions(self.client, self.scripts(), settings, events=self.events)
 
     def codes(self, **overrides: object) -> RedisLoginCodes:
         return RedisLoginCodes(self._markers(**overrides))

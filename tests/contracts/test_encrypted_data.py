@@ -33,6 +33,7 @@ from service.core.errors import DecryptFailed
 from service.core.failed_openings import FailedOpenings
 from service.core.models import Encrypted, Session, SessionKeys, WeChatIdentity
 from service.core.throttled_log import ThrottledLog
+from tests.support.events import RecordedEvents
 from tests.support.limits import MemoryLimits
 from tests.support.settings import APPID
 
@@ -609,6 +610,7 @@ def make_decryptor(sessions: OneSession) -> Decryptor:
         failures=FailedOpenings(limits, ThrottledLog("decrypt")),
         max_age=MAX_AGE,
         probe=False,
+        events=RecordedEvents(),
     )
 
 

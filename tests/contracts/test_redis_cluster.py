@@ -11,13 +11,14 @@ import pytest
 from redis.crc import key_slot
 
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
-from service.core.models import WeChatIdentity
+from service.core.models import EndedSession, WeChatIdentity
 from service.core.throttled_log import ThrottledLog
 from service.redis.connect import open_client
 from service.redis.errors import NotConfirmed
 from service.redis.node import Node
 from service.redis.scripts import Scripts
 from service.stores.sessions import RedisSessions
+from tests.support.events import RecordedEvents
 from tests.support.keys import SESSION_PREFIX as KEY_PREFIX
 from tests.support.process import LINUX_ONLY
 from tests.support.settings import APPID, make_settings
@@ -44,7 +45,7 @@ async def sessions(
         session_renewal=request.param,
     )
     redis = open_client(settings, ThrottledLog("redis"))
-    yield RedisSessions(redis, Scripts(redis), settings)
+    yield RedisSessions(redis, Scripts(redis), settings, events=RecordedEvents())
     await redis.aclose()
 
 
@@ -104,7 +105,7 @@ async def test_a_logout_is_done_when_a_replica_has_it_and_so_is_its_repeat(
 
     # To see that this shows it: another connection wrote nothing, so it has nothing to wait for.
     monkeypatch.setattr(Node, "_wait", on_another)
-    assert (await logouts_unheard(redis_cluster, sessions))[0] is True
+    assert isinstance((await logouts_unheard(redis_cluster, sessions))[0], EndedSession)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from service.redis.topology import Redirection
 from service.stores.code_markers import CodeMarkers
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.sessions import RedisSessions
+from tests.support.events import RecordedEvents
 from tests.support.settings import make_settings
 from tests.support.single_node import SingleNode
 
@@ -97,7 +98,8 @@ def stores(topology: SingleNode, replicas: int) -> tuple[RedisSessions, RedisLog
     redis = RedisClient(topology, timeout=0.05, replicas=replicas, log=log)
     scripts = Scripts(redis)
     markers = CodeMarkers(redis, scripts, settings)
-    return RedisSessions(redis, scripts, settings), RedisLoginCodes(markers)
+    sessions = RedisSessions(redis, scripts, settings, events=RecordedEvents())
+    return sessions, RedisLoginCodes(markers)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@
 -- {'live', now, record}         another session than that one is there: write a record that keeps its key
 -- {'stored', now, digest}       written; or written before, when a repeat arrives, which
 --                               must not take the session from a login that came in between
+-- {'stored', now, digest, 'replaced'} the same, in place of a live session
 -- {'stored', now, digest, 'unreadable'} the same, in place of what was no record of this user
 local AHEAD = 1000 -- milliseconds by which the clocks of two servers may differ
 
@@ -20,7 +21,7 @@ local current, no_text = text_of(KEYS[1])
 local parsed, old = pcall(cjson.decode, current or '')
 local readable = parsed and type(old) == 'table' and type(old.d) == 'string'
     and old.h == string.match(KEYS[1], '[^:]+$')
-local replaces = ''
+local replaces, replaced = '', false
 if readable then
     if old.d == ARGV[3] then
         return {'stored', now, ARGV[3]}
@@ -40,6 +41,7 @@ if readable then
     if ARGV[6] and ARGV[6] ~= old.k and not old['end'] and type(old.k) == 'string' and left > 0 then
         return {'live', now, current}
     end
+    replaced = not old['end'] and left > 0
     local marks = string.sub(string.sub(old.d, 1, 8) .. former, 1, 32)
     -- A quotation mark in it would end the record.
     if string.find(marks, '^[%w_-]+$') then
@@ -49,5 +51,7 @@ end
 redis.call('SET', KEYS[1], string.sub(ARGV[2], 1, -2) .. replaces .. '}', 'PX', ARGV[4])
 if (current or no_text) and not readable then
     return {'stored', now, ARGV[3], 'unreadable'}
+elseif replaced then
+    return {'stored', now, ARGV[3], 'replaced'}
 end
 return {'stored', now, ARGV[3]}
