@@ -42,6 +42,8 @@ _HINTS: Final = {
 _IN_SCRIPT: Final = re.compile(
     r"\b(READONLY|MASTERDOWN|NOREPLICAS|OOM|MISCONF|LOADING|CLUSTERDOWN|NOPERM) "
 )
+_NOT_PERMITTED_IN_SCRIPT: Final = "The user executing the script can't run this command"
+"""What these servers say in place of NOPERM."""
 _REASONS: Final = {
     "READONLY": "read_only",
     "MASTERDOWN": "read_only",
@@ -144,6 +146,8 @@ def code_word(fault: BaseException | None) -> str:
     word = fault.status_code or text.partition(" ")[0]
     if word == "ERR" and (inner := _IN_SCRIPT.search(text)):
         return inner[1]
+    if _NOT_PERMITTED_IN_SCRIPT in text:
+        return "NOPERM"
     return word if word.isupper() and word.isalpha() else ""
 
 

@@ -31,7 +31,7 @@ _PAUSE_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 1.0
 """After a failure."""
 _FORBIDDEN_SECONDS: Final = 60.0
-"""After one that only an operator can mend: the user of Redis may not write a stream."""
+"""After one that only an operator can mend: its user may not write a stream, as before this."""
 _LAST_SECONDS: Final = 1.0
 """For what is left at the end."""
 _BATCH: Final = 64

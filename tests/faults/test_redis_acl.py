@@ -103,6 +103,11 @@ async def live(api: Api, simulator: Simulator) -> None:
         assert (await api.ask(*ending, headers=again)).status == 200
         assert (await api.session(again["sessionid"])).status == 401
     await api.app.ctx.services.limits.count("failed_decrypt_per_user", "somebody")
+    history = api.app.ctx.services.event_history
+    async with asyncio.timeout(5):
+        while not await history.live_sessions(APPID):  # written a moment later
+            await asyncio.sleep(0.05)
+    assert bool(await history.find(event="login")) is bool(api.app.ctx.settings.events_kept)
 
 
 def _encrypted(profile: dict[str, str]) -> dict[str, str]:
@@ -209,19 +214,27 @@ def user_without(row: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("row", "confirmed"),
+    ("row", "overrides"),
     [
-        ("one server, no number in `REDIS_URL`", 0),
-        ("one server or Sentinel, with `SESSION_CONFIRM_REPLICAS`", 1),
+        ("one server, no number in `REDIS_URL`", {}),
+        (
+            "one server or Sentinel, with `SESSION_CONFIRM_REPLICAS`",
+            {"session_confirm_replicas": 1},
+        ),
+        ("`EVENTS_KEPT=0`", {"events_kept": 0}),
     ],
 )
 async def test_one_server_can_do_with_less(
-    pair: Pair, settings: Callable[..., Settings], simulator: Simulator, row: str, confirmed: int
+    pair: Pair,
+    settings: Callable[..., Settings],
+    simulator: Simulator,
+    row: str,
+    overrides: dict[str, object],
 ) -> None:
     primary = pair.nodes[0]
     primary.client.execute_command("ACL", "SETUSER", USER[0], "reset", *user_without(row)[1:])
     url = f"redis://minigate:{PASSWORD}@{primary.address}"
-    async with serving(settings, simulator, url, session_confirm_replicas=confirmed) as api:
+    async with serving(settings, simulator, url, **overrides) as api:
         await live(api, simulator)
     assert denied([primary]) == []
 
