@@ -76,7 +76,7 @@ class EventWriter:
             try:
                 await self._count_live(batch)
                 await self._append(batch)
-            except BaseException:
+            except (SessionStoreUnavailable, asyncio.CancelledError):
                 self._put_back(batch)
                 raise
         if self._lost:
@@ -106,7 +106,7 @@ class EventWriter:
                 self._wanted.set()
                 forbidden = code_word(fault.__cause__) == "NOPERM"
                 await asyncio.sleep(_FORBIDDEN_SECONDS if forbidden else _AGAIN_SECONDS)
-            except Exception:  # a bug, which may be of one event: the others are written
+            except Exception:  # a bug, which may be of one event: the next ones are written
                 log.exception("events: writing failed unexpectedly")
 
     async def _append(self, batch: list[Event]) -> None:

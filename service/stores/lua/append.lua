@@ -12,7 +12,7 @@ end
 
 for at = 2, #ARGV do
     local added = append(ARGV[at])
-    if type(added) == 'table' and text_of(KEYS[1]) then
+    if type(added) == 'table' and redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
         redis.call('DEL', KEYS[1])
         added = append(ARGV[at])
     end
