@@ -167,14 +167,15 @@ async def test_each_login_and_logout_is_a_line_and_nothing_else_is(
             lines = service.output.splitlines()
     assert set(done.values()) == {EVENTS // 4}
     logged = Counter(
-        line.split()[3] for line in lines if line.split()[2:3] == ["service.core.login"]
+        line.split()[3] for line in lines if line.split()[2:3] == ["service.stores.events"]
     )
     figure(f"{EVENTS} events: {dict(logged)} logged")
-    assert logged == {"login": done["login"], "logout": done["logout"]}
+    told = {"login": done["login"], "logout": done["logout"], "login_refused": done["refused"]}
+    assert logged == told
     for line in lines:
         assert not any(secret in line for secret in secrets)
         assert "made-up" not in line
-        if " service.core.login " in line:
+        if " service.stores.events login" in line:
             assert line.startswith("20"), "when it was"
             assert "+0000" in line.split()[0], "in UTC"
-            assert "handle=" in line
+            assert "handle=" in line or "reason=login_code_invalid:40029" in line
