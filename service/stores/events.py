@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PLAIN: Final = re.compile(r"[a-z_]+(?: [a-z]+=[\w.:/-]++)*+", re.ASCII)
-"""A line in which no field can be taken for another."""
+"""A line of words, each of a field of its own: where there are as many as fields, none is
+another's."""
+_WORD: Final = re.compile(r"[\w.:/-]+", re.ASCII)
 _LONGEST: Final = 200
 """Characters of a field that are told."""
 _LONGEST_PLAIN: Final = 500
@@ -66,7 +68,8 @@ class RedisEvents:
         )
         fields = _fields(told)
         text = _text(event, fields)
-        if len(text) > _LONGEST_PLAIN or not _PLAIN.fullmatch(text):
+        is_plain = text.count(" ") == len(fields) and _PLAIN.fullmatch(text)
+        if not is_plain or len(text) > _LONGEST_PLAIN:
             told = Event(at, event, *map(_clean, told[2:]))
             fields = _fields(told)
             text = _text(event, {name: _quoted(value) for name, value in fields.items()})
@@ -113,7 +116,7 @@ def _clean(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(f"x x={text}") else orjson.dumps(text).decode()
+    return text if _WORD.fullmatch(text) else orjson.dumps(text).decode()
 
 
 @lru_cache(maxsize=1024)

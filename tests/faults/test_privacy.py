@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import sqlite3
@@ -45,6 +46,8 @@ CODE_PREFIX: Final = b"minigate:code:"
 NUMBERS: Final = b"minigate:number:"
 TOKEN_KEY: Final = b"minigate:access-token:" + APPID.encode()
 USED_PREFIX: Final = b"minigate:used:"
+EVENTS_KEY: Final = b"minigate:events"
+LIVE_PREFIX: Final = b"minigate:live:"
 FIVE_MINUTES: Final = 300_000
 TWO_DAYS: Final = 2 * 86_400_000
 INTERNAL_TOKEN: Final = "internal-token-canary-0123456789abcdef"
@@ -167,14 +170,31 @@ class House:
         found = {path.name: path.read_bytes() for path in self.home.rglob("*") if path.is_file()}
         assert {"users.db", "users.db-wal", f"output-{self.service.port}"} <= set(found)
         found |= {f"Redis {key!r}": key + b" " + raw for key, raw in (await self.dump()).items()}
+        found["Redis events"] = orjson.dumps(await self.events())
         return found
 
     async def dump(self) -> dict[bytes, bytes]:
-        keys = [key async for key in self.redis.scan_iter(count=1000)]
+        """Every key but the stream of events, with its value."""
+        keys = [key async for key in self.redis.scan_iter(count=1000) if key != EVENTS_KEY]
         for key in keys:
             assert await self.redis.type(key) == b"string"
         values = await self.redis.mget(keys) if keys else []
         return dict(zip(keys, values, strict=True))
+
+    async def events(self) -> list[dict[str, Any]]:
+        """What is kept of events, the oldest first."""
+        entries = await self.redis.xrange(EVENTS_KEY)
+        assert all(set(fields) == {b"e"} for _, fields in entries)
+        return [orjson.loads(fields[b"e"]) for _, fields in entries]
+
+    async def events_with(self, *names: str) -> list[dict[str, Any]]:
+        """The same, once events of all these names are there."""
+        async with asyncio.timeout(5):
+            while True:
+                found = await self.events()
+                if set(names) <= {one["event"] for one in found}:
+                    return found
+                await asyncio.sleep(0.05)
 
     async def leaks(self) -> list[tuple[str, str]]:
         """Which secret stands where, in whatever form."""
@@ -256,6 +276,40 @@ async def test_no_secret_lies_open_anywhere(house: House) -> None:
     for word in ("login handle=", "decrypt failed: ", "errcode=40029", "errcode=40001", "DEBUG"):
         assert word in output
     assert "Traceback" not in output
+
+
+EVENT_FIELDS: Final = {
+    "at", "event", "user", "handle", "appid", "device", "request_id", "address", "reason",
+}  # fmt: skip
+
+
+@pytest.mark.bar("E1")
+async def test_events_name_nobody_by_openid_number_or_nickname(house: House) -> None:
+    """In Redis and in the log they have ids of ours, which mean nothing elsewhere."""
+    alice, bob = [await house.live(name) for name in PHONES]
+    await house.stumble(alice)
+    await house.ask("DELETE", "/me", headers=bob.session)
+    await house.ask("POST", "/logout", headers=alice.session)
+    told = await house.events_with("logout", "login", "replaced", "phone_bound", "login_refused")
+    assert {alice.id, bob.id} <= {one.get("user") for one in told}
+    assert {alice.handle, bob.handle} <= {one.get("handle") for one in told}
+    assert all(set(one) <= EVENT_FIELDS for one in told)
+    lines = [one for one in house.service.output.splitlines() if " service.stores.events " in one]
+    assert len(lines) >= len(told)
+    rows = house.tables()
+    unionids = {row for rows in rows["unions"] for row in rows if isinstance(row, str)}
+    names = [
+        *(mark for one in (alice, bob) for mark in (one.openid, one.nickname, one.avatar)),
+        *("nickname of", "last-name"),
+        *PHONES.values(),
+        *(unionids - {alice.id, bob.id}),
+        *await house.secrets(),
+    ]
+    kept = orjson.dumps([{**one, "at": 0, "request_id": ""} for one in told]).decode()
+    for name in names:
+        for form in forms(name):
+            assert form not in kept, name
+            assert not [line for line in lines if form in line.partition(" service.")[2]], name
 
 
 @pytest.mark.bar("E1")
@@ -348,8 +402,9 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     assert left[gone_mark] == b"deleted"
     assert 0 < await house.redis.pttl(gone_mark) <= 30_000
     assert {left[key] for key in rest if key.startswith(USED_PREFIX)} == {b"used"}
-    counted = {key for key in rest if key.startswith((USED_PREFIX, b"minigate:limit:"))}
-    for key in counted:  # digests beside `used` or a count
+    counting = (USED_PREFIX, b"minigate:limit:", LIVE_PREFIX)
+    counted = {key for key in rest if key.startswith(counting)}
+    for key in counted:  # digests beside `used` or a count; HyperLogLogs, which name nobody
         assert 0 < await house.redis.pttl(key) <= TWO_DAYS
     under_key = {key for key in rest if key.startswith(b"minigate:idempotency:")}
     for key in under_key:
