@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import orjson
 
 from service.core.errors import SessionExpired
-from service.core.models import OpenedSession, Session, SessionId, handle_of
+from service.core.models import EndedSession, OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,12 +75,14 @@ class NaiveSessions:
             expires_in=self._ttl,
         )
 
-    async def revoke(self, session_id: SessionId) -> bool:
-        live = await self._redis.get(_SESSION + session_id.text) is not None
+    async def revoke(self, session_id: SessionId) -> EndedSession | None:
+        raw = await self._redis.get(_SESSION + session_id.text)
         await self._redis.delete(_SESSION + session_id.text)
-        if live:
-            await self._redis.delete(_USER + session_id.handle)
-        return live
+        if raw is None:
+            return None
+        await self._redis.delete(_USER + session_id.handle)
+        record = orjson.loads(raw)
+        return EndedSession(record["uid"], record["app"], record["dev"])
 
     async def terminate(
         self, handle: str, reason: Literal["kicked", "banned"], *, until: int | None = None

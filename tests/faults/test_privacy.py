@@ -183,7 +183,7 @@ class House:
 
     async def events(self) -> list[dict[str, Any]]:
         """What is kept of events, the oldest first."""
-        entries = await self.redis.xrange(EVENTS_KEY)
+        entries: Any = await self.redis.xrange(EVENTS_KEY)
         assert all(set(fields) == {b"e"} for _, fields in entries)
         return [orjson.loads(fields[b"e"]) for _, fields in entries]
 
