@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from pydantic import SecretStr
 
 from service.core.models import handle_of
 from service.simulator.state.identities import openid_of
@@ -139,6 +140,29 @@ async def test_a_renewal_and_an_end_that_is_noticed(
         assert (await api.session(sessionid)).code == 40102
         *_, expired = await told(api, "login", "renewed", "expired")
         assert (expired.handle, expired.reason) == (HANDLE, "unknown")
+
+
+async def test_a_session_whose_key_has_left_the_ring_says_so_once_it_matters(
+    settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    here = settings(wechat_api_base=(simulator.url,))
+    async with running_service(here) as api:
+        sessionid = (await log_in(api, simulator)).data["sessionid"]
+        await told(api, "login")
+    other = here.model_copy(update={"secret_keys": (SecretStr("another-key-canary-" + "x9" * 12),)})
+    async with running_service(other) as api:
+        headers = {"sessionid": sessionid}
+        assert (await api.session(sessionid)).status == 200
+        sealed = await simulator.profile()
+        body = {name: sealed[name] for name in ("encryptedData", "iv")}
+        for _ in range(2):
+            answer = await api.ask("POST", "/decrypt", headers=headers, json=body)
+            assert (answer.code, answer.data) == (40005, {"relogin": True})
+        await log_in(api, simulator)
+        expired, replaced, _ = await told(api, "expired", "replaced", "login")
+        assert (expired.handle, expired.reason) == (HANDLE, "key_lost")
+        assert expired[4:6] == WHERE
+        assert (replaced.handle, replaced.reason) == (HANDLE, "key_lost")
 
 
 async def test_phone_numbers_and_accounts_that_are_joined(api: Api, simulator: Simulator) -> None:
@@ -286,10 +310,10 @@ async def test_requests_are_no_slower_while_redis_takes_no_events(
             url = server.url.replace("unix://", "unix://m:p@")
             own = settings(redis_url=url, wechat_api_base=(simulator.url,), login_coalesce_ms=0)
             async with running_service(own) as api:
+                began = time.monotonic()
                 for _ in range(20):
-                    began = time.process_time()
                     await log_in(api, simulator)
-                    assert time.process_time() - began < 1
+                assert time.monotonic() - began < 10, "none waits for Redis to take its events"
                 assert await api.app.ctx.services.event_history.find() == []
                 client.execute_command("ACL", "SETUSER", "m", "+xadd")
                 await told(api, *["replaced", "login"] * 19)

@@ -336,10 +336,10 @@ async def test_while_redis_is_away_nobody_waits_the_oldest_go_and_the_rest_comes
                 within=5,
                 what="it is tried",
             )
-            began = time.process_time()
+            began = time.monotonic()
             for number in range(150):
                 kept.log_in("u", f"h{number}")
-            assert time.process_time() - began < 1, "not one time-out"
+            assert time.monotonic() - began < 5, "nobody waits for a time-out of 0.4 s"
             asked = own.counted.asked
             await eventually(
                 lambda: own.counted.asked >= asked + 3, within=5, what="it is tried again"
