@@ -139,6 +139,7 @@ async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
             wechat_api_base=(simulator.url,),
             proxies_count=1,
             login_coalesce_ms=0,
+            admin_tokens="alice:Vq8Zk2nT7cXw4pRj9sLb6mYd3gHf5aEu",
         )
         async with running_service(settings) as service:
             yield Services(shop, redis, simulator, service)
@@ -209,8 +210,10 @@ async def test_no_other_passes_and_each_hears_why(deployment: Deployment) -> Non
         deployment.shop.asked.clear()
 
 
-async def test_what_is_for_back_ends_stays_inside(deployment: Deployment) -> None:
-    for path in ("/verify", "/verify/", "/verify/api/", "/internal/access-token", "/readyz"):
+async def test_what_is_for_back_ends_and_operators_stays_inside(deployment: Deployment) -> None:
+    checks = ("/verify", "/verify/", "/verify/api/")
+    operators = ("/internal/access-token", "/admin", "/admin/settings", "/version", "/readyz")
+    for path in (*checks, *operators):
         assert (await deployment.api.ask("GET", path)).status == 404, path
 
 
