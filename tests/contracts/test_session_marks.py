@@ -25,6 +25,7 @@ from service.stores.session_marks import RedisSessionMarks
 from service.stores.sessions import RedisSessions
 from service.stores.sessions_since import SessionsSince
 from tests.contracts.kinds import ALSO_FAKEREDIS, CLUSTER, ONE_KIND
+from tests.support.events import RecordedEvents
 from tests.support.keys import ENDED_KEY, SESSION_PREFIX
 from tests.support.settings import APP_SECRET, APPID, make_settings
 from tests.support.stopwatch import Stopwatch
@@ -83,7 +84,9 @@ async def worker(stores: Stores, **overrides: object) -> AsyncIterator[Worker]:
         **overrides,
     )
     scripts, since, seen = stores.scripts(), SessionsSince(settings), LatelySeen()
-    sessions = RedisSessions(stores.client, scripts, settings, since=since, seen=seen)
+    sessions = RedisSessions(
+        stores.client, scripts, settings, events=RecordedEvents(), since=since, seen=seen
+    )
     lost = LostData(sessions.are_any_there)
     marks = RedisSessionMarks(stores.client, scripts, since, lost)
     await marks.start()
