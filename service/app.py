@@ -22,6 +22,7 @@ from service.http.context import App, AppContext
 from service.http.request import AppRequest
 from service.http.router import AppRouter
 from service.http.routes.admin import admin
+from service.http.routes.admin_page import admin_page
 from service.http.routes.auth import auth
 from service.http.routes.decrypt import decrypt
 from service.http.routes.demo import demo
@@ -86,6 +87,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
     app.blueprint(health)
     if settings.admin_tokens:
         app.blueprint(admin)
+        app.blueprint(admin_page)
     if settings.demo:
         app.blueprint(demo)
     if settings.wafer_compat:

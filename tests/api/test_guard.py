@@ -46,6 +46,7 @@ ADMIN_API = {  # behind ADMIN_TOKENS: test_operator_tokens.py
     "/admin/settings",
     "/admin/access-token/discard",
 }
+ADMIN_PAGE = {"/admin", "/admin/page/<name:str>"}  # it asks for a token, and shows nothing without
 OPERATORS_TOKEN = "Vq8Zk2nT7cXw4pRj9sLb6mYd3gHf5aEu"
 DEAD = "B" * 22 + "." + "A" * 43
 
@@ -63,7 +64,7 @@ async def test_so_are_those_of_operators_who_have_no_session(
     settings: Callable[..., Settings],
 ) -> None:
     async with running_service(settings(admin_tokens=f"alice:{OPERATORS_TOKEN}")) as api:
-        assert public_routes(api) == PUBLIC | ADMIN_API
+        assert public_routes(api) == PUBLIC | ADMIN_API | ADMIN_PAGE
 
 
 @pytest.mark.bar("D8")

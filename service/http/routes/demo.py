@@ -8,26 +8,21 @@ from urllib.parse import urlsplit
 
 from sanic import Blueprint
 
-from service.core.errors import NotFound
-from service.http.responses import Response, headers_for, prefers_english, success
+from service.http.page_files import show_file, show_part
+from service.http.responses import prefers_english, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from service.config.settings import Settings
     from service.http.request import AppRequest
+    from service.http.responses import Response
 
 demo = Blueprint("demo")
 
 _ROOT: Final = Path(__file__).parents[3]
 _PAGE: Final = _ROOT / "service" / "dev" / "demo_page"
 _CLIENT: Final = _ROOT / "miniprogram" / "minigate" / "index.js"
-_KINDS: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _PRODUCTS: Final = (
     (1, "明前龙井 50g", "Longjing green tea, 50 g", 12800),
@@ -62,10 +57,10 @@ async def show_config(request: AppRequest) -> Response:
 
 
 def _show(path: Path) -> Callable[[AppRequest], Coroutine[Any, Any, Response]]:
-    async def show_file(request: AppRequest) -> Response:
-        return _answer(request, path)
+    async def show(request: AppRequest) -> Response:
+        return show_file(request, path, _policy(request.app.ctx.settings))
 
-    return show_file
+    return show
 
 
 # The mini-program's own client, byte for byte.
@@ -78,24 +73,7 @@ for _path, _file in (("/", _PAGE / "index.html"), ("/demo/minigate.js", _CLIENT)
 @demo.get("/demo/<name:str>", ctx_public=True)
 async def show_asset(request: AppRequest, name: str) -> Response:
     """A part of the page."""
-    # Chosen among the files that are there: a name in a request never becomes a path.
-    asset = next((file for file in _PAGE.iterdir() if file.name == name), None)
-    if asset is None or asset.suffix not in _KINDS:
-        raise NotFound
-    return _answer(request, asset)
-
-
-def _answer(request: AppRequest, path: Path) -> Response:
-    """The file as it is now, so that a change shows with the next reload."""
-    if not path.is_file():
-        raise NotFound
-    headers = {
-        **headers_for(request),
-        "Content-Security-Policy": _policy(request.app.ctx.settings),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-    }
-    return Response(path.read_bytes(), 200, headers, _KINDS[path.suffix])
+    return show_part(request, _PAGE, name, _policy(request.app.ctx.settings))
 
 
 def _simulator_url(settings: Settings) -> str | None:

@@ -1,0 +1,320 @@
+/** The admin page while things go wrong, and for everybody: languages, themes, sizes, keyboard, screen readers. */
+'use strict'
+
+const assert = require('node:assert/strict')
+const { after, afterEach, before, beforeEach, describe, it } = require('node:test')
+const { openMadeUpStage } = require('./support/admin_stage.js')
+const { AdminState } = require('./support/admin_state.js')
+const { axeFaults } = require('./support/axe.js')
+const { SIZES, openBrowser, openPage, shoot } = require('./support/browser.js')
+const { Operator } = require('./support/operator.js')
+const { PATIENCE } = require('./support/phone.js')
+
+const HOSTILE = '<img src=x onerror=hacked=1>'
+const APPID = 'wx0123456789abcdef'
+
+describe('the admin page, come what may', () => {
+  let stage, browser, seen, page, operator, state
+
+  before(async () => {
+    stage = await openMadeUpStage()
+    browser = await openBrowser('zh-CN')
+  })
+  after(async () => {
+    await (browser && browser.close())
+    await (stage && stage.stop())
+  })
+  beforeEach(async () => {
+    state = Object.assign(stage.state, new AdminState())
+    seen = await openPage(browser.context, `${stage.url}/admin`)
+    page = seen.page
+    operator = new Operator(page, stage)
+  })
+  afterEach(async () => {
+    await page.evaluate(() => localStorage.clear())
+    await page.close()
+    assert.deepEqual(seen.faults, [])
+  })
+
+  const overviews = () => state.asked.filter((one) => one === 'GET /admin/overview').length
+
+  /** The browser's time stands still until it is moved. */
+  async function stopTime() {
+    await page.clock.install()
+    await page.clock.pauseAt(Date.now() + 1000)
+  }
+
+  /** Move it; what was asked by then has been answered. */
+  async function pass(seconds) {
+    await page.clock.runFor(seconds * 1000)
+    await page.evaluate(() => fetch('/admin/nothing').then((reply) => reply.text()))
+  }
+
+  it('names what is away, why and since when, in every view', async () => {
+    await operator.enter()
+    Object.assign(state, { ill: 'password_wrong', illSince: Date.now() - 95000 })
+    await operator.reads('Redis：不可用，密码错误（自 ', operator.standing)
+    await operator.reads('仍未恢复，已 1 分')
+    assert.equal(await page.locator('.chart').first().locator('.band').count(), 2, 'both outages are bands')
+    await operator.go('settings')
+    await operator.reads('密码错误', operator.standing)
+    state.ill = 'a reason of tomorrow'
+    await operator.reads('a reason of tomorrow', operator.standing)
+    state.ill = ''
+    await operator.reads('一切正常', operator.standing)
+  })
+
+  it('says since when nobody answers, asks ever more slowly, and comes back', async () => {
+    await operator.enter()
+    await stopTime()
+    state.away = true
+    await pass(6)
+    await operator.reads('起没有应答', operator.standing)
+    assert.match(await operator.standing.innerText(), /自 \d\d:\d\d:\d\d 起/)
+    const soon = overviews()
+    for (let second = 0; second < 60; second += 5) await pass(5)
+    const later = overviews()
+    for (let second = 0; second < 240; second += 5) await pass(5)
+    assert.ok(later - soon >= 2 && later - soon <= 4, `${later - soon} attempts in a minute`)
+    assert.ok(overviews() - later <= 5, `${overviews() - later} attempts in four more`)
+    assert.equal(await page.locator('.overview').isVisible(), true, 'what was told last stays')
+    state.away = false
+    await page.locator('[data-act=retry]').click()
+    await operator.reads('一切正常', operator.standing)
+    const back = overviews()
+    await pass(6)
+    assert.equal(overviews(), back + 1, 'as often as before')
+    seen.faults = seen.faults.filter((one) => !one.includes('ERR_EMPTY_RESPONSE'))
+  })
+
+  it('asks for nothing while nobody looks', async () => {
+    await operator.enter()
+    await stopTime()
+    const turn = (hidden) => page.evaluate((to) => {
+      Object.defineProperty(document, 'hidden', { value: to, configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+    await turn(true)
+    const asked = overviews()
+    await pass(300)
+    assert.equal(overviews(), asked)
+    await turn(false)
+    await pass(0)
+    assert.equal(overviews(), asked + 1, 'at once when somebody does')
+    await pass(6)
+    assert.equal(overviews(), asked + 2)
+  })
+
+  it('asks for the token again when it is no longer taken, and shows nothing more', async () => {
+    const person = await stage.person('小红')
+    await operator.enter()
+    await operator.see(person)
+    const { token } = stage
+    stage.token = 'another'
+    try {
+      await operator.press('全部强制下线')
+      await operator.agree()
+      await page.locator('#secret').waitFor(PATIENCE)
+      await operator.reads('访问凭证无效')
+      assert.ok(!(await page.evaluate(() => document.documentElement.outerHTML)).includes(person.id))
+      assert.equal(await person.error('phone'), '')
+    } finally {
+      stage.token = token
+    }
+  })
+
+  it('forgets what an answer says that comes after it was locked', async () => {
+    const person = await stage.person('晚到')
+    await operator.enter()
+    let release
+    await page.route('**/admin/users/*', async (route) => {
+      await new Promise((done) => (release = done))
+      await route.continue()
+    })
+    await operator.find('id', person.id)
+    await page.waitForFunction(() => location.hash.startsWith('#/users/u'))
+    while (!release) await new Promise((done) => setTimeout(done, 10))
+    await page.locator('[data-act=lock]').click()
+    const answered = page.waitForResponse('**/admin/users/*')
+    release()
+    await (await answered).finished()
+    await page.locator('#secret').waitFor()
+    assert.ok(!(await page.locator('body').innerText()).includes('晚到'))
+  })
+
+  it('puts errors into words, with the id of the request', async () => {
+    const person = await stage.person('小红')
+    await operator.enter()
+    await operator.see(person)
+    const kick = async () => {
+      await operator.press('全部强制下线')
+      await operator.agree()
+    }
+    state.error = [503, 50300, 'session_store_unavailable', '会话服务暂不可用']
+    await kick()
+    await operator.reads(/会话服务暂不可用[^]*requestId fake-\d+/, operator.notice)
+    await page.locator('.user .fault').waitFor(PATIENCE)
+    state.error = null
+    await operator.see(person)
+    state.proxyFault = true
+    await kick()
+    await operator.reads('不是本服务的应答（HTTP 502）', operator.notice)
+    state.proxyFault = false
+    await operator.find('id', 'nobody')
+    await operator.reads('没有找到用户')
+    await page.evaluate(() => (location.hash = '#/users/nobody'))
+    await operator.reads('没有这个用户')
+  })
+
+  it('takes everything for text, and pictures from the service only', async () => {
+    const id = state.add({ nickname: HOSTILE, avatar: 'https://203.0.113.9/x.png', phone: HOSTILE })
+    state.record('login_refused', { user: id, reason: HOSTILE, by: HOSTILE, appid: HOSTILE, device: HOSTILE, address: HOSTILE, handle: HOSTILE, requestId: HOSTILE })
+    state.record(HOSTILE, { user: HOSTILE })
+    Object.assign(state.sessions[0], { appid: HOSTILE, device: HOSTILE, state: HOSTILE })
+    Object.assign(state, { ill: HOSTILE, illSince: Date.now(), why: [HOSTILE] })
+    for (const avatar of ['https://203.0.113.9/x.png', '//203.0.113.9/x.png', 'data:image/png;base64,x', '/\\203.0.113.9/x.png']) {
+      state.users[0].avatar = avatar
+      await page.reload()
+      await operator.enter()
+      await page.evaluate((user) => (location.hash = `#/users/${user}`), id)
+      await operator.reads(HOSTILE)
+      assert.equal(await page.locator('.picture').count(), 0, avatar)
+    }
+    await operator.go('events')
+    await operator.reads(`登录被拒绝，操作者 ${HOSTILE}（原因：${HOSTILE}）`)
+    await operator.go('overview')
+    await operator.reads(HOSTILE, operator.standing)
+    assert.equal(await page.locator('img:not([src^="/admin/page/"])').count(), 0)
+    assert.equal(await page.evaluate(() => globalThis.hacked), undefined)
+  })
+
+  it('could not make HTML of text even if it tried', async () => {
+    const refused = await page.evaluate((html) => {
+      try {
+        document.querySelector('.view').innerHTML = html
+        return 'taken'
+      } catch (fault) {
+        return fault.name
+      }
+    }, HOSTILE)
+    assert.equal(refused, 'TypeError')
+    seen.faults = seen.faults.filter((one) => !/TrustedHTML/.test(one))
+  })
+
+  it('loads more of what is long', async () => {
+    for (let one = 0; one < 130; one += 1) state.add({ nickname: `茶客${one}`, apps: [APPID] })
+    await operator.enter()
+    await operator.find('nickname', '茶客')
+    await operator.reads('已显示 50 个用户，还有更多')
+    for (const count of [100, 130]) {
+      await operator.press('加载更多')
+      await page.waitForFunction((wanted) => document.querySelectorAll('.found tbody tr').length === wanted, count)
+    }
+    assert.equal(await page.getByRole('button', { name: '加载更多' }).isVisible(), false)
+    await operator.go('events')
+    await operator.reads('已显示 100 条，还有更早的')
+    await operator.press('加载更多')
+    await operator.reads('共 130 条')
+    assert.equal(await page.locator('.events li').count(), 130)
+    const user = state.users[3].id
+    await page.locator('#event-user').fill(user)
+    await page.locator('.filters [type=submit]').click()
+    await operator.reads('共 1 条')
+  })
+
+  it('can be used by keyboard alone', async () => {
+    const person = await stage.person('小红')
+    await page.keyboard.type(stage.token)
+    await page.keyboard.press('Enter')
+    await page.locator('.overview').waitFor(PATIENCE)
+    const until = async (words) => {
+      for (let step = 0; step < 60; step += 1) {
+        await page.keyboard.press('Tab')
+        if ((await page.evaluate(() => document.activeElement.textContent)) === words) return page.keyboard.press('Enter')
+      }
+      throw new Error(`${words} is not reached`)
+    }
+    await page.evaluate((id) => (location.hash = `#/users/${id}`), person.id)
+    await page.locator('.user .acts').waitFor(PATIENCE)
+    await until('全部强制下线')
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), '取消', 'not yes by a second Enter')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await operator.reads('已强制下线 2 个会话', operator.notice)
+    assert.notEqual(await page.evaluate(() => document.activeElement.tagName), 'BODY')
+  })
+
+  it('takes theme and language from the browser, then from whoever uses it', async () => {
+    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+    await page.emulateMedia({ colorScheme: 'light' })
+    const light = await ground()
+    await page.emulateMedia({ colorScheme: 'dark' })
+    const dark = await ground()
+    assert.notEqual(light, dark)
+    await page.locator('[data-act=theme]').click()
+    assert.equal(await ground(), light)
+    await page.locator('[data-language=en]').click()
+    await page.reload()
+    assert.equal(await ground(), light)
+    assert.equal(await page.locator('html').getAttribute('lang'), 'en-GB')
+    await operator.enter()
+    await operator.reads('All is well', operator.standing)
+  })
+
+  for (const language of ['zh', 'en']) {
+    for (const colorScheme of ['light', 'dark']) {
+      it(`is well made for everybody: ${language}, ${colorScheme}`, async () => {
+        const id = state.add({ nickname: 'Lily', phone: '138****0001', devices: ['phone', 'pc'] })
+        state.sessions[1].keyLost = true
+        state.users[0].ban = { at: 1700000000, until: null, reason: 'spam' }
+        state.why = ['10:03:05 wx0123456789abcdef phone']
+        await page.emulateMedia({ colorScheme })
+        await page.locator(`[data-language=${language}]`).click()
+        const look = async (name) => {
+          assert.deepEqual(await axeFaults(page), [], name)
+          await shoot(page, `admin-${name}-${language}-${colorScheme}`)
+        }
+        await look('lock')
+        await operator.enter()
+        await look('overview')
+        Object.assign(state, { ill: 'unreachable', illSince: Date.now() - 95000 })
+        await page.locator('.standing.bad').waitFor(PATIENCE)
+        await look('ill')
+        await operator.find('nickname', 'Lily')
+        await page.locator('.found table').waitFor(PATIENCE)
+        await look('users')
+        await page.evaluate((user) => (location.hash = `#/users/${user}`), id)
+        await page.locator('.user .acts').waitFor(PATIENCE)
+        await look('user')
+        for (const act of ['ban', 'banAnew', 'delete']) {
+          const button = page.locator(`.user [data-t=${act}]`)
+          if (!(await button.count())) continue
+          await button.click()
+          await look(act)
+          await page.keyboard.press('Escape')
+        }
+        await page.locator('.user [data-t=kickAll]').click()
+        await operator.agree()
+        await operator.notice.waitFor()
+        await look('done')
+        await operator.go('events')
+        await page.locator('.events').waitFor(PATIENCE)
+        await look('events')
+        await operator.go('sessions')
+        await page.locator('.end [type=submit]').click()
+        await page.locator('.count').waitFor(PATIENCE)
+        await look('sessions')
+        await operator.go('settings')
+        await page.locator('.settings table').waitFor(PATIENCE)
+        await look('settings')
+        if (language === 'en') {
+          for (const view of ['overview', 'users', 'events', 'sessions', 'settings']) {
+            await operator.go(view)
+            assert.doesNotMatch(await page.locator('body').innerText(), /[\u4e00-\u9fff](?<!中文|中|文)/, view)
+          }
+        }
+        await page.setViewportSize(SIZES[1280])
+      })
+    }
+  }
+})
