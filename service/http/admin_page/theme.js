@@ -11,7 +11,7 @@ const current = () => chosen || (dark.matches ? 'dark' : 'light')
 /** `button` turns to the other one. */
 export function startTheme(button) {
   const show = () => {
-    document.documentElement.dataset.theme = current()
+    if (chosen) document.documentElement.dataset.theme = chosen
     button.textContent = t(current() === 'dark' ? 'toLight' : 'toDark')
   }
   button.addEventListener('click', () => {

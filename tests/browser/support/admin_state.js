@@ -74,8 +74,8 @@ function settings() {
 class AdminState {
   constructor() {
     Object.assign(this, { users: [], identities: [], sessions: [], events: [], ended: new Set(), asked: [] })
-    /** What goes wrong: the reason of a Redis that is down; nobody answers; HTML from a proxy; an ApiError. */
-    Object.assign(this, { ill: '', illSince: 0, stopping: false, away: false, proxyFault: false, error: null, why: null })
+    /** What goes wrong: the reason of a Redis that is down; nobody answers; HTML from a proxy; a token that is no more; an error. */
+    Object.assign(this, { ill: '', illSince: 0, stopping: false, away: false, proxyFault: false, revoked: false, error: null, why: null })
   }
 
   add({ nickname, phone = null, number = '', avatar = '/uploads/default-avatar.png', apps = APPS, devices = ['default'] }) {

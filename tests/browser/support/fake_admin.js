@@ -37,7 +37,7 @@ async function startFakeAdmin({ pages, token }) {
 
   async function outcome(request, path, query) {
     try {
-      if (request.headers.authorization !== `Bearer ${stage.token}`) throw new Refusal(403, 40302, 'operator_token_refused', '访问凭证无效')
+      if (state.revoked || request.headers.authorization !== `Bearer ${token}`) throw new Refusal(403, 40302, 'operator_token_refused', '访问凭证无效')
       if (state.error) throw new Refusal(...state.error)
       const body = await read(request)
       return [200, { code: 0, msg: 'ok', data: await route(request.method, path.slice('/admin/'.length), query, body) }]
@@ -138,8 +138,7 @@ async function startFakeAdmin({ pages, token }) {
     server.close(done)
     server.closeAllConnections()
   })
-  const stage = { url: `http://127.0.0.1:${server.address().port}`, token, state, stop }
-  return stage
+  return { url: `http://127.0.0.1:${server.address().port}`, token, state, stop }
 }
 
 async function read(request) {
