@@ -31,6 +31,12 @@ function fact(name, value) {
 export function sentence({ event, by, reason }) {
   const what = oneOf('eventSentences', event)
   const who = by ? t('eventBy', by) : ''
-  return [what, who, reason ? t('eventReason', oneOf('eventReasons', reason)) : ''].filter(Boolean).join(language() === 'zh' ? '' : ' ')
+  return [what, who, reason ? t('eventReason', event === 'banned' ? reason : inWords(reason)) : ''].filter(Boolean).join(language() === 'zh' ? '' : ' ')
 }
 
+
+/** A reason is a word of the service and perhaps a detail; of a ban, what the operator wrote. */
+function inWords(reason) {
+  const [word, ...detail] = reason.split(':')
+  return [oneOf('eventReasons', word), ...detail].join(language() === 'zh' ? '：' : ': ')
+}

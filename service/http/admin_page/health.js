@@ -25,7 +25,7 @@ export function components(overview) {
     ['state', (row) => state(row.state)],
     ['why', ({ reason }) => (reason ? oneOf('reasons', reason) : null)],
     ['since', ({ since }) => (since ? lasting(since, overview.at) : null)],
-    ['checkedAt', ({ checkedAt }) => t('ago', duration(overview.at - checkedAt))],
+    ['checkedAt', ({ checkedAt }) => (checkedAt ? t('ago', duration(overview.at - checkedAt)) : null)],
   ], rows)
 }
 
@@ -35,6 +35,7 @@ function lasting(since, now) {
 
 /** The newest first. */
 export function outages(overview) {
+  if (!overview.outages) return el('p', { class: 'none', t: 'notKnown' })
   const rows = [...overview.outages].sort((one, other) => other.since - one.since)
   return tableOr('noOutages', 'outages', [
     ['what', ({ what }) => componentName(what)],

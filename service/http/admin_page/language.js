@@ -1,10 +1,12 @@
 /** The language of the page: what was chosen last, else the browser's. */
 
+import { keep, kept } from './choices.js'
+import { names as enNames } from './names_en.js'
+import { names as zhNames } from './names_zh.js'
 import { en } from './words_en.js'
 import { zh } from './words_zh.js'
-import { kept, keep } from './choices.js'
 
-const words = { zh, en }
+const words = { zh: { ...zh, ...zhNames }, en: { ...en, ...enNames } }
 const listeners = new Set()
 let chosen = kept('language', Object.keys(words)) || ((navigator.language || '').toLowerCase().startsWith('zh') ? 'zh' : 'en')
 

@@ -10,10 +10,10 @@ import { refusals } from './refusals.js'
 import { tableOr } from './table.js'
 import { duration, stamp } from './time.js'
 
-const REFUSED = ['checksRefused']
+const UNKNOWN = { step: 10, columns: ['at'], rows: [] }
 const NOW_MS = 30000
 const CHARTS = [
-  { title: 'checks', unit: 'perSecond', lines: ['passed', 'refused', 'unavailable'], of: (h) => [h.rate('checksOk'), h.rate(...REFUSED), h.rate('unavailable')] },
+  { title: 'checks', unit: 'perSecond', lines: ['passed', 'refused', 'unavailable'], of: (h) => [h.rate('checksOk'), h.rate('checksRefused'), h.rate('unavailable')] },
   { title: 'logins', unit: 'perSecond', lines: ['succeeded', 'refused'], of: (h) => [h.rate('loginsOk'), h.rate('loginsRefused')] },
   ...['wechat', 'redis', 'sql'].map((name) => ({
     title: `${name}Latency`, unit: 'ms', lines: ['mean'], of: (h) => [h.latency(`${name}Seconds`, `${name}Calls`)],
@@ -50,7 +50,7 @@ export class Overview {
   paint() {
     const { overview } = this.feed
     if (!overview) return
-    const history = new History(overview.history)
+    const history = new History(overview.history || UNKNOWN)
     this.root.classList.toggle('stale', Boolean(this.feed.fault))
     this.places.figures.replaceChildren(figures(history, overview))
     this.places.health.replaceChildren(components(overview))
@@ -59,32 +59,34 @@ export class Overview {
     this.places.live.replaceChildren(liveSessions(overview))
     this.places.about.replaceChildren(about(overview))
     const from = Math.min(history.from || overview.at, overview.at - 60000)
-    const bands = overview.outages
+    const bands = (overview.outages || [])
       .filter(({ until }) => !until || until > from)
       .map(({ what, since, until }) => ({ from: since, to: until || overview.at, what: `${componentName(what)} ${stamp(since)}` }))
     for (const { chart, of } of this.charts) chart.update({ series: of(history), from, to: overview.at, bands })
   }
 }
 
-const total = (overview) => overview.liveSessions.reduce((sum, { count }) => sum + count, 0)
+/** What the overview does not tell is not known while something is away. */
+const total = ({ liveSessions }) => (liveSessions ? liveSessions.reduce((sum, { count }) => sum + count, 0) : NaN)
 
 function figures(history, overview) {
   const now = (...names) => latest(history.rate(...names), NOW_MS) ?? NaN
   const figure = (name, value, kind = '') => el('div', { class: kind }, el('dt', {}, t(name)), el('dd', {}, value))
   const unavailable = now('unavailable')
   return el('dl', {},
-    figure('checksNow', short(now('checksOk', ...REFUSED, 'unavailable'))),
-    figure('refusedNow', short(now(...REFUSED))),
+    figure('checksNow', short(now('checksOk', 'checksRefused', 'unavailable'))),
+    figure('refusedNow', short(now('checksRefused'))),
     figure('unavailableNow', short(unavailable), unavailable > 0 ? 'alarm' : ''),
     figure('loginsNow', short(now('loginsOk', 'loginsRefused'))),
     figure('liveNow', whole(total(overview))))
 }
 
-function liveSessions(overview) {
+function liveSessions({ liveSessions: found }) {
+  if (!found) return el('p', { class: 'none', t: 'notKnown' })
   return tableOr('noSessions', 'liveSessions', [
     ['app', ({ appid }) => el('code', {}, appid)],
     ['sessionCount', ({ count }) => whole(count)],
-  ], overview.liveSessions, { dense: true })
+  ], found, { dense: true })
 }
 
 function about({ service, at }) {

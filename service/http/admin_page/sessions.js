@@ -10,8 +10,8 @@ import { ofLocalInput, stamp } from './time.js'
 
 export class Sessions {
   constructor({ feed }) {
-    const apps = feed.overview ? feed.overview.liveSessions.map(({ appid }) => appid) : []
-    this.app = el('select', { id: 'end-app' }, el('option', { value: '', t: 'allApps' }), apps.map((appid) => el('option', { value: appid }, appid)))
+    this.apps = ((feed.overview && feed.overview.liveSessions) || []).map(({ appid }) => appid)
+    this.app = this.apps.length ? this.choice() : el('input', { id: 'end-app', type: 'text', autocomplete: 'off', spellcheck: 'false', maxlength: '64', 'aria-describedby': 'apps-hint' })
     this.device = el('input', { id: 'end-device', type: 'text', autocomplete: 'off', spellcheck: 'false', maxlength: '64', 'aria-describedby': 'device-hint' })
     this.before = el('input', { id: 'end-before', type: 'datetime-local', 'aria-describedby': 'before-hint' })
     this.says = el('div', { class: 'counted', role: 'status' })
@@ -22,9 +22,13 @@ export class Sessions {
       el('h2', { tabindex: '-1', t: 'endTitle' }),
       el('p', { class: 'soft lead', t: 'endText' }),
       el('form', { class: 'card end', autocomplete: 'off', on: { submit: (event) => this.count(event), input: () => this.forget() } },
-        field('app', this.app), field('device', this.device, 'device'), field('loginsBefore', this.before, 'before'),
+        field('app', this.app, this.apps.length ? '' : 'apps'), field('device', this.device, 'device'), field('loginsBefore', this.before, 'before'),
         el('button', { type: 'submit', class: 'plain', t: 'count' }),
         this.says, this.end))
+  }
+
+  choice() {
+    return el('select', { id: 'end-app' }, el('option', { value: '', t: 'allApps' }), this.apps.map((appid) => el('option', { value: appid }, appid)))
   }
 
   /** Whatever was counted was counted for something else. */
@@ -37,7 +41,7 @@ export class Sessions {
   get chosen() {
     const before = ofLocalInput(this.before.value)
     return {
-      ...(this.app.value && { appid: this.app.value }),
+      ...(this.app.value.trim() && { appid: this.app.value.trim() }),
       ...(this.device.value.trim() && { device: this.device.value.trim() }),
       ...(before && { before }),
     }
@@ -48,22 +52,31 @@ export class Sessions {
     const { appid, device } = this.chosen
     this.forget()
     try {
-      this.counted = await ask('GET', 'sessions/count', { query: { appid, device } })
+      const counts = await Promise.all((appid ? [appid] : this.apps).map((one) => ask('GET', 'sessions/count', { query: { appid: one, device } })))
+      this.counted = counts.length ? { count: counts.reduce((sum, { count }) => sum + count, 0), how: counts[0].how } : { count: null }
     } catch (fault) {
+      if (fault.error === 'locked') return
       this.fault = fault
+      // What is away may be why they have to be ended; what was not understood has to be mended first.
+      this.counted = fault.status === 400 ? null : { count: null }
     }
     this.paint()
+  }
+
+  /** How many, as far as that is known. */
+  get told() {
+    return this.counted.count === null ? t('notCounted') : t('countedSessions', whole(this.counted.count))
   }
 
   paint() {
     const { counted, fault } = this
     this.end.hidden = !counted
-    if (fault) this.says.replaceChildren(el('p', { class: 'fault' }, explain(fault).join(' ')))
-    else if (!counted) this.says.replaceChildren()
-    else this.says.replaceChildren(
-      el('p', { class: 'count' }, t('countedSessions', whole(counted.count))),
-      el('p', { class: 'soft' }, t('estimatedBy', counted.how)),
-      this.chosen.before ? el('p', { class: 'soft' }, t('countsAllTimes')) : '')
+    this.says.replaceChildren(...[
+      fault && el('p', { class: 'fault' }, explain(fault).join(' ')),
+      counted && el('p', { class: 'count' }, this.told),
+      counted && counted.how && el('p', { class: 'soft' }, t('estimatedBy', counted.how)),
+      counted && this.chosen.before && el('p', { class: 'soft' }, t('countsAllTimes')),
+    ].filter(Boolean))
   }
 
   async endThem() {
@@ -72,7 +85,7 @@ export class Sessions {
       chosen.appid ? t('endWhichApp', chosen.appid) : t('endWhichAll'),
       chosen.device ? t('endWhichDevice', chosen.device) : '',
       chosen.before ? t('endWhichBefore', stamp(chosen.before)) : '',
-      t('countedSessions', whole(this.counted.count)),
+      this.told,
       t('endAfter'),
     ].filter(Boolean)
     if (!(await confirm({ title: t('endQuestion'), lines, act: t('endNow') }))) return

@@ -42,10 +42,10 @@ const atRow = (now, row) => now - (ROWS - 1 - row) * STEP * 1000
 
 function overview(state) {
   const at = Date.now()
-  const component = (name, reason = '') => ({ component: name, state: reason ? 'down' : 'ready', reason, since: reason ? state.illSince : at - 86400000 * 3, checkedAt: at - 2000 })
+  const component = (name, reason = '') => ({ component: name, state: reason ? 'down' : 'ready', reason, since: reason ? state.illSince : ['redis', 'database'].includes(name) ? at - 86400000 * 3 : null, checkedAt: ['redis', 'database'].includes(name) ? at - 2000 : null })
   const past = { what: 'redis', since: atRow(at, OUTAGE.from), until: atRow(at, OUTAGE.to), why: 'unreachable', failures: 4840 }
   const present = { what: 'redis', since: state.illSince, until: null, why: state.ill, failures: 312 }
-  return {
+  const told = {
     at,
     service: { version: '0.1.0', environment: 'production', workers: 2, startedAt: Math.floor(at / 1000) - 86400 * 3 - 7200, stopping: state.stopping },
     components: [component('redis', state.ill), component('database'), component('wechat'), component('avatars')],
@@ -53,6 +53,8 @@ function overview(state) {
     outages: state.ill ? [past, present] : [past],
     history: history(at),
   }
+  // As the service leaves out what it cannot know.
+  return state.untold ? { at, service: told.service, components: told.components } : told
 }
 
 const SETTINGS = [
@@ -74,8 +76,8 @@ function settings() {
 class AdminState {
   constructor() {
     Object.assign(this, { users: [], identities: [], sessions: [], events: [], ended: new Set(), asked: [] })
-    /** What goes wrong: the reason of a Redis that is down; nobody answers; HTML from a proxy; a token that is no more; an error. */
-    Object.assign(this, { ill: '', illSince: 0, stopping: false, away: false, proxyFault: false, revoked: false, error: null, why: null })
+    /** What goes wrong: the reason of a Redis that is down; figures that nobody has; nobody answers; HTML from a proxy; a token that is no more; an error. */
+    Object.assign(this, { ill: '', illSince: 0, stopping: false, untold: false, away: false, proxyFault: false, revoked: false, error: null, why: null })
   }
 
   add({ nickname, phone = null, number = '', avatar = '/uploads/default-avatar.png', apps = APPS, devices = ['default'] }) {

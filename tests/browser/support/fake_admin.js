@@ -112,11 +112,12 @@ async function startFakeAdmin({ pages, token }) {
 
   function count(query) {
     const appid = query.get('appid')
+    if (!APPS.includes(appid)) throw new Refusal(400, 40004, 'unknown_appid', '未知的 appid')
     if (query.get('device') && query.get('device') !== 'default') {
       throw new Refusal(400, 40000, 'invalid_request', '请求参数有误：device', { field: 'device', why: 'must be one of DEVICE_CLASSES' })
     }
-    const { liveSessions } = overview(state)
-    return { count: liveSessions.filter((one) => !appid || one.appid === appid).reduce((sum, one) => sum + one.count, 0), how: '2,000 keys looked at' }
+    if (state.untold) throw new Refusal(503, 50300, 'session_store_unavailable', '会话服务暂不可用')
+    return { count: overview(state).liveSessions.find((one) => one.appid === appid).count, how: 'an estimate, to about one in a hundred' }
   }
 
   function events(query) {
