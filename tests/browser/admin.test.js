@@ -6,7 +6,7 @@ const { after, afterEach, before, beforeEach, describe, it } = require('node:tes
 const { openStage } = require('./support/admin_stage.js')
 const { openBrowser, openPage } = require('./support/browser.js')
 const { Operator } = require('./support/operator.js')
-const { PATIENCE } = require('./support/phone.js')
+const { PATIENCE, PhoneOnPage } = require('./support/phone.js')
 
 const HOSTILE = '<img src=x onerror=hacked=1>'
 
@@ -172,6 +172,37 @@ describe('the admin page', () => {
     await operator.reads(HOSTILE, operator.dialog)
     assert.equal(await page.locator('img[src=x]').count(), 0)
     assert.equal(await page.evaluate(() => globalThis.hacked), undefined)
+  })
+
+  it('reaches the demo phone at its next request', async (test) => {
+    if (!stage.demo) return test.skip('only the running service has phones')
+    const { page: phones } = await openPage(browser.context, stage.demo)
+    const phone = new PhoneOnPage(phones, 0)
+    await phone.act('login')
+    const nickname = await phone.isIn()
+    await page.bringToFront()
+    await operator.enter()
+    await operator.find('nickname', nickname)
+    await operator.view.getByRole('link', { name: nickname }).first().click()
+    await operator.press('全部强制下线')
+    await operator.agree()
+    await operator.reads('已强制下线 1 个会话', operator.notice)
+    await phones.bringToFront()
+    await phone.says('您已被管理员下线', phone.told)
+    assert.match(await phone.root.locator('.told-when').innerText(), /^时间：\d\d:\d\d:\d\d$/)
+    await phone.act('here')
+    await phone.isIn()
+    await page.bringToFront()
+    await operator.press('封禁')
+    await operator.agree()
+    await operator.reads('已封禁', operator.notice)
+    await phones.bringToFront()
+    await phone.says('您的账号已被封禁', phone.told)
+    assert.match(await phone.root.locator('.told-when').innerText(), /到 .*\d\d:\d\d:\d\d 为止/)
+    await phone.act('here')
+    await phone.says('您的账号已被封禁', phone.told)
+    await phones.evaluate(() => localStorage.clear())
+    await phones.close()
   })
 
   it('ends all sessions of an app after a count and a second question', async () => {

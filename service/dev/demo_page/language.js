@@ -25,6 +25,12 @@ export function t(name, ...values) {
 
 export const timeOf = (date) => date.toLocaleTimeString(chosen === 'zh' ? 'zh-CN' : 'en-GB', { hour12: false })
 
+/** The time of day, with the day unless it is today. */
+export function momentOf(date) {
+  if (date.toDateString() === new Date().toDateString()) return timeOf(date)
+  return `${date.toLocaleDateString(chosen === 'zh' ? 'zh-CN' : 'en-GB')} ${timeOf(date)}`
+}
+
 export function onLanguage(listener) {
   listeners.push(listener)
 }

@@ -1,7 +1,7 @@
 /** What a phone shows: all of it follows from the phone's state. */
 
 import { explain } from './errors.js'
-import { language, t, timeOf } from './language.js'
+import { language, momentOf, t, timeOf } from './language.js'
 
 const PRICE = new Intl.NumberFormat('zh-CN', { style: 'currency', currency: 'CNY' })
 
@@ -42,9 +42,8 @@ export class Screen {
     told.hidden = !stop
     if (!stop) return
     const [what, next] = explain(stop, language())
-    const at = stop.data && stop.data.at
     this.find('.told-what').textContent = what
-    this.find('.told-when').textContent = at ? t('toldWhen', timeOf(new Date(at * 1000))) : ''
+    this.find('.told-when').textContent = when(stop.data || {})
     this.find('.told-hint').textContent = stop.error === 'session_replaced' ? t('replacedHint') : next
   }
 
@@ -95,6 +94,12 @@ export class Screen {
     })
     goods.replaceChildren(...lines)
   }
+}
+
+/** When it was, and until when it holds: both Unix seconds, if they are known. */
+function when({ at, until }) {
+  const moment = (seconds) => momentOf(new Date(seconds * 1000))
+  return [at && t('toldWhen', moment(at)), until && t('toldUntil', moment(until))].filter(Boolean).join(language() === 'zh' ? '，' : ', ')
 }
 
 function piece(name, text) {

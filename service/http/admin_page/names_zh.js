@@ -6,7 +6,6 @@ export const names = {
   reasons: {
     unreachable: '连接不上', loading: '正在载入数据', read_only: '只读副本', too_few_replicas: '副本不足', cluster_down: '集群不可用',
     out_of_memory: '内存已满', disk_error: '磁盘出错', password_missing: '缺少密码', password_wrong: '密码错误', not_permitted: '权限不足',
-    timeout: '超时', schema_outdated: '数据库结构不是本版本的',
   },
   sessionStates: { live: '有效', kicked: '已强制下线', banned: '因封禁而结束' },
   eventNames: {

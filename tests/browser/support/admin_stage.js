@@ -1,6 +1,7 @@
 /**
  * Where the tests of the admin page play: the running service, or the same wire over a made-up
- * state. A stage has `url`, `token` and people; on the made-up one `state` can be changed.
+ * state. A stage has `url`, `token` and people; on the made-up one `state` can be changed, on the
+ * running service `demo` has the demo page.
  */
 'use strict'
 
@@ -16,7 +17,7 @@ async function openStage() {
   const service = await startService(VARIABLES)
   const reply = await fetch(`${service.url}/admin/overview`, { headers: { Authorization: `Bearer ${TOKEN}` } })
   if (reply.status === 404) return madeUp(service)
-  return { url: service.url, token: TOKEN, person: (nickname) => newcomer(service, nickname), stop: () => service.stop() }
+  return { url: service.url, demo: service.url, token: TOKEN, person: (nickname) => newcomer(service, nickname), stop: () => service.stop() }
 }
 
 async function openMadeUpStage() {
