@@ -36,9 +36,7 @@ async def test_without_admin_tokens_there_is_no_page(api: Api, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/admin", *(f"/admin/page/{name}" for name in PARTS)])
-async def test_it_may_load_its_own_files_only_and_is_kept_nowhere(
-    operated: Api, path: str
-) -> None:
+async def test_it_may_load_its_own_files_only_and_is_kept_nowhere(operated: Api, path: str) -> None:
     for method in ("GET", "HEAD"):
         headers = (await operated.ask(method, path)).headers
         policy = dict(
@@ -80,7 +78,9 @@ async def test_the_page_names_only_files_that_are_there(operated: Api) -> None:
         assert path.startswith("/admin/page/")
         assert (await operated.ask("HEAD", path)).status == 200
     modules = {
-        module for name in PARTS for module in re.findall(r"from '([^']*)'", (PAGE / name).read_text())
+        module
+        for name in PARTS
+        for module in re.findall(r"from '([^']*)'", (PAGE / name).read_text())
     }
     assert modules
     assert {module.removeprefix("./") for module in modules} <= set(PARTS)

@@ -170,20 +170,22 @@ describe('the admin page, come what may', () => {
   it('forgets what an answer says that comes after it was locked', async () => {
     const person = await stage.person('晚到')
     await operator.enter()
+    await operator.see(person)
     let release
-    await page.route('**/admin/users/*', async (route) => {
+    await page.route('**/kick', async (route) => {
       await new Promise((done) => (release = done))
       await route.continue()
     })
-    await operator.find('id', person.id)
-    await page.waitForFunction(() => location.hash.startsWith('#/users/u'))
+    await operator.press('全部强制下线')
+    await operator.agree()
     while (!release) await new Promise((done) => setTimeout(done, 10))
     await page.locator('[data-act=lock]').click()
-    const answered = page.waitForResponse('**/admin/users/*')
+    const answered = page.waitForResponse('**/kick')
     release()
     await (await answered).finished()
-    await page.locator('#secret').waitFor()
-    assert.ok(!(await page.locator('body').innerText()).includes('晚到'))
+    assert.equal(await person.error('phone'), 'session_kicked')
+    await operator.enter()
+    assert.equal(await operator.notice.isVisible(), false)
   })
 
   it('puts errors into words, with the id of the request', async () => {

@@ -24,8 +24,9 @@ export class History {
     })
   }
 
-  /** How many there were in all. */
+  /** How many there were in all; null where that is not known. */
   count(...names) {
+    if (this.rows.length < 2) return null
     let sum = 0
     this.pairs((before, after) => {
       sum += this.grown(names, before, after) || 0

@@ -16,7 +16,7 @@ export function refusals(history) {
   return table('refusals', [
     ['reason', ({ reason }) => el('span', { class: reason === 'unavailable' ? 'bad' : '' }, t(reason))],
     ['perSecond', ({ now }) => short(now ?? NaN)],
-    ['lastHour', ({ count }) => whole(count)],
+    ['lastHour', ({ count }) => whole(count ?? NaN)],
     ['curve', ({ points }) => curve(points)],
   ], rows, { dense: true })
 }
