@@ -6,7 +6,7 @@ export const names = {
   reasons: {
     unreachable: 'cannot be reached', loading: 'loads its data', read_only: 'a read-only replica', too_few_replicas: 'too few replicas',
     cluster_down: 'the cluster is down', out_of_memory: 'out of memory', disk_error: 'disk error', password_missing: 'password missing',
-    password_wrong: 'wrong password', not_permitted: 'not permitted', timeout: 'time-out', schema_outdated: 'the schema is not of this version',
+    password_wrong: 'wrong password', not_permitted: 'not permitted',
   },
   sessionStates: { live: 'live', kicked: 'kicked', banned: 'ended by a ban' },
   eventNames: {
