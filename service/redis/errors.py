@@ -140,10 +140,13 @@ def code_word(fault: BaseException | None) -> str:
         return "NOAUTH" if fault.status_code == "NOAUTH" else "WRONGPASS"
     if not isinstance(fault, RedisError):
         return ""
-    text = str(fault) if isinstance(fault, ResponseError) else ""
     if "max number of clients" in str(fault):
         return "MAXCLIENTS"  # of our own: Redis begins it with ERR, like so much
-    word = fault.status_code or text.partition(" ")[0]
+    text = str(fault) if isinstance(fault, ResponseError) else ""
+    return _word_of(fault.status_code or text.partition(" ")[0], text)
+
+
+def _word_of(word: str, text: str) -> str:
     if word == "ERR" and (inner := _IN_SCRIPT.search(text)):
         return inner[1]
     if _NOT_PERMITTED_IN_SCRIPT in text:
