@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.core.admin import Admin
 from service.core.background import BackgroundTasks
@@ -54,6 +54,8 @@ from service.wechat.http import WeChatHttp, open_http
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from aiohttp import ClientSession
+
     from service.config.settings import Settings
     from service.core.events import EventHistory
     from service.redis.client import RedisClient
@@ -91,12 +93,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
         session = await stack.enter_async_context(open_http(settings))
-        http = WeChatHttp(
-            session,
-            bases=settings.wechat_api_base,
-            timeout=settings.wechat_timeout_ms / 1000,
-            share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
-        )
+        http = _wechat_http(session, settings)
         tokens = AccessTokens(stores.access_tokens, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
@@ -292,6 +289,35 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
     )
 
 
+class Parts(NamedTuple):
+    """What the service leans on, each by itself; None where it is not configured."""
+
+    redis: RedisClient | None
+    database: SqlDatabase | None
+    avatars: AvatarFiles
+    wechat: WeChatHttp
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """For whoever looks at one after the other. Nothing is connected to before it is asked."""
+    async with AsyncExitStack() as stack:
+        redis = database = None
+        if settings.redis_url:
+            redis = open_client(settings, ThrottledLog("redis"))
+            stack.push_async_callback(redis.aclose)
+        if settings.database_url:
+            database = _open_database(settings)
+            stack.push_async_callback(database.aclose)
+        session = await stack.enter_async_context(open_http(settings))
+        yield Parts(
+            redis,
+            database,
+            AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
+            _wechat_http(session, settings),
+        )
+
+
 async def migrate(settings: Settings) -> tuple[int, int]:
     """Bring the user database up to date, and phone numbers under the newest secret key.
 
@@ -330,6 +356,15 @@ def _open_database(settings: Settings) -> SqlDatabase:
         raise ValueError("DATABASE_URL is not set")
     return connect_sql(
         settings.database_url.get_secret_value(), pool_size=settings.database_connections
+    )
+
+
+def _wechat_http(session: ClientSession, settings: Settings) -> WeChatHttp:
+    return WeChatHttp(
+        session,
+        bases=settings.wechat_api_base,
+        timeout=settings.wechat_timeout_ms / 1000,
+        share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
     )
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import orjson
@@ -619,6 +620,24 @@ def load_settings() -> Settings:
     if faults:
         raise ConfigError("\n".join(faults))
     return settings
+
+
+def setting_names() -> frozenset[str]:
+    """Every variable that gives a setting, REDIS_TLS_URL among them; without `_FILE`."""
+    return frozenset({name.upper() for name in Settings.model_fields} | {"REDIS_TLS_URL"})
+
+
+def given_variables() -> dict[str, dict[str, str | None]]:
+    """All variables that there are, ours and others', as written: by where they stand.
+
+    Without those of a `.env` that cannot be read: of that `load_settings` tells.
+    """
+    from dotenv import dotenv_values  # noqa: PLC0415 # as below
+
+    places: dict[str, dict[str, str | None]] = {"environment": {**os.environ}}
+    with suppress(OSError, UnicodeDecodeError):
+        places[".env"] = dotenv_values(".env")
+    return places
 
 
 def _given() -> tuple[dict[str, Any], dict[str, str]]:

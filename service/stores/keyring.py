@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KEY_ID_BYTES: Final = 3
-_KEY_ID_CHARACTERS: Final = 4
+KEY_ID_CHARACTERS: Final = 4
+"""Of what is sealed: they tell by which key it was."""
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
@@ -58,7 +59,18 @@ class Keyring:
 
     def is_current(self, sealed: str) -> bool:
         """Whether the first key of the ring sealed this."""
-        return base64url.decode(sealed[:_KEY_ID_CHARACTERS]) == self._first
+        return base64url.decode(sealed[:KEY_ID_CHARACTERS]) == self._first
+
+    def place_of(self, sealed: str) -> int | None:
+        """Which key of the ring sealed this, 0 for the first; None for one that is not in it.
+
+        The first KEY_ID_CHARACTERS of it will do.
+        """
+        try:
+            key_id = base64url.decode(sealed[:KEY_ID_CHARACTERS])
+        except ValueError:
+            return None
+        return next((at for at, one in enumerate(self._keys) if one == key_id), None)
 
     def fingerprints(self, text: str) -> list[str]:
         """Keyed hashes that find `text` without holding it: one per key, the first key's first."""

@@ -250,6 +250,11 @@ def seal(session_id: SessionId, keys: SessionKeys, keyring: Keyring) -> str:
     return mark + keyring.seal(plain, owner=session_id.handle + mark)
 
 
+def place_of_key(sealed: str, keyring: Keyring) -> int | None:
+    """Which key of the ring sealed a session, as Keyring.place_of has it."""
+    return keyring.place_of(sealed.removeprefix(_WITH_FORMER))
+
+
 def unseal(sealed: str, handle: str, keyring: Keyring) -> tuple[SessionId, SessionKeys] | None:
     """Open the sealed part of `handle`'s session; None when its key has left the ring."""
     mark = sealed[:1] if sealed.startswith(_WITH_FORMER) else ""

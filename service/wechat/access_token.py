@@ -137,22 +137,29 @@ class AccessTokens:
                 await self._store.unlock(app.appid, lock)
 
     async def _fetch(self, app: WeChatApp) -> AccessToken:
-        answer = await self._http.ask(
-            app,
-            "/cgi-bin/stable_token",
-            {},
-            body={
-                "grant_type": "client_credential",
-                "appid": app.appid,
-                "secret": app.secret,
-            },
-            error_map=errcodes.TOKENED,
-            client=_CLIENT,
-        )
+        answer = await ask_for_token(self._http, app)
         value, left = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not value or not isinstance(left, int) or left <= 0:
             raise WeChatUnavailable
         return await self._store.put(app.appid, value, expires_in=left, fresh_for=_fresh_for(left))
+
+
+async def ask_for_token(
+    http: WeChatHttp, app: WeChatApp, *, expected: frozenset[int] = frozenset()
+) -> dict[str, Any]:
+    """What stable_token says in its normal mode, which leaves a token that lives as it is.
+
+    `expected`, and what is raised: as WeChatHttp.ask.
+    """
+    return await http.ask(
+        app,
+        "/cgi-bin/stable_token",
+        {},
+        body={"grant_type": "client_credential", "appid": app.appid, "secret": app.secret},
+        error_map=errcodes.TOKENED,
+        expected=expected,
+        client=_CLIENT,
+    )
 
 
 def _fresh_for(left: int) -> float:
