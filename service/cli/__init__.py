@@ -1,0 +1,1 @@
+"""The command line: `python -m service <command>`; one file for each command."""

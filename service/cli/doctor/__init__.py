@@ -1,0 +1,1 @@
+"""`doctor`: asks everything that the service leans on, and says what to do."""
