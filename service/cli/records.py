@@ -61,10 +61,15 @@ def user_json(user: User) -> dict[str, Any]:
         "nickname": user.nickname,
         "avatar": f"/uploads/{user.avatar}",
         "phone": user.phone.masked if user.phone else None,
-        "banned": user.banned,
+        "ban": _ban_json(user),
         "createdAt": user.created_at,
         "updatedAt": user.updated_at,
     }
+
+
+def _ban_json(user: User) -> dict[str, Any] | None:
+    ban = getattr(user, "ban", None)  # still to come
+    return ban and {"at": ban.at, "until": ban.until, "reason": ban.reason}
 
 
 def session_json(session: SessionView) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _FIND: Final = Text("find users by one of five fields", "按五个字段之一�
 _BY: Final = {
     "id": Text("the user's id", "用户 id"),
     "openid": Text("WeChat's name for them in one mini-program", "在某个小程序中的 openid"),
-    "unionid": Text("WeChat's name for them in all of them", "unionid"),
+    "unionid": Text("WeChat's name for them in all of them", "在所有小程序中的 unionid"),
     "phone": Text("13800000001, or '+<country> <number>'", "13800000001，或 '+<国家码> <号码>'"),
     "nickname": Text("what the nickname begins with", "昵称的开头"),
 }
@@ -31,7 +31,9 @@ _SHOW: Final = Text(
     "account, identities, live sessions and the last events", "账号、身份、会话和最近的事件"
 )
 _KICK: Final = Text("end the sessions of a user", "结束某个用户的会话")
-_BAN: Final = Text("refuse a user's logins and end their sessions", "拒绝某个用户登录并结束其会话")
+_BAN: Final = Text(
+    "refuse a user's logins and end their sessions", "封禁用户：拒绝其登录并结束其会话"
+)
 _UNBAN: Final = Text("let a user log in again", "解除封禁")
 _DELETE: Final = Text("delete a user with everything kept of them", "删除用户及其全部数据")
 _USER: Final = Text("the user's id", "用户 id")

@@ -44,13 +44,16 @@ def cli(
     monkeypatch.setenv("LANG", "C.UTF-8")
 
     def run(*arguments: str, **variables: str) -> Ended:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+        before = dict(os.environ)
+        os.environ.update(variables)
         capsys.readouterr()
         try:
             code: object = program.run([*arguments])
         except SystemExit as ended:
             code = ended.code
+        finally:  # a command takes the settings out of the environment
+            os.environ.clear()
+            os.environ.update(before)
         assert isinstance(code, int)
         return Ended(code, *capsys.readouterr())
 
