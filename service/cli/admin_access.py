@@ -7,7 +7,8 @@ import logging
 import os
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from service import wiring
 from service.cli import signals
@@ -28,25 +29,20 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME: Final = 32
 
 
-class AdminAccess(Protocol):
-    """What `wiring.open_admin` opens."""
+@dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """What the commands work on."""
 
-    @property
-    def admin(self) -> Admin:
-        """What can be done."""
-        ...
-
-    @property
-    def event_history(self) -> EventHistory:
-        """What happened."""
-        ...
+    admin: Admin
+    history: EventHistory
+    settings: Settings
 
 
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[AdminAccess]:
     """The one place where the commands meet the stores."""
     async with wiring.open_admin(settings) as opened:  # type: ignore[attr-defined] # still to come
-        yield opened
+        yield AdminAccess(opened.admin, opened.history, settings)
 
 
 def with_admin(act: Callable[[AdminAccess], Awaitable[int]]) -> int:

@@ -55,7 +55,7 @@ def run(arguments: Namespace, output: Output) -> int:
     from service.cli.admin_access import with_admin  # noqa: PLC0415
 
     async def tell(opened: AdminAccess) -> int:
-        found = await opened.event_history.find(
+        found = await opened.history.find(
             user=arguments.user,
             event=arguments.event,
             since=arguments.since,

@@ -97,7 +97,7 @@ def _count(arguments: Namespace, output: Output) -> int:
     async def count(opened: AdminAccess) -> int:
         from service.core.events import HOW_COUNTED  # type: ignore[attr-defined] # noqa: PLC0415 # still to come
 
-        found = await opened.event_history.live_sessions(arguments.app, arguments.device)  # type: ignore[attr-defined] # as well
+        found = await opened.history.live_sessions(arguments.app, arguments.device)  # type: ignore[attr-defined] # as well
         if arguments.json:
             output.json({"count": found, "how": HOW_COUNTED})
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from service.cli.admin_access import AdminAccess
 from service.core.admin import Admin, SessionsEnded, SessionView, UserDetails, UserPage
 from service.core.events import Event
 from service.core.models import Phone, User, UserIdentity
@@ -113,13 +114,13 @@ class FakeHistory:
 
 
 class FakeAccess:
-    """What `open_admin` opens."""
+    """Stands in for `open_admin`."""
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.admin = FakeAdmin(self.calls, fault)
-        self.event_history = FakeHistory(self.calls)
+        self._fault = fault
 
     @asynccontextmanager
-    async def open(self, _settings: Settings) -> AsyncIterator[FakeAccess]:
-        yield self
+    async def open(self, settings: Settings) -> AsyncIterator[AdminAccess]:
+        admin, history = FakeAdmin(self.calls, self._fault), FakeHistory(self.calls)
+        yield AdminAccess(admin, history, settings)

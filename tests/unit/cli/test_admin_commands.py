@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from service.cli import admin_access
+from service.cli import admin_access, times
+from service.core import events as core_events
 from service.core.errors import SessionStoreUnavailable
 from tests.support.settings import SECRET_KEY
 from tests.unit.cli.fake_admin import FakeAccess
@@ -32,7 +34,7 @@ SETTINGS: Final = {
 def access(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> FakeAccess:  # noqa: ARG001 # which empties the environment first
     access = FakeAccess()
     monkeypatch.setattr(admin_access, "open_admin", access.open)
-    monkeypatch.setattr(admin_access.os, "getlogin", lambda: "olga\x1b")
+    monkeypatch.setattr(os, "getlogin", lambda: "olga\x1b")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
@@ -170,6 +172,41 @@ def test_events_are_filtered(cli: Cli, access: FakeAccess) -> None:
 def test_sessions_are_counted(cli: Cli, access: FakeAccess) -> None:
     assert cli("sessions", "count").code == 2  # of which mini-program?
     assert access.calls == []
+    if not hasattr(core_events, "HOW_COUNTED"):
+        pytest.skip("nothing counts them yet")
+    ended = cli("sessions", "count", "--app", "wx1", "--device", "pc", "--json")
+    assert access.calls == [("count", "wx1", "pc")]
+    assert json.loads(ended.out) == {"count": 1234, "how": core_events.HOW_COUNTED}
+    assert cli("sessions", "count", "--app", "wx1").out.startswith("1234\n")
+
+
+def test_why_somebody_was_logged_out(cli: Cli, access: FakeAccess) -> None:
+    pytest.importorskip("service.core.why")
+    ended = cli("why", "alice-id")
+    assert ended.code == 0
+    assert access.calls[0] == ("show", "alice-id")
+    assert access.calls[1][1] == "alice-id"
+    assert len(access.calls[1][2]) == 1  # the handle of the one identity
+    [line] = ended.out.splitlines()
+    assert line.startswith(times.shown(1764237780123))
+    assert "eplaced by a newer login" in line
+    assert "登录" in cli("why", "alice-id", "--lang", "zh").out
+    [end] = json.loads(cli("why", "alice-id", "--at", "1764230000", "--json").out)["ends"]
+    assert (end["at"], end["cause"]) == (1764237780123, "replaced")
+
+
+def test_of_several_ends_those_about_a_time_are_told_or_the_nearest() -> None:
+    class End(NamedTuple):
+        at: int
+
+    pytest.importorskip("service.core.why")
+    from service.cli.session_ends import near  # noqa: PLC0415
+
+    ends = [End(3_000_000), End(2_500_000), End(100_000)]
+    assert near(ends, None) == ends
+    assert near(ends, 2_900_000) == ends[:2]
+    assert near(ends, 1_000_000) == ends[2:]
+    assert near([], 5) == []
 
 
 def test_what_the_stores_refuse_is_told_and_exit_1(
