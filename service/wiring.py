@@ -289,35 +289,6 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
     )
 
 
-class Parts(NamedTuple):
-    """What the service leans on, each by itself; None where it is not configured."""
-
-    redis: RedisClient | None
-    database: SqlDatabase | None
-    avatars: AvatarFiles
-    wechat: WeChatHttp
-
-
-@asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """For whoever looks at one after the other. Nothing is connected to before it is asked."""
-    async with AsyncExitStack() as stack:
-        redis = database = None
-        if settings.redis_url:
-            redis = open_client(settings, ThrottledLog("redis"))
-            stack.push_async_callback(redis.aclose)
-        if settings.database_url:
-            database = _open_database(settings)
-            stack.push_async_callback(database.aclose)
-        session = await stack.enter_async_context(open_http(settings))
-        yield Parts(
-            redis,
-            database,
-            AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
-            _wechat_http(session, settings),
-        )
-
-
 async def migrate(settings: Settings) -> tuple[int, int]:
     """Bring the user database up to date, and phone numbers under the newest secret key.
 
@@ -349,6 +320,35 @@ async def print_migrations(settings: Settings) -> str:
 
     async with aclosing(_open_database(settings)) as database:
         return await script(database)
+
+
+class Parts(NamedTuple):
+    """What the service leans on, each by itself; None where it is not configured."""
+
+    redis: RedisClient | None
+    database: SqlDatabase | None
+    avatars: AvatarFiles
+    wechat: WeChatHttp
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """For whoever looks at one after the other. Nothing is connected to before it is asked."""
+    async with AsyncExitStack() as stack:
+        redis = database = None
+        if settings.redis_url:
+            redis = open_client(settings, ThrottledLog("redis"))
+            stack.push_async_callback(redis.aclose)
+        if settings.database_url:
+            database = _open_database(settings)
+            stack.push_async_callback(database.aclose)
+        session = await stack.enter_async_context(open_http(settings))
+        yield Parts(
+            redis,
+            database,
+            AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
+            _wechat_http(session, settings),
+        )
 
 
 def _open_database(settings: Settings) -> SqlDatabase:

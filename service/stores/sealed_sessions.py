@@ -57,7 +57,7 @@ async def _count_at(node: Node, prefix: str, keyring: Keyring, most: int) -> Cou
                 record = SessionRecord.read(raw, handle=key.decode().removeprefix(prefix))
             except (InvalidRecord, ValueError):
                 continue
-            if record.ended is None:
+            if record.ending is None:
                 found[session_record.place_of_key(record.sealed, keyring)] += 1
         if cursor == b"0" or found.total() >= most:
             break
