@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from service.core.admin import Admin
 from service.core.background import BackgroundTasks
@@ -54,8 +54,6 @@ from service.wechat.http import WeChatHttp, open_http
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiohttp import ClientSession
-
     from service.config.settings import Settings
     from service.core.events import EventHistory
     from service.redis.client import RedisClient
@@ -92,8 +90,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         record = OwnRecord(users, sessions)
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
-        session = await stack.enter_async_context(open_http(settings))
-        http = _wechat_http(session, settings)
+        http = await _open_wechat(settings, stack)
         tokens = AccessTokens(stores.access_tokens, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
@@ -322,7 +319,8 @@ async def print_migrations(settings: Settings) -> str:
         return await script(database)
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Parts:
     """What the service leans on, each by itself; None where it is not configured."""
 
     redis: RedisClient | None
@@ -342,12 +340,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         if settings.database_url:
             database = _open_database(settings)
             stack.push_async_callback(database.aclose)
-        session = await stack.enter_async_context(open_http(settings))
         yield Parts(
             redis,
             database,
             AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
-            _wechat_http(session, settings),
+            await _open_wechat(settings, stack),
         )
 
 
@@ -359,9 +356,10 @@ def _open_database(settings: Settings) -> SqlDatabase:
     )
 
 
-def _wechat_http(session: ClientSession, settings: Settings) -> WeChatHttp:
+async def _open_wechat(settings: Settings, stack: AsyncExitStack) -> WeChatHttp:
+    """`stack` closes it."""
     return WeChatHttp(
-        session,
+        await stack.enter_async_context(open_http(settings)),
         bases=settings.wechat_api_base,
         timeout=settings.wechat_timeout_ms / 1000,
         share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
