@@ -8,12 +8,13 @@ import os
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from service import wiring
 from service.cli import signals
 from service.cli.language import Text
-from service.cli.refusal import FAILED, Refused
+from service.cli.refusal import FAILED, MISUSED, Refused
 from service.cli.start import settings_with
 from service.core.errors import ServiceError
 
@@ -59,7 +60,11 @@ def with_admin(act: Callable[[AdminAccess], Awaitable[int]]) -> int:
     try:
         return asyncio.run(run())
     except ServiceError as error:
-        raise Refused(Text(error.en, error.zh), code=FAILED) from None
+        code = MISUSED if error.status == HTTPStatus.BAD_REQUEST else FAILED
+        why = (error.data or {}).get("why")  # which only the English text has
+        raise Refused(
+            Text(error.en, f"{error.zh}：{why}" if why else error.zh), code=code
+        ) from None
 
 
 def operator_name() -> str:

@@ -7,12 +7,15 @@ import sys
 from typing import Final
 
 from service.cli import signals
-from service.cli.language import language_of
+from service.cli.language import Text, language_of
 from service.cli.output import Output
 from service.cli.refusal import FAILED, INTERRUPTED, Refused
 
 __all__ = ["INTERRUPTED", "run"]
 
+_BUG: Final = Text(
+    "This should not have happened; please report it: {what}", "出现意外错误，请反馈：{what}"
+)
 _SERVING: Final[tuple[list[str], ...]] = ([], ["serve"])
 """What the service is started by; as it is, so that nothing has to be imported for it."""
 
@@ -49,5 +52,13 @@ def _obey(arguments: list[str], output: Output) -> int:
     parsed = parse(arguments, output.language)
     if parsed.command in {None, "serve"}:
         return _serve()
-    code: int = parsed.run(parsed, output)
+    try:
+        code: int = parsed.run(parsed, output)
+    except (Refused, BrokenPipeError):
+        raise
+    except Exception as fault:  # noqa: BLE001 # a bug; a traceback could show a secret
+        from service import logs  # noqa: PLC0415 # as above
+
+        output.complain(output.text(_BUG, what=logs.describe(fault)))
+        return FAILED
     return code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from service.cli.admin_access import AdminAccess, with_admin
@@ -87,7 +87,7 @@ async def _ends(opened: AdminAccess, user: str) -> Sequence[Any]:
         ),
         now=int(time.time() * 1000),
         ban_until=ban_until,
-        zone=datetime.now().astimezone().tzinfo,
+        zone=datetime.now().astimezone().tzinfo or UTC,
     )
     return ends
 

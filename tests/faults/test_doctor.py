@@ -12,7 +12,8 @@ import pytest
 from service.cli.doctor.examination import as_json, examine
 from service.cli.doctor.redis_rights import commands_for
 from service.cli.output import Output
-from tests.faults.test_redis_acl import ALLOWED, USER
+from tests.faults.test_redis_acl import ALLOWED
+from tests.faults.test_redis_acl import USER as WHOLE_USER
 from tests.support.ports import free_port, free_ports
 from tests.support.process import LINUX_ONLY
 from tests.support.redis_servers import HABITS, RedisProcess, until
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 pytestmark = LINUX_ONLY
 
 PASSWORD: Final = "redis-password-canary-52b8"
+EVENTS: Final = ("+xadd", "+xrevrange", "+pfadd", "+pfcount")
+USER: Final = [word for word in (*WHOLE_USER, *EVENTS) if not word.startswith("#")]
+"""Of config/redis-acl.conf, without its password."""
 SECRETS: Final = (PASSWORD, APP_SECRET, SECRET_KEY, "canary")
 
 
@@ -168,11 +172,11 @@ async def test_redis_would_throw_sessions_away(
     assert state == "ok" or "noeviction" in finding["cure"]
 
 
-@pytest.mark.parametrize("left_out", ["+pexpire", "+evalsha", "+mget", "+del", "+time", "+echo"])
+@pytest.mark.parametrize("left_out", ["+pexpire", "+evalsha", "+mget", "+del", "+time", "+eval"])
 async def test_the_user_of_redis_lacks_a_command(
     doctor: Doctor, redis: RedisProcess, left_out: str
 ) -> None:
-    words = [word for word in USER if word not in {left_out, *(w for w in USER if w[0] == "#")}]
+    words = [word for word in USER if word != left_out]
     redis.client.execute_command("ACL", "SETUSER", *words, f">{PASSWORD}")
     wrong = await doctor.wrong(redis_url=url_of(redis, "minigate"))
     assert [*wrong] == ["redis-rights"], doctor.said
@@ -180,10 +184,20 @@ async def test_the_user_of_redis_lacks_a_command(
     assert f"ACL SETUSER <user> {left_out}" in wrong["redis-rights"]["cure"]
 
 
+@pytest.mark.parametrize("left_out", ["+echo", "+role", "+xadd", "+pfcount"])
+async def test_what_sessions_can_do_without_is_a_warning(
+    doctor: Doctor, redis: RedisProcess, left_out: str
+) -> None:
+    words = [word for word in USER if word != left_out]
+    redis.client.execute_command("ACL", "SETUSER", *words, f">{PASSWORD}")
+    [finding] = (await doctor(redis_url=url_of(redis, "minigate")))["redis-rights"]
+    assert (finding["state"], left_out in finding["cure"]) == ("warning", True)
+
+
 async def test_the_user_of_redis_may_not_choose_a_database(
     doctor: Doctor, redis: RedisProcess
 ) -> None:
-    words = [word for word in USER if word != "+select" and word[0] != "#"]
+    words = [word for word in USER if word != "+select"]
     redis.client.execute_command("ACL", "SETUSER", *words, f">{PASSWORD}")
     wrong = await doctor.wrong(redis_url=url_of(redis, "minigate") + "/1")
     assert wrong["redis-rights"]["text"].endswith(": +select")
@@ -192,8 +206,7 @@ async def test_the_user_of_redis_may_not_choose_a_database(
 async def test_the_user_of_redis_has_the_keys_of_another_prefix(
     doctor: Doctor, redis: RedisProcess
 ) -> None:
-    words = [word for word in USER if word[0] != "#"]
-    redis.client.execute_command("ACL", "SETUSER", *words, f">{PASSWORD}")
+    redis.client.execute_command("ACL", "SETUSER", *USER, f">{PASSWORD}")
     wrong = await doctor.wrong(redis_url=url_of(redis, "minigate"), redis_prefix="shop:")
     assert "~shop:*" in wrong["redis-rights"]["cure"]
 
@@ -201,8 +214,7 @@ async def test_the_user_of_redis_has_the_keys_of_another_prefix(
 async def test_the_user_of_the_acl_file_lacks_nothing_and_what_it_may_not_see_is_said(
     doctor: Doctor, redis: RedisProcess
 ) -> None:
-    words = [word for word in USER if word[0] != "#"]
-    redis.client.execute_command("ACL", "SETUSER", *words, f">{PASSWORD}")
+    redis.client.execute_command("ACL", "SETUSER", *USER, f">{PASSWORD}")
     found = await doctor(redis_url=url_of(redis, "minigate"))
     assert [one["state"] for one in found["redis-rights"]] == ["ok"]
     for name in ("redis-memory", "redis-persistence"):
@@ -216,9 +228,11 @@ async def test_the_user_of_the_acl_file_lacks_nothing_and_what_it_may_not_see_is
 def test_what_is_tried_is_what_the_acl_file_allows() -> None:
     tried = {
         right.partition("|")[0]
-        for right, _ in commands_for("key", database=1, confirmed=True, in_cluster=True)
+        for right, _ in commands_for(
+            "key", database=1, confirmed=True, in_cluster=True, events=True
+        )
     }
-    assert tried - {"~{<prefix>*}:confirm"} == {f"+{name}" for name in ALLOWED}
+    assert tried - {"~{<prefix>*}:confirm"} == {f"+{name}" for name in ALLOWED} | {*EVENTS}
 
 
 async def test_too_few_replicas(doctor: Doctor, redis: RedisProcess) -> None:

@@ -17,7 +17,7 @@ from service.cli.doctor.findings import (
     warning,
     wrong,
 )
-from service.cli.doctor.redis_rights import key_at, missing_rights
+from service.cli.doctor.redis_rights import CAN_DO_WITHOUT, key_at, missing_rights
 from service.cli.language import Text
 from service.config.redis_url import RedisAddress
 from service.core.fault_cause import name_fault
@@ -275,6 +275,8 @@ async def _rights(client: RedisClient, settings: Settings) -> list[Finding]:
         tried, missing = await missing_rights(client, settings)
     except FAULTS as fault:
         return [_fault(fault, _place(settings))]
+    if missing and CAN_DO_WITHOUT.issuperset(missing):
+        return [warning(_RIGHTS, _GRANT, missing=" ".join(missing))]
     if missing:
         return [wrong(_RIGHTS, _GRANT, missing=" ".join(missing))]
     return [ok(_RIGHTS_FINE, count=tried)]

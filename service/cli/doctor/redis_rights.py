@@ -23,15 +23,23 @@ _COMMAND: Final = re.compile(r"'([a-z|]+)' command", re.ASCII)
 _MARK_MS: Final = 1000
 """After which nothing is left, whatever becomes of whoever made it."""
 
+_LOOKED_AT: Final = frozenset({"NOSCRIPT", "WRONGTYPE", "ERR"})
+"""How Redis refuses what it would let this user do."""
+
 Command = tuple[str | int, ...]
 
 
+CAN_DO_WITHOUT: Final = frozenset({"+role", "+echo", "+xadd", "+xrevrange", "+pfadd", "+pfcount"})
+"""Sessions do: what is missing then is a look, or events."""
+
+
 def commands_for(
-    key: str, *, database: int | None, confirmed: bool, in_cluster: bool
+    key: str, *, database: int | None, confirmed: bool, in_cluster: bool, events: bool
 ) -> Iterator[tuple[str, Command]]:
     """What the service has to be allowed, as config/redis-acl.conf writes it, and one such command.
 
     `database`: the number in REDIS_URL. `confirmed`: SESSION_CONFIRM_REPLICAS is set.
+    `events`: EVENTS_KEPT is not 0. Where the key holds a text, those of other kinds change nothing.
     """
     yield "+set", ("SET", key, "", "PX", _MARK_MS)
     yield "+get", ("GET", key)
@@ -39,6 +47,11 @@ def commands_for(
     yield "+type", ("TYPE", key)
     yield "+pttl", ("PTTL", key)
     yield "+pexpire", ("PEXPIRE", key, _MARK_MS)
+    if events:
+        yield "+xadd", ("XADD", key, "*", "e", "")
+        yield "+xrevrange", ("XREVRANGE", key, "+", "-", "COUNT", 1)
+    yield "+pfadd", ("PFADD", key, "")
+    yield "+pfcount", ("PFCOUNT", key)
     yield "+eval", ("EVAL", _NOTHING, 1, key)
     yield "+evalsha", ("EVALSHA", _SHA, 1, key)
     yield "+time", ("TIME",)
@@ -68,6 +81,7 @@ async def missing_rights(client: RedisClient, settings: Settings) -> tuple[int, 
             database=int(number[1]) if number else None,
             confirmed=client.replicas > 0,
             in_cluster=node.in_cluster,
+            events=settings.events_kept > 0,
         )
         tried = 0
         for right, command in wanted:
@@ -91,7 +105,7 @@ async def _refused(node: Node, right: str, command: Command, prefix: str) -> str
         await node.execute(*command)
     except FAULTS as fault:
         word = code_word(fault)
-        if word in {"NOSCRIPT", "ERR"}:  # it was looked at, so it is allowed
+        if word in _LOOKED_AT:  # it was looked at, so it is allowed
             return ""
         if word != "NOPERM":
             raise

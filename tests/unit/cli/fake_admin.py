@@ -106,7 +106,7 @@ class FakeHistory:
         before: str = "",
     ) -> Sequence[Event]:
         self._calls.append(("events", user, [*handles], event, since, limit, before))
-        return [REPLACED]
+        return [REPLACED] if event in {"", "replaced"} else []
 
     async def live_sessions(self, appid: str, device: str = "") -> int:
         self._calls.append(("count", appid, device))

@@ -14,7 +14,7 @@ import pytest
 
 from service.cli import admin_access, times
 from service.core import events as core_events
-from service.core.errors import SessionStoreUnavailable
+from service.core.errors import InvalidRequest, SessionStoreUnavailable, UnknownAppid
 from tests.support.settings import SECRET_KEY
 from tests.unit.cli.fake_admin import FakeAccess
 
@@ -221,6 +221,31 @@ def test_what_the_stores_refuse_is_told_and_exit_1(
     )
     assert "会话服务暂不可用" in cli("users", "show", "u", "--lang", "zh").err
     assert access.calls == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "told"),
+    [
+        (InvalidRequest("phone", "not a number"), 2, "phone: not a number"),
+        (UnknownAppid(), 2, "appid"),
+        (RuntimeError("redis://u:canary-7f@host"), 1, "please report it: RuntimeError"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_wrong_values_are_exit_2_and_a_bug_is_no_traceback(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, fault: Exception, code: int, told: str
+) -> None:
+    access = FakeAccess(fault)
+    monkeypatch.setattr(admin_access, "open_admin", access.open)
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    for language in ("en", "zh"):
+        ended = cli("users", "find", "--phone", "1", "--lang", language)
+        assert (ended.code, ended.out) == (code, "")
+        assert "canary-7f" not in ended.err
+        assert "Traceback" not in ended.err
+        if language == "en" or isinstance(fault, InvalidRequest):
+            assert told.rpartition(": ")[2] in ended.err
 
 
 def test_without_the_settings_it_says_which_are_needed(
