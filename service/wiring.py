@@ -279,6 +279,7 @@ def _admin(settings: Settings, stores: _Stores, background: BackgroundTasks) -> 
         sessions=stores.sessions,
         marks=stores.marks,
         access_tokens=stores.access_tokens,
+        lifetime=stores.sessions.lifetime,
         deletion=stores.deletion,
         events=stores.events,
         history=stores.event_history,

@@ -42,7 +42,7 @@ class AdminAccess:
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[AdminAccess]:
     """The one place where the commands meet the stores."""
-    async with wiring.open_admin(settings) as opened:  # type: ignore[attr-defined] # still to come
+    async with wiring.open_admin(settings) as opened:
         yield AdminAccess(opened.admin, opened.history, settings)
 
 

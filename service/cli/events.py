@@ -53,6 +53,7 @@ def run(arguments: Namespace, output: Output) -> int:
     """Exit 0, also where there is none."""
     from service.cli import records  # noqa: PLC0415 # what takes long is not for --help
     from service.cli.admin_access import with_admin  # noqa: PLC0415
+    from service.http.routes.admin_views import event_view  # noqa: PLC0415
 
     async def tell(opened: AdminAccess) -> int:
         found = await opened.history.find(
@@ -62,7 +63,7 @@ def run(arguments: Namespace, output: Output) -> int:
             limit=arguments.limit,
         )
         if arguments.json:
-            output.json({"events": [records.event_json(one) for one in found]})
+            output.json({"events": [event_view(one) for one in found]})
         else:
             records.print_events(found, output)
         return FINE

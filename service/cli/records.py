@@ -1,8 +1,8 @@
-"""Users, sessions and events: as JSON, named as on the wire, and as rows of a table."""
+"""Users, sessions and events as rows of a table. As JSON they are what the admin API tells."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from service.cli.language import Text
 from service.cli.times import shown
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from service.cli.output import Output
-    from service.core.admin import SessionView, UserDetails
+    from service.core.admin import UserDetails
     from service.core.events import Event
     from service.core.models import User
 
@@ -52,68 +52,6 @@ _KEY_LOST: Final = Text(
 )
 _NO_SESSIONS: Final = Text("No session.", "没有会话。")
 _NO_EVENTS: Final = Text("No event.", "没有事件。")
-
-
-def user_json(user: User) -> dict[str, Any]:
-    """As the admin API has it."""
-    return {
-        "id": user.id,
-        "nickname": user.nickname,
-        "avatar": f"/uploads/{user.avatar}",
-        "phone": user.phone.masked if user.phone else None,
-        "ban": _ban_json(user),
-        "createdAt": user.created_at,
-        "updatedAt": user.updated_at,
-    }
-
-
-def _ban_json(user: User) -> dict[str, Any] | None:
-    ban = getattr(user, "ban", None)  # still to come
-    return ban and {"at": ban.at, "until": ban.until, "reason": ban.reason}
-
-
-def session_json(session: SessionView) -> dict[str, Any]:
-    """As the admin API has it."""
-    return {
-        "handle": session.handle,
-        "appid": session.appid,
-        "device": session.device,
-        "issuedAt": session.issued_at,
-        "expiresIn": session.expires_in,
-        "state": session.state,
-        "keyLost": session.key_lost,
-    }
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """As the admin API has it: empty fields are left out."""
-    named = {
-        "id": event.id,
-        "at": event.at,
-        "event": event.event,
-        "user": event.user,
-        "handle": event.handle,
-        "appid": event.appid,
-        "device": event.device,
-        "requestId": event.request_id,
-        "address": event.address,
-        "reason": event.reason,
-        "by": event.by,
-    }
-    return {name: value for name, value in named.items() if value not in {"", None}}
-
-
-def details_json(details: UserDetails) -> dict[str, Any]:
-    """A user with all that may be seen of them."""
-    return {
-        "user": user_json(details.user),
-        "identities": [
-            {"appid": one.appid, "openid": one.openid, "unionid": one.unionid}
-            for one in details.identities
-        ],
-        "sessions": [session_json(one) for one in details.sessions],
-        "events": [event_json(one) for one in details.events],
-    }
 
 
 def print_users(users: Sequence[User], output: Output) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,15 +9,13 @@ from service.cli.admin_access import AdminAccess, with_admin
 from service.cli.language import Text
 from service.cli.refusal import FAILED, FINE
 from service.cli.times import shown
-from service.core.errors import ServiceError
-from service.core.lifetime import Lifetime
-from service.core.models import handle_of
-from service.core.why import why_logged_out  # type: ignore[import-not-found] # still to come
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from service.cli.output import Output
+    from service.core.session_story import SessionEnd
 
 _NEAR_MS: Final = 600_000
 _UNKNOWN: Final = Text(
@@ -36,7 +33,7 @@ def tell_why(output: Output, *, user: str, at: int | None, as_json: bool) -> int
     """
 
     async def tell(opened: AdminAccess) -> int:
-        ends = near(await _ends(opened, user), at)
+        ends = near(await opened.admin.why(user, zone=_here()), at)
         if as_json:
             output.json({"ends": [_as_json(one, output) for one in ends]})
             return FINE if ends else FAILED
@@ -49,7 +46,7 @@ def tell_why(output: Output, *, user: str, at: int | None, as_json: bool) -> int
     return with_admin(tell)
 
 
-def near(ends: Sequence[Any], at: int | None) -> Sequence[Any]:
+def near(ends: Sequence[SessionEnd], at: int | None) -> Sequence[SessionEnd]:
     """Those of about that time, or else the one that is nearest to it; all where none is said."""
     if at is None or not ends:
         return ends
@@ -57,41 +54,10 @@ def near(ends: Sequence[Any], at: int | None) -> Sequence[Any]:
     return about or [min(ends, key=lambda one: abs(one.at - at))]
 
 
-async def _ends(opened: AdminAccess, user: str) -> Sequence[Any]:
-    settings = opened.settings
-    sessions: Sequence[Any] = ()
-    handles: list[str] = []
-    ban_until = None
-    try:
-        details = await opened.admin.show(user)
-    except ServiceError as error:
-        if error.error != "user_not_found":  # else the events may still know of a deleted one
-            raise
-    else:
-        sessions = details.sessions
-        handles = [
-            handle_of(one.appid, one.openid, device)
-            for one in details.identities
-            for device in settings.device_classes
-        ]
-        ban_until = getattr(getattr(details.user, "ban", None), "until", None)  # still to come
-    ends: Sequence[Any] = await why_logged_out(
-        opened.history,
-        user=user,
-        sessions=sessions,
-        handles=handles,
-        lifetime=Lifetime.of(
-            ttl=settings.session_ttl,
-            max_age=settings.session_max_age,
-            sliding=settings.session_renewal == "sliding",
-        ),
-        now=int(time.time() * 1000),
-        ban_until=ban_until,
-        zone=datetime.now().astimezone().tzinfo or UTC,
-    )
-    return ends
+def _here() -> tzinfo:
+    return datetime.now().astimezone().tzinfo or UTC
 
 
-def _as_json(end: Any, output: Output) -> dict[str, Any]:
+def _as_json(end: SessionEnd, output: Output) -> dict[str, Any]:
     said = output.text(Text(*end.said))
     return {"at": end.at, "handle": end.handle, "cause": end.cause, "text": said}

@@ -95,9 +95,9 @@ def _count(arguments: Namespace, output: Output) -> int:
     from service.cli.admin_access import with_admin  # noqa: PLC0415 # as above
 
     async def count(opened: AdminAccess) -> int:
-        from service.core.events import HOW_COUNTED  # type: ignore[attr-defined] # noqa: PLC0415 # still to come
+        from service.core.events import HOW_COUNTED  # noqa: PLC0415 # as above
 
-        found = await opened.history.live_sessions(arguments.app, arguments.device)  # type: ignore[attr-defined] # as well
+        found = await opened.history.live_sessions(arguments.app, arguments.device)
         if arguments.json:
             output.json({"count": found, "how": HOW_COUNTED})
         else:

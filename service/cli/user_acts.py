@@ -9,6 +9,7 @@ from service.cli.admin_access import operator_name, with_admin
 from service.cli.language import Text
 from service.cli.refusal import FAILED, FINE
 from service.core.admin import SearchField
+from service.http.routes.admin_views import account_view, details_view, page_view
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,9 +44,7 @@ def _find(arguments: Namespace, output: Output) -> int:
             field, getattr(arguments, field), limit=arguments.limit, after=arguments.after
         )
         if arguments.json:
-            output.json(
-                {"users": [records.user_json(one) for one in page.users], "next": page.next or None}
-            )
+            output.json(page_view(page))
         elif page.users:
             records.print_users(page.users, output)
             if page.next:
@@ -61,7 +60,7 @@ def _show(arguments: Namespace, output: Output) -> int:
     async def show(opened: AdminAccess) -> int:
         details = await opened.admin.show(arguments.user)
         if arguments.json:
-            output.json(records.details_json(details))
+            output.json(details_view(details))
         else:
             records.print_details(details, output)
         return FINE
@@ -85,7 +84,7 @@ def _ban(arguments: Namespace, output: Output) -> int:
         user, ended = await opened.admin.ban(
             arguments.user, by=operator_name(), reason=arguments.reason, until=arguments.until
         )
-        result = {"user": records.user_json(user), "ended": ended}
+        result = {"user": account_view(user), "ended": ended}
         _tell(arguments, output, _BANNED, result, user=user.id, ended=ended)
         return FINE
 
@@ -95,7 +94,7 @@ def _ban(arguments: Namespace, output: Output) -> int:
 def _unban(arguments: Namespace, output: Output) -> int:
     async def unban(opened: AdminAccess) -> int:
         user = await opened.admin.unban(arguments.user, by=operator_name())
-        _tell(arguments, output, _UNBANNED, {"user": records.user_json(user)}, user=user.id)
+        _tell(arguments, output, _UNBANNED, {"user": account_view(user)}, user=user.id)
         return FINE
 
     return with_admin(unban)

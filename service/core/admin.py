@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from service.core.ban import check_until, clean_reason
@@ -11,16 +13,20 @@ from service.core.errors import InvalidRequest, UnknownAppid, UserNotFound
 from service.core.models import SearchField, SessionsEnded, SessionView, UserPage
 from service.core.search_value import is_name, search_value
 from service.core.session_places import session_places
+from service.core.why import why_logged_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import tzinfo
 
     from service.core.background import BackgroundTasks
     from service.core.deletion import Deletion
     from service.core.events import Event, EventHistory, Events
+    from service.core.lifetime import Lifetime
     from service.core.models import User, UserIdentity, WeChatApp
     from service.core.ports import AccessTokenStore, SessionMarks, SessionStore, UserStore
     from service.core.session_places import SessionPlace
+    from service.core.session_story import SessionEnd
 
 __all__ = ["Admin", "SearchField", "SessionView", "SessionsEnded", "UserDetails", "UserPage"]
 
@@ -59,18 +65,20 @@ class Admin:
         sessions: SessionStore,
         marks: SessionMarks,
         access_tokens: AccessTokenStore,
+        lifetime: Lifetime,
         deletion: Deletion,
         events: Events,
         history: EventHistory,
         background: BackgroundTasks,
     ) -> None:
-        """`apps` by appid; `devices` are the device classes."""
+        """`apps` by appid; `devices` are the device classes, `lifetime` that of a new session."""
         self._apps = apps
         self._devices = devices
         self._users = users
         self._sessions = sessions
         self._marks = marks
         self._access_tokens = access_tokens
+        self._lifetime = lifetime
         self._deletion = deletion
         self._events = events
         self._history = history
@@ -99,6 +107,25 @@ class Admin:
             self._history.find(user=user.id, handles=handles, limit=_LAST_EVENTS),
         )
         return UserDetails(user, identities, sessions, events)
+
+    async def why(self, user_id: str, *, zone: tzinfo = UTC) -> Sequence[SessionEnd]:
+        """Each end of a session of this user that the events tell, the newest first.
+
+        Also of a user who has been deleted. `zone`: for times in the sentences.
+        """
+        user = await self._users.get(user_id) if is_name(user_id) else None
+        handles = [place.handle for place in await self._places(user)] if user else []
+        ban = user.ban if user else None
+        return await why_logged_out(
+            self._history,
+            user=user_id,
+            sessions=await self._sessions.view(handles),
+            handles=handles,
+            lifetime=self._lifetime,
+            now=time.time_ns() // 1_000_000,
+            ban_until=ban.until if ban and ban.holds else None,
+            zone=zone,
+        )
 
     async def kick(
         self, user_id: str, *, by: str, appid: str | None = None, device: str | None = None

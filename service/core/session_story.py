@@ -12,9 +12,9 @@ from service.core.why_texts import NOTHING, PLACE, REASON, SAID, SCOPE, SOMEBODY
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from service.core.admin import SessionView
     from service.core.events import Event
     from service.core.lifetime import Lifetime
+    from service.core.models import SessionView
 
 _CLOCKS_MS: Final = 5000
 """By which the clocks of servers may differ."""

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
-    from service.core.admin import SessionView
     from service.core.events import Event, EventHistory
     from service.core.lifetime import Lifetime
+    from service.core.models import SessionView
 
 _MOST_EVENTS: Final = 1000
 

@@ -133,12 +133,12 @@ class RedisSessions:
         self._marked_user_prefix = redis.prefix + _MARKED_USER_KIND
         self._scripts = scripts
         self._events = events
-        self._lifetime = Lifetime.of(
+        self.lifetime = Lifetime.of(
             ttl=settings.session_ttl,
             max_age=settings.session_max_age,
             sliding=settings.session_renewal == "sliding",
         )
-        self._window_ms = self._lifetime.sharing_window_ms(settings.login_coalesce_ms)
+        self._window_ms = self.lifetime.sharing_window_ms(settings.login_coalesce_ms)
         self._marks = since or SessionsSince(settings)
         self._since = self._marks.of
         self._seen = seen or LatelySeen()
@@ -151,7 +151,7 @@ class RedisSessions:
             device="default",
             user_id="u" * 26,
             issued_at=0,
-            lifetime=self._lifetime,
+            lifetime=self.lifetime,
             keyring=self._keyring,
         )
         self._log = ThrottledLog("sessions")
@@ -177,7 +177,7 @@ class RedisSessions:
             if reply[0] == b"stored":
                 return OpenedSession(
                     new.session_id,
-                    self._lifetime.ttl_ms // 1000,
+                    self.lifetime.ttl_ms // 1000,
                     replaced=reply[3:] == [b"replaced"] and not self._has_ended(standing),
                     key_lost=key_lost,
                 )
@@ -215,7 +215,7 @@ class RedisSessions:
                 found = None
             tell(found)
 
-        return self.redis.look(self._prefix + handle, judge, with_ttl=self._lifetime.sliding)
+        return self.redis.look(self._prefix + handle, judge, with_ttl=self.lifetime.sliding)
 
     async def revalidate(self, session: Session) -> None:
         await self._live(session.handle, session.digest)
@@ -321,7 +321,7 @@ class RedisSessions:
 
     async def _looked_up(self, handle: str, digest: str) -> Session:
         key = self._prefix + handle
-        reading = await self.redis.read(key, with_ttl=self._lifetime.sliding)
+        reading = await self.redis.read(key, with_ttl=self.lifetime.sliding)
         try:
             record = self._record(reading, handle)
         except InvalidRecord:
@@ -442,7 +442,7 @@ class RedisSessions:
             keys=new.keys,
             **whose,
             issued_at=self._scripts.known_now_ms(key) or await self._scripts.now_ms(key),
-            lifetime=self._lifetime,
+            lifetime=self.lifetime,
             keyring=self._keyring,
         )
         digest = new.session_id.digest
@@ -451,7 +451,7 @@ class RedisSessions:
             new.session_id.handle,
             record,
             digest,
-            self._lifetime.ttl_ms,
+            self.lifetime.ttl_ms,
             window_ms,
             *replaced,
             expected_echo=digest,
@@ -534,7 +534,7 @@ class RedisSessions:
             return None
         if ttl_ms is None:
             return None if record.slides else until_max_age_ms
-        renewed_ms = self._lifetime.renewed_ms(ttl_ms, until_max_age_ms=until_max_age_ms)
+        renewed_ms = self.lifetime.renewed_ms(ttl_ms, until_max_age_ms=until_max_age_ms)
         return ttl_ms if renewed_ms is None else None
 
     async def _asked_left_ms(self, record: SessionRecord, ttl_ms: int | None, now_ms: int) -> int:
@@ -581,7 +581,7 @@ class RedisSessions:
 
     async def _renewed(self, record: SessionRecord, left_ms: int, *, until_max_age_ms: int) -> int:
         """The milliseconds left, after renewing the session if that is due."""
-        renewed_ms = self._lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
+        renewed_ms = self.lifetime.renewed_ms(left_ms, until_max_age_ms=until_max_age_ms)
         if renewed_ms is None:
             return left_ms
         digest = record.digest

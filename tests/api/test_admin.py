@@ -125,6 +125,14 @@ async def test_a_user_is_shown_with_all_that_may_be_seen(desk: Desk) -> None:
                 "requestId": "r-1",
             }
         ],
+        "why": [
+            {
+                "at": 1_790_000_000_789,
+                "handle": SESSION.handle,
+                "zh": "已退出登录。",
+                "en": "Logged out.",
+            }
+        ],
     }
 
 
@@ -354,12 +362,6 @@ async def test_a_store_that_is_away_is_a_503_and_no_wrong_answer(desk: Desk) -> 
     desk.admin.end_sessions = away  # type: ignore[method-assign, assignment]
     answer = await desk.ask("POST", "/sessions/end", json={})
     assert (answer.status, answer.code) == (503, 50300)
-
-
-async def test_there_is_no_history_of_events_until_there_is_one(desk: Desk) -> None:
-    desk.replace(event_history=None)
-    for path in ("/events", f"/sessions/count?appid={APPID}"):
-        assert (await desk.ask("GET", path)).status == 404
 
 
 async def test_settings_in_effect_are_shown_without_secrets(

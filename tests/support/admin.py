@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from service.core.admin import Admin, SessionsEnded, SessionView, UserDetails, UserPage
 from service.core.errors import UserNotFound
 from service.core.events import Event
 from service.core.models import Ban, Phone, User, UserIdentity
+from service.core.session_story import SessionEnd
+from service.core.why_texts import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from service.core.admin import SearchField
 
@@ -49,6 +53,14 @@ class RememberingAdmin(Admin):
         self._ask(user_id, "show")
         identities = [UserIdentity("wxa", "o1", None), UserIdentity("wxb", "o2", "u2")]
         return UserDetails(somebody(), identities, [SESSION], [EVENT])
+
+    async def why(self, user_id: str, *, zone: tzinfo = UTC) -> list[SessionEnd]:
+        self._ask(user_id, "why", zone)
+        return [
+            SessionEnd(
+                1_790_000_000_789, "h" * 22, "logout", Sentence("Logged out.", "已退出登录。")
+            )
+        ]
 
     async def kick(
         self, user_id: str, *, by: str, appid: str | None = None, device: str | None = None

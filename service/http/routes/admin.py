@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sanic import Blueprint
 
 from service.config.shown import shown_settings
-from service.core.errors import InvalidRequest, NotFound, UnknownAppid
+from service.core.errors import InvalidRequest, UnknownAppid
 from service.core.events import HOW_COUNTED
 from service.http.operator import operator_of
 from service.http.responses import success
@@ -30,6 +30,7 @@ from service.http.routes.admin_requests import (
 from service.http.routes.admin_views import (
     account_view,
     details_view,
+    end_view,
     event_view,
     page_view,
     setting_view,
@@ -60,10 +61,7 @@ def _admin(request: AppRequest) -> Admin:
 
 
 def _history(request: AppRequest) -> EventHistory:
-    history = request.app.ctx.services.event_history
-    if history is None:
-        raise NotFound
-    return history
+    return request.app.ctx.services.event_history
 
 
 def _order(request: AppRequest, kind: type[AnyOrder]) -> AnyOrder:
@@ -81,8 +79,10 @@ async def find_users(request: AppRequest) -> HTTPResponse:
 
 async def show_user(request: AppRequest, user_id: str) -> HTTPResponse:
     """A user with all that is known of them."""
-    details = await _admin(request).show(read_user_id(user_id))
-    return success(request, details_view(details))
+    user_id = read_user_id(user_id)
+    details = await _admin(request).show(user_id)
+    ends = await _admin(request).why(user_id)
+    return success(request, {**details_view(details), "why": [end_view(one) for one in ends]})
 
 
 async def kick(request: AppRequest, user_id: str) -> HTTPResponse:

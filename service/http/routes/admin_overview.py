@@ -45,11 +45,9 @@ async def overview(context: AppContext) -> dict[str, Any]:
 
 
 async def _live_sessions(
-    history: EventHistory | None, appids: Iterable[str]
+    history: EventHistory, appids: Iterable[str]
 ) -> list[dict[str, Any]] | None:
     """How many live, about, of each mini-program; None while nobody can tell."""
-    if history is None:
-        return None
     appids = list(appids)
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from service.core.events import Event
     from service.core.models import Ban, User
     from service.core.overview import OutageReport
+    from service.core.session_story import SessionEnd
 
 _EVENT_FIELDS: Final = {
     "id": "id",
@@ -55,6 +56,11 @@ def details_view(details: UserDetails) -> dict[str, Any]:
         "sessions": [_session_view(one) for one in details.sessions],
         "events": [event_view(one) for one in details.events],
     }
+
+
+def end_view(end: SessionEnd) -> dict[str, Any]:
+    """Why a session ended, in both languages; `at` in Unix milliseconds."""
+    return {"at": end.at, "handle": end.handle, "zh": end.said.zh, "en": end.said.en}
 
 
 def _session_view(session: SessionView) -> dict[str, Any]:

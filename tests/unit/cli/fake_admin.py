@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from service.cli.admin_access import AdminAccess
 from service.core.admin import Admin, SessionsEnded, SessionView, UserDetails, UserPage
 from service.core.events import Event
 from service.core.models import Phone, User, UserIdentity
+from service.core.session_story import SessionEnd
+from service.core.why_texts import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from datetime import tzinfo
 
     from service.config.settings import Settings
     from service.core.admin import SearchField
 
-_NO_BAN: Final[Any] = None
-"""What a user who is not banned has in that place."""
-
 ALICE: Final = User(
-    "alice-id", "小明\x1b[2J", "a.png", Phone("+86 13800000001"), _NO_BAN, 1764237780, 1764237781
+    "alice-id", "小明\x1b[2J", "a.png", Phone("+86 13800000001"), None, 1764237780, 1764237781
 )
 SESSION: Final = SessionView("h" * 22, "wx1", "default", 1764237780123, 7000, "live", key_lost=True)
 REPLACED: Final = Event(
@@ -57,6 +58,10 @@ class FakeAdmin(Admin):
     async def show(self, user_id: str) -> UserDetails:
         self._called("show", user_id)
         return UserDetails(ALICE, [UserIdentity("wx1", "openid-1", None)], [SESSION], [REPLACED])
+
+    async def why(self, user_id: str, *, zone: tzinfo = UTC) -> list[SessionEnd]:
+        self._called("why", user_id, zone)
+        return [SessionEnd(1764237780123, "h" * 22, "replaced", Sentence("Replaced.", "被取代。"))]
 
     async def kick(
         self, user_id: str, *, by: str, appid: str | None = None, device: str | None = None

@@ -8,13 +8,16 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from service.cli import admin_access, times
-from service.core import events as core_events
+from service.cli.session_ends import near
 from service.core.errors import InvalidRequest, SessionStoreUnavailable, UnknownAppid
+from service.core.events import HOW_COUNTED
+from service.core.session_story import SessionEnd
+from service.core.why_texts import Sentence
 from tests.support.settings import SECRET_KEY
 from tests.unit.cli.fake_admin import FakeAccess
 
@@ -172,37 +175,26 @@ def test_events_are_filtered(cli: Cli, access: FakeAccess) -> None:
 def test_sessions_are_counted(cli: Cli, access: FakeAccess) -> None:
     assert cli("sessions", "count").code == 2  # of which mini-program?
     assert access.calls == []
-    if not hasattr(core_events, "HOW_COUNTED"):
-        pytest.skip("nothing counts them yet")
     ended = cli("sessions", "count", "--app", "wx1", "--device", "pc", "--json")
     assert access.calls == [("count", "wx1", "pc")]
-    assert json.loads(ended.out) == {"count": 1234, "how": core_events.HOW_COUNTED}
+    assert json.loads(ended.out) == {"count": 1234, "how": HOW_COUNTED}
     assert cli("sessions", "count", "--app", "wx1").out.startswith("1234\n")
 
 
 def test_why_somebody_was_logged_out(cli: Cli, access: FakeAccess) -> None:
-    pytest.importorskip("service.core.why")
     ended = cli("why", "alice-id")
-    assert ended.code == 0
-    assert access.calls[0] == ("show", "alice-id")
-    assert access.calls[1][1] == "alice-id"
-    assert len(access.calls[1][2]) == 1  # the handle of the one identity
-    [line] = ended.out.splitlines()
-    assert line.startswith(times.shown(1764237780123))
-    assert "eplaced by a newer login" in line
-    assert "登录" in cli("why", "alice-id", "--lang", "zh").out
+    assert (ended.code, ended.out) == (0, f"{times.shown(1764237780123)}  Replaced.\n")
+    assert access.calls[0][:2] == ("why", "alice-id")
+    assert "被取代。" in cli("why", "alice-id", "--lang", "zh").out
     [end] = json.loads(cli("why", "alice-id", "--at", "1764230000", "--json").out)["ends"]
     assert (end["at"], end["cause"]) == (1764237780123, "replaced")
 
 
 def test_of_several_ends_those_about_a_time_are_told_or_the_nearest() -> None:
-    class End(NamedTuple):
-        at: int
-
-    pytest.importorskip("service.core.why")
-    from service.cli.session_ends import near  # noqa: PLC0415
-
-    ends = [End(3_000_000), End(2_500_000), End(100_000)]
+    ends = [
+        SessionEnd(at, "h" * 22, "logout", Sentence("", ""))
+        for at in (3_000_000, 2_500_000, 100_000)
+    ]
     assert near(ends, None) == ends
     assert near(ends, 2_900_000) == ends[:2]
     assert near(ends, 1_000_000) == ends[2:]

@@ -16,6 +16,7 @@ from service.sql.connect import connect_sql
 from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
 from service.stores.sessions import RedisSessions
+from tests.support.events import RecordedEvents
 from tests.support.settings import APPID
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def sealed(settings: Callable[..., Settings]) -> Callable[..., Any]:
             phone = Phone.of("86", f"138{len(openid):08d}")
             await users.bind_phone(match.user.id, phone, proven=True, may_change=True)
         if session:
-            sessions = RedisSessions(client, Scripts(client), own)
+            sessions = RedisSessions(client, Scripts(client), own, events=RecordedEvents())
             await sessions.create(identity, appid=APPID, device="default", user_id=match.user.id)
         await client.aclose()
         await database.aclose()
