@@ -42,6 +42,8 @@ _SLOW: Final = {
     "test_picture_bombs.py": 50,
     "test_redis_faults.py": 50,
     "test_linearizable.py": 50,
+    "test_session_marks.py": 45,
+    "test_ended_sessions.py": 20,
     "test_cluster.py": 50,
     "test_limits.py": 35,
     "test_sentinel.py": 35,
