@@ -86,7 +86,7 @@ SAID: Final[Mapping[str, Sentence]] = {
     ),
 }
 """By a word for the cause."""
-PLACE: Final = Sentence(" from {address}", "（来自 {address}）")
+PLACE: Final = Sentence(" (from {address})", "（来自 {address}）")
 UNTIL: Final = Sentence(" until {time}", "至 {time}")
 REASON: Final = Sentence(" ({reason})", "（{reason}）")
 SCOPE: Final = Sentence(" of {what}", " {what} ")

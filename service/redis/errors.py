@@ -42,8 +42,11 @@ _HINTS: Final = {
 _IN_SCRIPT: Final = re.compile(
     r"\b(READONLY|MASTERDOWN|NOREPLICAS|OOM|MISCONF|LOADING|CLUSTERDOWN|NOPERM) "
 )
-_NOT_PERMITTED_IN_SCRIPT: Final = "The user executing the script can't run this command"
-"""What these servers say in place of NOPERM."""
+_WORDS: Final = {
+    "max number of clients": "MAXCLIENTS",
+    "The user executing the script can't run this command": "NOPERM",
+}
+"""Of our own, or another's, for what Redis begins with ERR, like so much."""
 _REASONS: Final = {
     "READONLY": "read_only",
     "MASTERDOWN": "read_only",
@@ -140,17 +143,13 @@ def code_word(fault: BaseException | None) -> str:
         return "NOAUTH" if fault.status_code == "NOAUTH" else "WRONGPASS"
     if not isinstance(fault, RedisError):
         return ""
-    if "max number of clients" in str(fault):
-        return "MAXCLIENTS"  # of our own: Redis begins it with ERR, like so much
     text = str(fault) if isinstance(fault, ResponseError) else ""
-    return _word_of(fault.status_code or text.partition(" ")[0], text)
-
-
-def _word_of(word: str, text: str) -> str:
+    for phrase, word in _WORDS.items():
+        if phrase in str(fault):
+            return word
+    word = fault.status_code or text.partition(" ")[0]
     if word == "ERR" and (inner := _IN_SCRIPT.search(text)):
         return inner[1]
-    if _NOT_PERMITTED_IN_SCRIPT in text:
-        return "NOPERM"
     return word if word.isupper() and word.isalpha() else ""
 
 

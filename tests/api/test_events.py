@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from pydantic import SecretStr
 
+from service.core.lifetime import Lifetime
 from service.core.models import handle_of
+from service.core.why import why_logged_out
 from service.simulator.state.identities import openid_of
 from tests.support.process import LINUX_ONLY, RedisServer
 from tests.support.running import running_service
@@ -62,6 +64,33 @@ async def test_logins_one_that_replaces_another_and_a_logout(
         assert one.address == ""  # it is a proxy's or a back end's
     ids = [answer.headers["X-Request-ID"] for answer in (first, second)]
     assert [one.request_id for one in events][:3] == [ids[0], ids[1], ids[1]]
+
+
+async def test_what_was_told_says_why_the_user_was_logged_out(
+    settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    own = settings(
+        wechat_api_base=(simulator.url,), proxies_count=1, login_coalesce_ms=0, session_ttl=3600
+    )
+    async with running_service(own) as api:
+        for network in ("203.0.113.7", "198.51.100.7"):
+            headers = {"X-Forwarded-For": network}
+            body = {"code": await simulator.code()}
+            answer = await api.ask("POST", "/login", headers=headers, json=body)
+        headers = {"X-Forwarded-For": "198.51.100.9", "sessionid": answer.data["sessionid"]}
+        assert (await api.ask("POST", "/logout", headers=headers)).status == 200
+        await told(api, "login", "replaced", "login", "logout")
+        ends = await why_logged_out(
+            api.app.ctx.services.event_history,
+            user=answer.data["user"]["id"],
+            sessions=(),
+            handles=[HANDLE],
+            lifetime=Lifetime.of(ttl=3600, max_age=3600, sliding=False),
+            now=time.time_ns() // 1_000_000,
+        )
+    assert [(one.handle, one.cause) for one in ends] == [(HANDLE, "logout"), (HANDLE, "replaced")]
+    assert ends[0].said.en == "Logged out by the user (from 198.51.100.0/24)."
+    assert "198.51.100.0/24" in ends[1].said.zh
 
 
 async def test_a_login_that_shares_a_session_is_no_other_one(

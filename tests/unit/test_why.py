@@ -67,7 +67,7 @@ def test_replaced_says_when_and_from_where() -> None:
     told = the_end(LOGIN, *newer, sessions=[view(minutes=3)])
     assert (told.at, told.handle, told.cause) == (at(3), HANDLE, "replaced")
     assert told.said.en == (
-        "Replaced by a newer login from 203.0.113.0/24: there is one session for each"
+        "Replaced by a newer login (from 203.0.113.0/24): there is one session for each"
         " mini-program and device class (phone)."
     )
     assert told.said.zh.startswith("被一次新的登录取代（来自 203.0.113.0/24）：")
