@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -237,6 +238,27 @@ async def test_one_server_can_do_with_less(
     async with serving(settings, simulator, url, **overrides) as api:
         await live(api, simulator)
     assert denied([primary]) == []
+
+
+async def test_a_line_from_before_there_were_events_serves_and_keeps_none(
+    pair: Pair,
+    settings: Callable[..., Settings],
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    primary = pair.nodes[0]
+    own = [word for word in USER if word not in {"+xadd", "+xrevrange", "+pfadd", "+pfcount"}]
+    primary.client.execute_command("ACL", "SETUSER", own[0], "reset", *own[1:])
+    url = f"redis://minigate:{PASSWORD}@{primary.address}"
+    async with serving(settings, simulator, url) as api:
+        sessionid = (await api.login(await simulator.code())).data["sessionid"]
+        assert (await api.session(sessionid)).status == 200
+        await until(lambda: "failed: " in stderr.getvalue(), within=5, what="the log says so")
+        assert (await api.logout(sessionid)).data == {"ended": True}
+    assert "NOPERM (the user may not do this: config/redis-acl.conf" in stderr.getvalue()
+    assert {entry["object"] for entry in denied([primary])} <= {"pfadd", "xadd"}
 
 
 @pytest.mark.parametrize(
