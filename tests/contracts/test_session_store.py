@@ -547,10 +547,10 @@ async def test_what_is_ended_already_is_ended_by_no_other_call(stores: Stores) -
     key = KEY_PREFIX + handle
     for reason in ("kicked", "banned"):
         deadline = await stores.scripts().now_ms(key) + 60_000
-        call = (key, deadline, reason, "", f"one {reason}")
-        first = await stores.scripts().run_idempotent(script("terminate"), *call)
+        call: list[str | int] = [deadline, reason, "", f"one {reason}"]
+        first = await stores.scripts().run_idempotent(script("terminate"), key, *call)
         left = await stores.raw(key)
-        repeat = await stores.scripts().run_idempotent(script("terminate"), *call)
+        repeat = await stores.scripts().run_idempotent(script("terminate"), key, *call)
         assert (first[0], repeat[0]) == (b"ended", b"ended")
         assert await stores.raw(key) == left
         assert not await sessions.terminate(handle, "kicked")

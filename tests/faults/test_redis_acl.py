@@ -99,6 +99,7 @@ async def live(api: Api, simulator: Simulator) -> None:
     sessions = api.app.ctx.services.sessions
     assert await sessions.terminate(session["sessionid"].partition(".")[0], "kicked")
     assert (await api.session(session["sessionid"])).code == 40103
+    await sessions.lift_ban(session["sessionid"].partition(".")[0])
     for ending in (("POST", "/logout"), ("DELETE", "/me")):
         again = {"sessionid": (await api.login(await simulator.code("carol"))).data["sessionid"]}
         assert (await api.ask(*ending, headers=again)).status == 200
