@@ -65,7 +65,6 @@ def _checks(settings: Settings, parts: Parts) -> list[Check]:
 
 
 def _absent(variable: str, name: str) -> list[Check]:
-
     async def look() -> list[Finding]:
         return [note(_NOT_SET, name=variable)]
 
@@ -73,7 +72,6 @@ def _absent(variable: str, name: str) -> list[Check]:
 
 
 async def _made(check: Check) -> list[Finding]:
-
     try:
         return await check.look()
     except Exception as fault:  # noqa: BLE001 # a bug in one must not keep the others from being told
