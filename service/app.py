@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from sanic import Sanic
@@ -39,13 +39,19 @@ if TYPE_CHECKING:
     from service.config.settings import Settings
 
 
-def create_app(*, settings: Settings | None = None, name: str = "minigate") -> App:
+_FIRST: Final = "1"
+
+
+def create_app(
+    *, settings: Settings | None = None, name: str = "minigate", worker: str = ""
+) -> App:
     """Put the service together without touching the network.
 
-    `settings` are read from the environment when not given.
+    `settings` are read from the environment when not given. `worker`: what its log lines call
+    it; the first one says at its start what it has found.
     """
     settings = settings or load_settings()
-    logs.configure(settings)
+    logs.configure(settings, worker=worker)
     app: App = Sanic(
         name,
         config=_server_config(),
@@ -55,6 +61,7 @@ def create_app(*, settings: Settings | None = None, name: str = "minigate") -> A
             stopping=False,
             wrong_tokens=ThrottledLog("operators"),
             short_answers=0,
+            worker=worker,
         ),
         router=AppRouter(),
         request_class=AppRequest,  # type: ignore[arg-type] # Sanic's hint is for an app without types
@@ -124,7 +131,9 @@ async def _open(app: App) -> None:
     if settings.tracing:
         tracing.start()
         app.ctx.stack.push_async_callback(tracing.stop)
-    app.ctx.services = await app.ctx.stack.enter_async_context(open_services(settings, room=room))
+    app.ctx.services = await app.ctx.stack.enter_async_context(
+        open_services(settings, room=room, summarise=app.ctx.worker == _FIRST)
+    )
     app.ctx.connections = Connections(room)
     app.ctx.connections.start()
     app.ctx.stack.callback(app.ctx.connections.stop)

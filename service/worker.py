@@ -56,7 +56,7 @@ def main(descriptor: int) -> NoReturn:
 
     from service import logs  # noqa: PLC0415
 
-    logs.configure(task.settings)
+    logs.configure(task.settings, worker=task.number)
     try_use_uvloop()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -97,7 +97,7 @@ class Worker:
         from service.http.protocol import AppProtocol  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
-        app = self._app = create_app(settings=self._task.settings)
+        app = self._app = create_app(settings=self._task.settings, worker=self._task.number)
         self._listener = socket.socket(fileno=self._task.listener)
         self._listener.setblocking(False)
         self._protocol = partial(AppProtocol, loop=loop, app=app)

@@ -35,6 +35,8 @@ class Task(NamedTuple):
     """The descriptor of a socket that listens."""
     must_be_ready: bool
     """Whether it may serve only once it finds what it leans on."""
+    number: str
+    """What its log lines call it: 1, 2 and so on."""
 
 
 class WorkerProcess:
@@ -74,7 +76,9 @@ class WorkerProcess:
                 process_group=0,
             )
         with suppress(OSError):  # it has ended already
-            self._channel.send(Task(settings, listener.fileno(), must_be_ready))
+            self._channel.send(
+                Task(settings, listener.fileno(), must_be_ready, name.removeprefix("worker "))
+            )
         loop.add_reader(self._channel.fileno(), self._hear)
 
     @property

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from service.core.events import EventHistory, Events
     from service.core.login import Login
     from service.core.models import Session
-    from service.core.overview import Figures, OutageReports
+    from service.core.outage import Outages
+    from service.core.overview import Figures
     from service.core.phone import PhoneNumbers
     from service.core.ports import (
         AccessTokens,
@@ -53,7 +54,7 @@ class Services:
     events: Events
     event_history: EventHistory
     admin: Admin
-    outages: OutageReports | None = None
+    outages: Outages
     figures: Figures | None = None
 
 
@@ -68,6 +69,8 @@ class AppContext(SimpleNamespace):
     """Whether it was told to stop, and serves on only until others have noticed."""
     wrong_tokens: ThrottledLog
     connections: Connections
+    worker: str
+    """Its number, from 1 on; "" for an app that no supervisor has started."""
     short_answers: int
     """How many were given the short way (http/short_way.py)."""
 

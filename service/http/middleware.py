@@ -78,14 +78,14 @@ async def answer_framework_error(request: AppRequest, error: SanicException) -> 
     if known is None:
         return failure(request, InvalidRequest("request", "not readable as HTTP"), status=status)
     if status >= _FIRST_SERVER_ERROR:
-        log.error("%s answered %d: %s", request_id(request), status, describe(error))
+        log.error("answered %d: %s", status, describe(error))
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     return failure(request, known(), status=status, headers=allow)
 
 
 async def answer_any_error(request: AppRequest, error: Exception) -> HTTPResponse:
     """A fault of ours: the log has it, the client has the request id to quote."""
-    log.error("%s failed: %s", request_id(request), describe(error))
+    log.error("failed: %s", describe(error))
     return failure(request, InternalError())
 
 
@@ -112,10 +112,12 @@ def say_access(
 ) -> None:
     """Write the line. `since`: when the request was there, in monotonic seconds."""
     log.info(
-        "%s %s %s %d %.1fms",
-        request_id,
-        method[:_LONGEST_METHOD],
-        address,
-        status,
-        (time.monotonic() - since) * 1000 if since else 0,
+        "answered",
+        extra={
+            "method": method[:_LONGEST_METHOD],
+            "route": address,
+            "status": status,
+            "ms": round((time.monotonic() - since) * 1000, 1) if since else 0,
+            "requestId": request_id,
+        },
     )

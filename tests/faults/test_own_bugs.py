@@ -61,8 +61,9 @@ async def test_a_bug_of_ours_is_a_500_with_its_place(
         answer = await ask(api, simulator, path, session)
     assert (answer.status, answer.code) == (500, 50000)
     assert answer.data is None
-    [line] = [one for one in caplog.messages if "TypeError" in one]
-    assert line.startswith(f"{answer.body['requestId']} failed: TypeError: a bug at test_own_bugs")
+    [record] = [one for one in caplog.records if "TypeError" in one.message]
+    assert record.message.startswith("failed: TypeError: a bug at test_own_bugs")
+    assert vars(record)["requestId"] == answer.body["requestId"]
     assert not [one for one in caplog.messages if one.startswith(("redis: ", "sessions: "))]
     # It is over with the bug: nothing hangs, nobody is stuck.
     assert (await ask(api, simulator, path, session)).status == 200

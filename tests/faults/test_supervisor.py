@@ -119,7 +119,7 @@ async def test_sighup_reads_the_settings_again_and_keeps_those_that_are_valid(
         dotenv.write_text("ACCESS_LOG=true\nWEB_CONCURRENCY=2\nREDIS_URL=redis://elsewhere\n")
         await restart(service)
         assert (await ask(service, "GET", "/readyz"))[0] == 200  # the environment's Redis wins
-        assert " GET /readyz 200 " in service.output
+        assert " answered method=GET route=/readyz status=200 " in service.output
         assert "WEB_CONCURRENCY takes a new start" in service.output
         assert service.output.count("ENVIRONMENT is development") == 1  # said at the start
         assert len(service.workers) == 1
