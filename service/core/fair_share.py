@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter, deque
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import RateLimited, WeChatBusy
@@ -74,7 +75,8 @@ class FairShare:
         """
         if client:
             self._taken[client] += 1
-            asyncio.get_running_loop().call_later(REFUSED_CODE_SECONDS, self._give_back, client)
+            loop = asyncio.get_running_loop()
+            loop.call_later(REFUSED_CODE_SECONDS, self._give_back, client, context=Context())
 
     def _may(self, name: str) -> bool:
         return name == _UNKNOWN or self._taken[name] < self._share

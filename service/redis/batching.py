@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
+from contextvars import Context
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -63,7 +64,7 @@ class _Batcher(ABC):
         """Have what waits sent at the end of this turn, unless it has to wait for a batch."""
         if self._free and not self._is_scheduled:
             self._is_scheduled = True
-            self._loop.call_soon(self._start)
+            self._loop.call_soon(self._start, context=Context())  # of no request: it is for many
 
     def _start(self) -> None:
         self._is_scheduled = False

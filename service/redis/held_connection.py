@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -88,7 +89,8 @@ class HeldConnection:
 
     def _connect_soon(self) -> None:
         if self._connecting is None:
-            self._connecting = self._loop.create_task(self._connect())
+            # For all who wait, and what comes by it for others: of no request.
+            self._connecting = self._loop.create_task(self._connect(), context=Context())
 
     async def _connect(self) -> None:
         fault: Exception | None = None
@@ -126,7 +128,7 @@ class HeldConnection:
             batch.fail(fault)
 
     def _close(self, connection: AbstractConnection) -> None:
-        task = self._loop.create_task(self._give_back(connection))
+        task = self._loop.create_task(self._give_back(connection), context=Context())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -140,7 +142,11 @@ class HeldConnection:
     def _look_later(self, now: float) -> None:
         due = min(self._dues(), default=None)
         # One timer for all, which is not moved by what is done meanwhile.
-        self._timer = None if due is None else self._loop.call_later(max(due - now, 0), self._look)
+        if due is None:
+            self._timer = None
+        else:
+            delay = max(due - now, 0)
+            self._timer = self._loop.call_later(delay, self._look, context=Context())
 
     def _dues(self) -> list[float]:
         dues = [batch.asked + self._timeout for batch in self._waiting]

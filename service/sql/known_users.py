@@ -8,6 +8,7 @@ answer does.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from service.sql.rows import BY_OPENID, by_openids
@@ -47,7 +48,7 @@ class KnownUsers:
         self._waiting.append(((appid, openid), answer))
         if not self._scheduled and len(self._tasks) < _BATCHES:
             self._scheduled = True
-            loop.call_soon(self._start)
+            loop.call_soon(self._start, context=Context())
         return await answer
 
     def _start(self) -> None:
@@ -55,8 +56,8 @@ class KnownUsers:
         waiting = [one for one in self._waiting if not one[1].done()]  # who has not given up
         batch, self._waiting = waiting[:_MOST], waiting[_MOST:]
         if batch:
-            # A task of its own: no login that ends can cancel the others'.
-            task = asyncio.create_task(self._ask(batch))
+            # A task of its own, of no request: no login that ends can cancel the others'.
+            task = asyncio.create_task(self._ask(batch), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._asked)
 

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from service.core.background import log_bug
@@ -95,7 +96,8 @@ class AccessTokens:
         """The task that acts for the app: the one under way, else a new one."""
         task = tasks.get(app.appid)
         if task is None:
-            task = tasks[app.appid] = asyncio.create_task(act(app))
+            # For all who wait, in whatever requests: its lines are of none.
+            task = tasks[app.appid] = asyncio.create_task(act(app), context=Context())
             task.add_done_callback(lambda _: tasks.pop(app.appid, None))
             # Those who wait for a fetch may all hang up; for a renewal nobody ever waits.
             task.add_done_callback(log_bug)
