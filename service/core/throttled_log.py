@@ -1,4 +1,7 @@
-"""Says that something fails, and why, but not thousands of times a second."""
+"""Says that something fails, and why, but not thousands of times a second.
+
+For what comes and goes: busy places, refusals, odd records. What is away has an Outage.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ class ThrottledLog:
         """The same for what is no failure of ours."""
         self.say(logging.WARNING, f"{what}: {why}")
 
-    def say(self, level: int, text: str) -> None:
-        """The same in other words, at any level."""
+    def say(self, level: int, text: str, **fields: str | int) -> None:
+        """The same in other words, at any level; `fields` are those of the line."""
         if self._is_due():
-            log.log(level, "%s: %s", self._subject, text)
+            log.log(level, "%s: %s", self._subject, text, extra=fields)
 
     def _is_due(self) -> bool:
         now = time.monotonic()

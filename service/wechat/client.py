@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PROFILE_SCENE: Final = 1
+_CODE2SESSION: Final = "/sns/jscode2session"
+_PHONE_NUMBER: Final = "/wxa/business/getuserphonenumber"
 
 
 class WeChatClient:
@@ -47,12 +49,18 @@ class WeChatClient:
         }
         answer = await self._http.ask(
             app,
-            "/sns/jscode2session",
+            _CODE2SESSION,
             query,
             error_map=errcodes.CODE2SESSION,
             client=client,
         )
-        return _identity(answer)
+        try:
+            identity = _identity(answer)
+        except WeChatUnavailable:
+            self._http.unusable(_CODE2SESSION, "no usable openid and session_key in the answer")
+            raise
+        self._http.usable(_CODE2SESSION)
+        return identity
 
     async def phone_number(
         self, app: WeChatApp, code: str, *, openid: str | None, client: str | None = None
@@ -90,7 +98,7 @@ class WeChatClient:
     ) -> Phone:
         answer = await self._ask_with_token(
             app,
-            "/wxa/business/getuserphonenumber",
+            _PHONE_NUMBER,
             body=body,
             error_map=errcodes.PHONE_NUMBER,
             client=client,
@@ -98,8 +106,9 @@ class WeChatClient:
         )
         phone = read_phone(answer.get("phone_info"), app.appid)
         if phone is None:
-            log.error("wechat: no usable phone number in the answer")
+            self._http.unusable(_PHONE_NUMBER, "no usable phone number in the answer")
             raise WeChatUnavailable
+        self._http.usable(_PHONE_NUMBER)
         return phone
 
     async def session_key_lives(self, app: WeChatApp, openid: str, session_key: bytes) -> bool:
@@ -202,7 +211,6 @@ def _identity(answer: dict[str, Any]) -> WeChatIdentity:
         and (unionid is None or isinstance(unionid, str))
     ):
         return WeChatIdentity(openid, session_key, unionid or None)
-    log.error("wechat: jscode2session answered without a usable openid and session_key")
     raise WeChatUnavailable
 
 

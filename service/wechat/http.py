@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
-from service.core.errors import WeChatMisconfigured, WeChatUnavailable
+from service.core.errors import WeChatUnavailable
 from service.core.fault_cause import name_fault
+from service.core.outage import Outages
 from service.core.throttled_log import ThrottledLog
 from service.wechat import errcodes
 from service.wechat.breaker import Breakers
+from service.wechat.outages import WeChatOutages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +90,7 @@ class WeChatHttp:
         bases: Sequence[str],
         timeout: float,
         share: FairShare,
+        outages: Outages | None = None,
     ) -> None:
         """`bases`: WeChat's hosts; the next is tried only where the former cannot be reached.
 
@@ -98,8 +101,9 @@ class WeChatHttp:
         self._timeout = timeout
         self._share = share
         self._breakers = Breakers()
-        self._logs: defaultdict[str, ThrottledLog] = defaultdict(lambda: ThrottledLog("wechat"))
-        """One for each thing that can be said: a code that is made up must hide no wrong secret."""
+        self._refused: defaultdict[str, ThrottledLog] = defaultdict(lambda: ThrottledLog("wechat"))
+        """One for each errcode that is no outage: one must not hide another."""
+        self._trouble = WeChatOutages(outages or Outages())
 
     async def ask(
         self,
@@ -126,13 +130,24 @@ class WeChatHttp:
             errcode = answer.get("errcode", 0)
             breaker.answered(errcode, client)
             if errcode == 0:
+                self._trouble.accepted(path, app.appid)
                 return answer
             if isinstance(errcode, int) and errcode in expected:
+                if errcode not in errcodes.TOKEN_REFUSED:
+                    self._trouble.accepted(path, app.appid)
                 raise ErrcodeReturned(errcode)
             refusal = self._refusal(app, path, answer, error_map)
             if refusal.status == HTTPStatus.BAD_REQUEST:  # the client's own fault
                 self._share.penalise(client)
             raise refusal
+
+    def unusable(self, path: str, what: str) -> None:
+        """Hear that an answer that was accepted lacks what it is for."""
+        self._trouble.unusable(path, what)
+
+    def usable(self, path: str) -> None:
+        """Hear that one has it."""
+        self._trouble.usable(path)
 
     async def _answer(
         self,
@@ -145,13 +160,14 @@ class WeChatHttp:
         try:
             with breaker.call():
                 async with asyncio.timeout(self._timeout):
-                    return await self._send_again_if_busy(path, query, body)
+                    answer = await self._send_again_if_busy(path, query, body)
         except _NotSent:
             raise WeChatUnavailable(sent=False) from None
         except TimeoutError:
-            text = f"{path} timed out"
-            self._logs[text].say(logging.WARNING, text)
+            self._trouble.unanswered(path, f"no answer in {self._timeout:g} s")
             raise WeChatUnavailable from None
+        self._trouble.answered(path)
+        return answer
 
     async def _send_again_if_busy(
         self, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
@@ -172,14 +188,17 @@ class WeChatHttp:
         why = _NotSent()
         for base in self._bases:
             try:
-                return await self._send_to(base + path, query, body)
+                answer = await self._send_to(base, path, query, body)
             except _NotSent as fault:
-                self._logs[base].warn(f"no connection to {base}", str(fault))
+                self._trouble.unreachable(base, str(fault))
                 why = fault
+            else:
+                self._trouble.reached(base)
+                return answer
         raise why
 
     async def _send_to(
-        self, url: str, query: Mapping[str, str], body: Mapping[str, Any] | None
+        self, base: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         fault: str
         # orjson writes UTF-8: WeChat's text check is blind to \\u escapes.
@@ -188,7 +207,7 @@ class WeChatHttp:
         try:
             async with self._http.request(
                 "GET" if body is None else "POST",
-                url,
+                base + path,
                 params=query,
                 data=data,
                 headers=headers,
@@ -209,7 +228,7 @@ class WeChatHttp:
             raise
         except Exception as error:  # noqa: BLE001 # whatever it is, its text may hold the URL
             fault = name_fault(error)
-        self._logs["answers"].warn("unusable answer", fault)
+        self._trouble.unanswered(path, f"unusable answer: {fault}")
         raise WeChatUnavailable
 
     def _refusal(
@@ -219,15 +238,21 @@ class WeChatHttp:
         answer: Mapping[str, Any],
         error_map: Mapping[int, type[ServiceError]],
     ) -> ServiceError:
-        """The error of an errcode, logged at the level that its reader needs."""
+        """The error of an errcode, after saying what it means to whoever has to mend it."""
         errcode = answer.get("errcode")
-        kind = error_map.get(errcode) if isinstance(errcode, int) else None
-        level = logging.ERROR if kind in (WeChatMisconfigured, None) else logging.INFO
-        shown = errcode if isinstance(errcode, int) else "not a number"
-        about = f"{path} errcode={shown} appid={app.appid}"
-        # Unknown ones share their lines: there may be any number of them.
-        key = about if kind else f"{path} {app.appid}"
-        self._logs[key].say(level, f"{about} {errcodes.loggable(answer.get('errmsg'))}")
+        number = errcode if isinstance(errcode, int) else None
+        kind = error_map.get(number) if number is not None else None
+        told = errcodes.loggable(answer.get("errmsg"))
+        shown: str | int = "not a number" if number is None else number
+        fields = {"errcode": shown, "appid": app.appid, **told}
+        if errcodes.is_outage(number, kind):
+            why = f"{fields['errcode']}: {errcodes.in_words(number, app.appid, told.get('ip'))}"
+            # Unknown ones share their lines: there may be any number of them.
+            self._trouble.refused(path, app.appid, number if kind else None, why, fields)
+        else:
+            self._trouble.accepted(path, app.appid)
+            text = f"{path} refused: {kind.error if kind else number}"
+            self._refused[f"{path} {number} {app.appid}"].say(logging.INFO, text, **fields)
         refusal = (kind or WeChatUnavailable)()
         refusal.answered = errcode not in errcodes.NOT_LOOKED_AT
         refusal.errcode = errcode if isinstance(errcode, int) else None

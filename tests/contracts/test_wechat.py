@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from service.core import throttled_log
+from service.core import outage, throttled_log
 from service.core.errors import (
     LoginCodeInvalid,
     LoginCodeUsed,
@@ -25,6 +25,7 @@ from service.core.errors import (
 )
 from service.core.fair_share import FairShare
 from service.core.models import WeChatApp
+from service.core.outage import Outage
 from service.core.throttled_log import ThrottledLog
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
@@ -113,7 +114,8 @@ async def test_a_wrong_secret_is_the_operators_alarm_and_no_users_fault(
 async def test_what_is_said_of_refusals_is_said_now_and_then_and_hides_nothing(
     simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttled_log, "time", Clock())
+    for module in (throttled_log, outage):
+        monkeypatch.setattr(module, "time", Clock())
     caplog.set_level("INFO")
     other = WeChatApp("wxother", APP_SECRET)
     async with client(simulator.url, concurrency=100) as wechat:
@@ -130,20 +132,32 @@ async def test_what_is_said_of_refusals_is_said_now_and_then_and_hides_nothing(
             await simulator.fault("errcode", errcode=errcode, times=1)
             with pytest.raises(WeChatUnavailable):
                 await wechat.code2session(APP, await simulator.code())
-    lines = [(one.levelname, one.message.partition(" rid=")[0]) for one in caplog.records]
-    begins = "wechat: /sns/jscode2session errcode="
-    assert [line for line in lines if line[1].startswith(begins)] == [
-        ("INFO", f"{begins}40029 appid={APPID}"),
-        ("ERROR", f"{begins}40125 appid={APPID}"),
-        ("ERROR", f"{begins}40013 appid=wxother"),
-        ("ERROR", f"{begins}90000 appid={APPID}"),
+    lines = [
+        (one.levelname, fields["errcode"], fields["appid"], one.message.partition(": ")[2])
+        for one in caplog.records
+        if "errcode" in (fields := vars(one))
     ]
+    begins = "outage begins: /sns/jscode2session failed: "
+    assert [line[:3] for line in lines] == [
+        ("INFO", 40029, APPID),
+        ("ERROR", 40125, APPID),
+        ("ERROR", 40013, "wxother"),
+        ("ERROR", 90000, APPID),
+    ]
+    assert lines[0][3] == "/sns/jscode2session refused: login_code_invalid"
+    assert lines[1][3].startswith(f"{begins}40125: the AppSecret of {APPID} is wrong")
+    assert lines[2][3].startswith(f"{begins}40013: WeChat knows no appid wxother: ")
+    assert lines[3][3].startswith(f"{begins}90000: not an errcode that MiniGate knows")
+
+
+REFUSED = "ClientConnectorError (ECONNREFUSED: Connection refused)"
 
 
 async def test_what_fails_on_the_way_is_said_now_and_then(
     simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttled_log, "time", Clock())
+    for module in (throttled_log, outage):
+        monkeypatch.setattr(module, "time", Clock())
     async with client(simulator.url) as wechat:
         await simulator.fault("html_502")
         for _ in range(5):
@@ -154,7 +168,11 @@ async def test_what_fails_on_the_way_is_said_now_and_then(
             with pytest.raises(WeChatUnavailable):
                 await wechat.code2session(APP, f"0code{number}")
     told = [one.message for one in caplog.records if one.message.startswith("wechat: ")]
-    assert [line.partition(": ")[2][:14] for line in told] == ["unusable answe", "no connection "]
+    assert told == [
+        "wechat: outage begins: /sns/jscode2session failed: unusable answer: HTTP 502",
+        f"wechat: outage begins: connecting failed: {REFUSED}",
+    ]
+    assert vars(caplog.records[-1])["where"] == "127.0.0.1:1"
 
 
 @pytest.mark.parametrize("errcode", errcodes.CODE2SESSION)
@@ -367,18 +385,98 @@ async def test_no_exception_carries_the_secret_or_the_code(simulator: Simulator)
 @pytest.mark.parametrize(
     ("errmsg", "logged"),
     [
-        ("invalid code, rid: 66c69111-4157f271-729ca238", "rid=66c69111-4157f271-729ca238"),
-        ("access_token expired rid: 66c69111-4157f271-729ca238", "rid=66c69111-4157f271-729ca238"),
-        ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist", "ip=1.2.3.4"),
-        ("invalid ip ::::, rid: nonsense", ""),
-        ({"secret": 1}, ""),
-        (None, ""),
+        ("invalid code, rid: 66c69111-4157f271-729ca238", {"rid": "66c69111-4157f271-729ca238"}),
+        (
+            "access_token expired rid: 66c69111-4157f271-729ca238",
+            {"rid": "66c69111-4157f271-729ca238"},
+        ),
+        ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist", {"ip": "1.2.3.4"}),
+        ("invalid ip ::::, rid: nonsense", {}),
+        ({"secret": 1}, {}),
+        (None, {}),
     ],
 )
 def test_only_the_rid_and_our_own_address_are_logged_of_a_message(
-    errmsg: object, logged: str
+    errmsg: object, logged: dict[str, str]
 ) -> None:
     assert errcodes.loggable(errmsg) == logged
+
+
+MAPS = (errcodes.CODE2SESSION, errcodes.TOKENED, errcodes.PHONE_NUMBER)
+
+
+def test_every_errcode_that_somebody_has_to_act_on_has_words_for_it() -> None:
+    for_somebody = {
+        errcode
+        for one in MAPS
+        for errcode, kind in one.items()
+        if errcodes.is_outage(errcode, kind)
+    }
+    assert {40013, 40125, 40164, 40243, 48001, 50002} < for_somebody
+    assert set(errcodes.WORDS) == for_somebody
+    for errcode in for_somebody:
+        words = errcodes.in_words(errcode, APPID, "203.0.113.7")
+        assert words.isascii()
+        assert "{" not in words
+        # What it means, and after a colon or semicolon what to do.
+        assert ":" in words or ";" in words, words
+    assert len(set(errcodes.WORDS.values())) == len(errcodes.WORDS)
+
+
+def test_the_words_name_the_app_and_the_address() -> None:
+    assert f"the AppSecret of {APPID} is wrong" in errcodes.in_words(40125, APPID)
+    listed = errcodes.in_words(40164, APPID, "203.0.113.7")
+    assert listed.startswith("the address 203.0.113.7, from which")
+    assert "IP whitelist" in listed
+    assert errcodes.in_words(40164, APPID).startswith("the address of this service, from which")
+    assert errcodes.in_words(12345, APPID) == errcodes.in_words(None, APPID)
+
+
+async def test_the_address_that_wechat_names_is_in_the_line_and_the_secret_is_not(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    errmsg = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
+    await simulator.fault("errcode", errcode=40164, errmsg=errmsg)
+    async with client(simulator.url) as wechat:
+        with pytest.raises(WeChatMisconfigured):
+            await wechat.code2session(APP, await simulator.code())
+    [record] = caplog.records
+    assert "40164: the address 203.0.113.7, from which this service calls" in record.message
+    assert (vars(record)["errcode"], vars(record)["ip"]) == (40164, "203.0.113.7")
+    assert APP_SECRET not in str(vars(record))
+
+
+async def test_what_wechat_does_for_an_app_ends_what_was_wrong_with_it(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(outage, "time", clock)
+    async with client(simulator.url) as wechat:
+        for errcode in (40164, 40125):  # the second shows once the first is mended
+            await simulator.fault("errcode", errcode=errcode, times=2)
+            for _ in range(2):
+                with pytest.raises(WeChatMisconfigured):
+                    await wechat.code2session(APP, await simulator.code())
+                clock.now += 2
+        with pytest.raises(LoginCodeInvalid):  # the client's fault: WeChat has let the app in
+            await wechat.code2session(APP, "0unknown")
+    told = [one.message.partition(" failed: ")[2][:5] for one in caplog.records]
+    over = [one.message for one in caplog.records if one.message.endswith("is over")]
+    assert [one for one in told if one] == ["40164", "40125"]
+    assert len(over) == 2
+
+
+@pytest.mark.parametrize("field", ["openid", "session_key"])
+async def test_answers_without_what_they_are_for_are_one_outage(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, field: str
+) -> None:
+    await simulator.fault("missing_field", field=field)
+    async with client(simulator.url) as wechat:
+        for _ in range(5):
+            with pytest.raises(WeChatUnavailable):
+                await wechat.code2session(APP, await simulator.code())
+    [line] = caplog.messages
+    assert line.startswith("wechat: outage begins: /sns/jscode2session failed: no usable openid")
 
 
 def _dead_address() -> str:
@@ -389,6 +487,6 @@ def _dead_address() -> str:
 
 def _no_tokens(http: WeChatHttp) -> AccessTokens:
     """For calls that never ask for one: there is no Redis behind it."""
-    redis = open_client(make_settings(), ThrottledLog("redis"))
+    redis = open_client(make_settings(), Outage("redis"))
     store = RedisAccessTokens(redis, Scripts(redis), Keyring(["k" * 32], purpose="token"))
     return AccessTokens(store, http, ThrottledLog("wechat"))
