@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from service.config import database_url, redis_url
 from service.core.admin import Admin
 from service.core.background import BackgroundTasks
 from service.core.components import Components, SessionStoreCheck
@@ -19,14 +21,17 @@ from service.core.gone_users import GoneUsers
 from service.core.lately_seen import LatelySeen
 from service.core.login import Login
 from service.core.login_limits import LoginLimits
+from service.core.outage import Outage, Outages
 from service.core.own_record import OwnRecord
 from service.core.phone import PhoneNumbers
 from service.core.profile import Profiles
 from service.core.throttled_log import ThrottledLog
 from service.core.uploads import Uploads
+from service.core.watch import Watch
 from service.http.context import Services
 from service.pictures.decoder import ChildDecoder
 from service.redis.connect import open_client
+from service.redis.restarts import Restarts
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
 from service.sql.status import DatabaseStatus
@@ -47,6 +52,7 @@ from service.stores.session_marks import RedisSessionMarks
 from service.stores.sessions import RedisSessions
 from service.stores.sessions_since import SessionsSince
 from service.stores.used_data import RedisUsedData
+from service.summary import say_what_is_there
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
@@ -64,16 +70,20 @@ _UPLOADS: Final = 6
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, room: int = 1000, summarise: bool = False
+) -> AsyncIterator[Services]:
     """Open what `settings` ask for, on the running event loop.
 
-    `room`: how many connections of clients there may be.
+    `room`: how many connections of clients there may be. `summarise`: say in the log
+    what was found, a moment later.
 
     Redis, SQL and WeChat need not answer yet: requests get 5xx and readiness is
     red until they do.
     """
     async with AsyncExitStack() as stack:
-        stores = _open_stores(settings, stack)
+        outages = Outages()
+        stores = _open_stores(settings, stack, outages)
         redis, scripts, sessions, users = (
             stores.redis,
             stores.scripts,
@@ -83,14 +93,14 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
         limits = RedisLimits(scripts, settings.limits, workers=settings.web_concurrency)
         used = RedisUsedData(redis, scripts, max_age=settings.encrypted_data_max_age)
 
-        database_status = DatabaseStatus(stores.database)
+        database_status = DatabaseStatus(stores.database, stores.sql_outage)
         stack.push_async_callback(database_status.aclose)
         gone_users = GoneUsers(stores.seen, users, sessions, stores.events, ThrottledLog("users"))
         stack.push_async_callback(gone_users.aclose)
         record = OwnRecord(users, sessions)
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
-        http = await _open_wechat(settings, stack)
+        http = await _open_wechat(settings, stack, outages)
         tokens = AccessTokens(stores.access_tokens, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
@@ -150,12 +160,27 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             events=stores.events,
         )
 
-        components = Components([SessionStoreCheck(sessions), database_status])
+        components = Components([SessionStoreCheck(sessions), database_status], outages)
+        restarts = Restarts(redis)
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
+            await restarts.look()
         await stores.marks.start()
         gone_users.start()
         await components.look()  # what is wrong is said in the log
+        watch = Watch(outages, [components.look, restarts.look])
+        stack.push_async_callback(watch.aclose)
+        watch.start()
+        if summarise:
+            redis_place, database_place = _places(settings)
+            summary = say_what_is_there(
+                settings,
+                redis,
+                stores.database,
+                redis_place=redis_place,
+                database_place=database_place,
+            )
+            stack.push_async_callback(_end, asyncio.create_task(summary))
         yield Services(
             login=login,
             phones=phones,
@@ -172,6 +197,7 @@ async def open_services(settings: Settings, *, room: int = 1000) -> AsyncIterato
             events=stores.events,
             event_history=stores.event_history,
             admin=_admin(settings, stores, background),
+            outages=outages,
         )
 
 
@@ -190,7 +216,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Administration]:
     None of them need answer yet, as in `open_services`.
     """
     async with AsyncExitStack() as stack:
-        stores = _open_stores(settings, stack)
+        stores = _open_stores(settings, stack, Outages())
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
         await stores.marks.start()
@@ -212,14 +238,16 @@ class _Stores:
     markers: CodeMarkers
     phone_codes: RedisPhoneCodes
     database: SqlDatabase
+    sql_outage: Outage
     users: SqlUsers
     avatars: AvatarFiles
     deletion: Deletion
 
 
-def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
+def _open_stores(settings: Settings, stack: AsyncExitStack, outages: Outages) -> _Stores:
     """`stack` closes them."""
-    redis = open_client(settings, ThrottledLog("redis"))
+    redis_place, database_place = _places(settings)
+    redis = open_client(settings, outages.of("redis", redis_place))
     stack.push_async_callback(redis.aclose)
     scripts = Scripts(redis)
     slots = LiveSlots(redis.prefix, ttl=settings.session_ttl)
@@ -235,14 +263,15 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     database = _open_database(settings)
     stack.push_async_callback(database.aclose)
     phone_codes = RedisPhoneCodes(redis, markers, _keyring(settings, "phone-code"))
+    sql_outage = outages.of("sql", database_place)
     users = SqlUsers(
         database,
         _keyring(settings, "phone"),
-        ThrottledLog("sql"),
+        sql_outage,
         platforms={app.appid: app.platform for app in settings.apps.values()},
         events=events,
     )
-    avatars = AvatarFiles(settings.avatar_store, ThrottledLog("avatars"))
+    avatars = AvatarFiles(settings.avatar_store, outages.of("avatars", settings.avatar_store))
     deletion = Deletion(
         devices=settings.device_classes,
         users=users,
@@ -265,6 +294,7 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         markers=markers,
         phone_codes=phone_codes,
         database=database,
+        sql_outage=sql_outage,
         users=users,
         avatars=avatars,
         deletion=deletion,
@@ -298,7 +328,7 @@ async def migrate(settings: Settings) -> tuple[int, int]:
     database = _open_database(settings)
     try:
         await upgrade(database)
-        users = SqlUsers(database, _keyring(settings, "phone"), ThrottledLog("sql"))
+        users = SqlUsers(database, _keyring(settings, "phone"), Outage("sql"))
         return await users.reseal()
     finally:
         await database.aclose()
@@ -334,9 +364,10 @@ class Parts:
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """For whoever looks at one after the other. Nothing is connected to before it is asked."""
     async with AsyncExitStack() as stack:
+        outages = Outages()
         redis = database = None
         if settings.redis_url:
-            redis = open_client(settings, ThrottledLog("redis"))
+            redis = open_client(settings, outages.of("redis"))
             stack.push_async_callback(redis.aclose)
         if settings.database_url:
             database = _open_database(settings)
@@ -344,9 +375,23 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             redis,
             database,
-            AvatarFiles(settings.avatar_store, ThrottledLog("avatars")),
-            await _open_wechat(settings, stack),
+            AvatarFiles(settings.avatar_store, outages.of("avatars")),
+            await _open_wechat(settings, stack, outages),
         )
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _places(settings: Settings) -> tuple[str, str]:
+    """Where Redis and the database are, without credentials."""
+    redis, database = settings.redis_url, settings.database_url
+    return (
+        redis_url.place_of(redis.get_secret_value()) if redis else "",
+        database_url.place_of(database.get_secret_value()) if database else "",
+    )
 
 
 def _open_database(settings: Settings) -> SqlDatabase:
@@ -357,13 +402,14 @@ def _open_database(settings: Settings) -> SqlDatabase:
     )
 
 
-async def _open_wechat(settings: Settings, stack: AsyncExitStack) -> WeChatHttp:
+async def _open_wechat(settings: Settings, stack: AsyncExitStack, outages: Outages) -> WeChatHttp:
     """`stack` closes it."""
     return WeChatHttp(
         await stack.enter_async_context(open_http(settings)),
         bases=settings.wechat_api_base,
         timeout=settings.wechat_timeout_ms / 1000,
         share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
+        outages=outages,
     )
 
 

@@ -106,6 +106,15 @@ def driver_url(address: str) -> tuple[URL, dict[str, Any]]:
     raise ValueError("must begin with postgresql://, postgres:// or sqlite:///")
 
 
+def place_of(address: str) -> str:
+    """Where a DATABASE_URL leads, for the log: a file, or host and port."""
+    url, _ = driver_url(address)
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}:{url.port or url.query.get('port') or 5432}"
+
+
 def _refuse_misread(address: str, url: URL) -> None:
     """Raise ValueError where a password was taken for a part of the host."""
     credentials, at, _ = address.partition("://")[2].rpartition("@")

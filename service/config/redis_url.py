@@ -98,6 +98,19 @@ class RedisAddress:
         )
 
 
+def place_of(url: str) -> str:
+    """Where a REDIS_URL leads, for the log: without user, password and parameters."""
+    address = RedisAddress.parse(url)
+    if address is not None:
+        return ",".join(f"{one.host}:{one.port}" for one in address.hosts)
+    scheme, _, rest = url.partition("://")
+    place = rest.rpartition("@")[2].partition("?")[0]
+    if scheme == "unix":
+        return place
+    [node] = _nodes(place.partition("/")[0], 6379, _SERVER_FORM)
+    return f"{node.host}:{node.port}"
+
+
 class _WrongForm(ValueError):
     def __init__(self, form: str) -> None:
         super().__init__(f"must be of the form {form}")

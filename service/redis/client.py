@@ -6,6 +6,7 @@ import asyncio
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from weakref import WeakSet
 
 from redis.exceptions import ResponseError
 
@@ -16,9 +17,9 @@ from service.redis.errors import FAULTS, NoNode, describe, reason_of, store_erro
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.redis.clock import ServerClock
-    from service.redis.node import Node
+    from service.redis.node import Node, ServerInfo
     from service.redis.topology import Topology
 
     Told = Callable[["Reading | SessionStoreUnavailable | None", "ServerClock"], None]
@@ -57,7 +58,7 @@ class RedisClient:
         topology: Topology,
         *,
         timeout: float,
-        log: ThrottledLog,
+        outage: Outage,
         replicas: int = 0,
         prefix: str = "minigate:",
     ) -> None:
@@ -70,7 +71,9 @@ class RedisClient:
         self.topology = topology
         self.timeout = timeout
         self.replicas = replicas
-        self.log = log
+        self.outage = outage
+        self._silent: WeakSet[Node] = WeakSet()
+        """Nodes that may not be asked what they are."""
 
     async def get(self, key: str) -> bytes | None:
         """The value; None also where the key holds no text but a list, say: see `type_of`."""
@@ -78,7 +81,7 @@ class RedisClient:
         async def get(node: Node, asking: bool) -> bytes | None:  # noqa: FBT001 # as `on_node` calls
             return await node.get(key, asking=asking)
 
-        with store_errors(self.log, "GET"):
+        with store_errors(self.outage, "GET"):
             return await self.on_node(key, get, deadline=time.monotonic() + self.timeout)
 
     async def type_of(self, key: str) -> str:
@@ -113,7 +116,7 @@ class RedisClient:
             reads = node.reads_with_ttl if with_ttl else node.reads
             return await reads.read(key)
         except FAULTS as fault:
-            with store_errors(self.log, "read"):
+            with store_errors(self.outage, "read"):
                 if node is None or self.topology.on_fault(node, fault) is None:
                     raise
                 # Only this key is elsewhere; the others of its batch do not wait for it.
@@ -176,13 +179,35 @@ class RedisClient:
             try:
                 await self.topology.find_node("")
             except NoNode as fault:
+                self.outage.failed("health", describe(fault))
                 return Health(available=False, complete=False, reason=reason_of(fault))
         found = await asyncio.gather(*(self._health_of(one) for one in self.topology.nodes()))
-        return Health(
+        health = Health(
             available=any(one.available for one in found),
             complete=all(one.complete for one in found),
             reason=next((one.reason for one in found if one.reason), ""),
         )
+        if health.complete:
+            self.outage.works()
+        return health
+
+    async def servers(self) -> dict[str, ServerInfo]:
+        """What each node says that it is, by its address; raises nothing.
+
+        Without those that do not answer, and where the user may not ask.
+        """
+        found: dict[str, ServerInfo] = {}
+        for node in self.topology.nodes():
+            if node in self._silent:
+                continue
+            try:
+                async with asyncio.timeout(_HEALTH_SECONDS):
+                    found[node.address] = await node.server()
+            except ResponseError:  # not again: each refusal is an entry in the ACL LOG
+                self._silent.add(node)
+            except FAULTS:
+                continue  # as `health` tells
+        return found
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -200,7 +225,7 @@ class RedisClient:
                 *command, key=key, replicas=self.replicas, deadline=deadline, asking=asking
             )
 
-        with store_errors(self.log, str(command[0])):
+        with store_errors(self.outage, str(command[0])):
             return await self.on_node(key, execute, deadline=deadline)
 
     def _known_of(self, node: Node, fault: Exception) -> SessionStoreUnavailable | None:
@@ -208,7 +233,7 @@ class RedisClient:
             return None  # a bug of ours; whoever reads again gets to see it
         if self.topology.on_fault(node, fault) is not None:
             return None
-        self.log.failed("read", describe(fault))
+        self.outage.failed("read", describe(fault))
         error = SessionStoreUnavailable()
         error.__cause__ = fault
         return error
@@ -221,13 +246,15 @@ class RedisClient:
                 )
         except FAULTS as fault:
             self.topology.on_fault(node, fault)
-            self.log.failed("health", describe(fault))
+            self.outage.failed("health", describe(fault))
             return Health(available=False, complete=False, reason=reason_of(fault))
         if refused:
             return Health(available and refused in _READS_ON, complete=False, reason=refused)
-        if not complete:
-            return Health(available, complete=False, reason="cluster_down")
-        return Health(available, enough, "" if enough else "too_few_replicas")
+        if complete and enough:
+            return Health(available, complete=True)
+        reason = "too_few_replicas" if complete else "cluster_down"
+        self.outage.failed("health", reason)
+        return Health(available, complete=False, reason=reason)
 
     async def _confirms(self, node: Node) -> bool:
         """Whether there are as many replicas as have to hold a change."""
@@ -241,7 +268,7 @@ class RedisClient:
                 await node.execute("SET", mark, "", "PX", _MARK_MS)
         except ResponseError as fault:
             self.topology.on_fault(node, fault)
-            self.log.failed("health", describe(fault))
+            self.outage.failed("health", describe(fault))
             return reason_of(fault)
         return ""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.redis.node import Node
 
 _SLOTS: Final = 16384
@@ -61,7 +61,7 @@ class ClusterTopology:
         connect_probe: Callable[[HostPort], Redis],
         *,
         timeout: float,
-        log: ThrottledLog,
+        outage: Outage,
     ) -> None:
         """`connect` makes the nodes that requests use; a probe only asks for the layout.
 
@@ -82,7 +82,7 @@ class ClusterTopology:
         self._probes: dict[HostPort, Redis] = {}
         self._random = random.Random()  # noqa: S311 # spreads the workers over the nodes
         self._draining = DrainingNodes()
-        self._refresher = TopologyRefresher(self.refresh, log)
+        self._refresher = TopologyRefresher(self.refresh, outage)
 
     def node_of(self, key: str) -> Node | None:
         """The node of the key's slot."""

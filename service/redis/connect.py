@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from service.config.settings import Settings
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.redis.topology import Topology
 
 
-def open_client(settings: Settings, log: ThrottledLog) -> RedisClient:
+def open_client(settings: Settings, outage: Outage) -> RedisClient:
     """What REDIS_URL means: one server, sentinels or a cluster. The caller closes it.
 
     Call it on the event loop that it is to serve; it connects when first used.
     """
     return RedisClient(
-        _topology(settings, log),
+        _topology(settings, outage),
         timeout=_call_timeout(settings),
-        log=log,
+        outage=outage,
         replicas=settings.session_confirm_replicas,
         prefix=settings.redis_prefix,
     )
@@ -64,10 +64,12 @@ def connect(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _topology(settings: Settings, log: ThrottledLog) -> Topology:
+def _topology(settings: Settings, outage: Outage) -> Topology:
     address = RedisAddress.parse(_url(settings))
     if address is None:
-        return SinglePrimary(lambda: Node(connect(settings), timeout=_call_timeout(settings)), log)
+        return SinglePrimary(
+            lambda: Node(connect(settings), timeout=_call_timeout(settings)), outage
+        )
     timeout = settings.redis_timeout_ms / 1000
     if address.kind == "cluster":
         return ClusterTopology(
@@ -75,7 +77,7 @@ def _topology(settings: Settings, log: ThrottledLog) -> Topology:
             partial(_node, settings, address),
             partial(_client, settings, address, max_connections=1),
             timeout=timeout,
-            log=log,
+            outage=outage,
         )
     # They have users of their own, and often none.
     password = settings.redis_sentinel_password
@@ -91,7 +93,7 @@ def _topology(settings: Settings, log: ThrottledLog) -> Topology:
             _node, settings, address, db=address.database, redis_connect_func=_only_to_a_primary
         ),
         timeout=timeout,
-        log=log,
+        outage=outage,
     )
 
 

@@ -20,7 +20,7 @@ from service.core.fault_cause import name_fault
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
 
 
 _ON_TLS: Final = (
@@ -100,12 +100,12 @@ driver_calls: Final = _DriverCalls()
 
 
 class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as above
-    """Raises SessionStoreUnavailable for one of FAULTS, after logging it as `what` failed."""
+    """Raises SessionStoreUnavailable for one of FAULTS, once `outage` knows that `what` failed."""
 
-    __slots__ = ("_log", "_what")
+    __slots__ = ("_outage", "_what")
 
-    def __init__(self, log: ThrottledLog, what: str) -> None:
-        self._log = log
+    def __init__(self, outage: Outage, what: str) -> None:
+        self._outage = outage
         self._what = what
 
     def __enter__(self) -> None:
@@ -117,8 +117,11 @@ class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as 
         fault: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        if isinstance(fault, FAULTS):
-            self._log.failed(self._what, describe(fault))
+        if fault is None:
+            if self._outage.lasts:
+                self._outage.works()
+        elif isinstance(fault, FAULTS):
+            self._outage.failed(self._what, describe(fault))
             raise SessionStoreUnavailable from fault
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
@@ -26,10 +26,21 @@ if TYPE_CHECKING:
 _ASKING: Final = encode_command("ASKING")
 _TIME: Final = encode_command("TIME")
 _ROLE: Final = encode_command("ROLE")
+_INFO: Final = encode_command("INFO", "server")
 _SLOTS: Final = 16384
 _MARK_MS: Final = 1
 """How long a key lives that is only written to be waited for."""
 _MARGIN_SECONDS: Final = 0.02
+
+
+class ServerInfo(NamedTuple):
+    """What a server says of itself."""
+
+    version: str
+    mode: str
+    """standalone or cluster."""
+    run_id: str
+    """Of this process of it."""
 
 
 class Node:
@@ -52,6 +63,12 @@ class Node:
         self._watched: Wire | None = None
         self._held: list[HeldConnection] = []
 
+    @property
+    def address(self) -> str:
+        """Where it is: host and port, or the path of a socket; no credentials."""
+        place = self.driver.connection_pool.connection_kwargs
+        return str(place.get("path") or f"{place.get('host')}:{place.get('port')}")
+
     @cached_property
     def reads(self) -> ReadBatcher:
         """Reads of values. None also for what is no text, as MGET has it."""
@@ -67,6 +84,16 @@ class Node:
         sent = time.monotonic()
         reply = await self._commands.execute(_TIME)
         self.clock.observe(_milliseconds(reply), sent=sent, received=time.monotonic())
+
+    async def server(self) -> ServerInfo:
+        """Ask what it is; a ResponseError where the user may not."""
+        reply = await self._commands.execute(_INFO)
+        if not isinstance(reply, bytes):
+            raise InvalidResponse("the reply to something else")
+        lines = (line.partition(":") for line in reply.decode("utf-8", "replace").splitlines())
+        found = {name: value for name, _, value in lines}
+        known = (found.get(name, "") for name in ("redis_version", "redis_mode", "run_id"))
+        return ServerInfo(*known)
 
     async def cluster_health(self) -> tuple[bool, bool]:
         """Whether this node of a cluster serves its slots, and whether all slots are served."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.redis.errors import NoNode, describe
@@ -11,7 +12,7 @@ from service.redis.errors import NoNode, describe
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
 
 T = TypeVar("T")
 
@@ -24,10 +25,10 @@ _PAUSE_SECONDS: Final = 0.1
 class TopologyRefresher:
     """Refreshes, in a task of its own, for as long as it is not closed."""
 
-    def __init__(self, refresh: Callable[[], Awaitable[None]], log: ThrottledLog) -> None:
+    def __init__(self, refresh: Callable[[], Awaitable[None]], outage: Outage) -> None:
         """`refresh` learns which nodes there are; it may fail."""
         self._refresh = refresh
-        self._log = log
+        self._outage = outage
         self.fault: Exception | None = None
         """Why the last refresh has failed; None when it has not."""
         self._wanted = asyncio.Event()
@@ -39,7 +40,8 @@ class TopologyRefresher:
         """Have it refreshed in the background."""
         self._wanted.set()
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # Not of the request that happened to want it first.
+            self._task = asyncio.create_task(self._run(), context=Context())
 
     async def refresh(self, *, timeout: float) -> None:
         """Wait for the end of a refresh, or of the one under way; `timeout` seconds at most."""
@@ -67,7 +69,7 @@ class TopologyRefresher:
                 self.fault = None
             except Exception as fault:  # noqa: BLE001 # must not end the task: the next refresh may succeed
                 self.fault = fault
-                self._log.failed("topology", describe(fault))
+                self._outage.failed("topology", describe(fault))
             self._refreshed.set()
             await asyncio.sleep(_PAUSE_SECONDS)
             with suppress(TimeoutError):

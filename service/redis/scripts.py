@@ -95,7 +95,7 @@ class Scripts:
                 # Late, but not by our clock: the server's was set. The reply has told it anew.
                 in_time = False
         except FAULTS as fault:
-            self._client.log.failed(script.name, describe(fault))
+            self._client.outage.failed(script.name, describe(fault))
             await asyncio.sleep(deadline - time.monotonic())
             raise SessionStoreUnavailable from fault
 
@@ -103,7 +103,7 @@ class Scripts:
         """Run a script that needs no fence; returns its reply."""
         deadline = time.monotonic() + self._client.timeout
         send = partial(_send, script, key, args, deadline=deadline)
-        with store_errors(self._client.log, script.name):
+        with store_errors(self._client.outage, script.name):
             return await self._client.on_node(key, send, deadline=deadline, in_time=True)
 
     async def _attempt(
@@ -136,7 +136,7 @@ class Scripts:
             return node
 
         deadline = time.monotonic() + self._client.timeout
-        with store_errors(self._client.log, "TIME"):
+        with store_errors(self._client.outage, "TIME"):
             return await self._client.on_node(key, sync, deadline=deadline)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.redis.node import Node
 
 
@@ -40,7 +40,7 @@ class SentinelTopology:
         connect: Callable[[HostPort], Node],
         *,
         timeout: float,
-        log: ThrottledLog,
+        outage: Outage,
     ) -> None:
         """`name`: what the sentinels call the primary.
 
@@ -54,7 +54,7 @@ class SentinelTopology:
         self._nominated: _Nomination | None = None
         self._node: Node | None = None
         self._draining = DrainingNodes()
-        self._refresher = TopologyRefresher(self.refresh, log)
+        self._refresher = TopologyRefresher(self.refresh, outage)
 
     def node_of(self, key: str) -> Node | None:  # noqa: ARG002 # one serves all
         """The primary of the moment."""

@@ -11,6 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from service.core.throttled_log import ThrottledLog
 from service.redis.errors import FAULTS, NotPrimary, code_word
 from service.redis.refresher import TopologyRefresher
 from service.redis.topology import DrainingNodes, Redirection
@@ -18,7 +19,7 @@ from service.redis.topology import DrainingNodes, Redirection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.redis.node import Node
 
 _DEMOTED: Final = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS"})
@@ -31,14 +32,14 @@ _PAUSE_SECONDS: Final = 1.0
 class SinglePrimary:
     """A pool for one address, given up when its server turns out to be a primary no more."""
 
-    def __init__(self, connect: Callable[[], Node], log: ThrottledLog) -> None:
+    def __init__(self, connect: Callable[[], Node], outage: Outage) -> None:
         """`connect` makes a node whose every connection is to a primary, or fails."""
         self._connect = connect
-        self._log = log
+        self._notes = ThrottledLog("redis")
         self._node: Node | None = None
         self._renewed_at = -math.inf
         self._draining = DrainingNodes()
-        self._refresher = TopologyRefresher(self.refresh, log)
+        self._refresher = TopologyRefresher(self.refresh, outage)
 
     def node_of(self, key: str) -> Node | None:  # noqa: ARG002 # one serves all
         """The only one, once it was asked for."""
@@ -97,4 +98,4 @@ class SinglePrimary:
         self._renewed_at = time.monotonic()
         self._refresher.refresh_soon()
         if why:
-            self._log.warn("the server", f"{why}; its address is looked up anew")
+            self._notes.warn("the server", f"{why}; its address is looked up anew")

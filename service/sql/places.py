@@ -8,6 +8,8 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from service.sql.faults import NotInTime
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -24,6 +26,7 @@ class Places:
 
         `longest`: seconds that anybody waits.
         """
+        self._count = count
         self._patience = patience
         self._longest = longest
         self._free = asyncio.Semaphore(count)
@@ -31,7 +34,7 @@ class Places:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """A place for as long as the body takes. Raises TimeoutError where there is none."""
+        """A place for as long as the body takes. Raises NotInTime where there is none."""
         await self._take()
         try:
             yield
@@ -50,7 +53,7 @@ class Places:
                 until = min(max(began, self._answered_at) + self._patience, began + self._longest)
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError
+                    raise NotInTime(f"the pool is exhausted: all {self._count} are busy")
                 # Without giving up the turn, as a time-out of its own would.
                 await asyncio.wait({taking}, timeout=left)
         except BaseException:

@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg import InterfaceError, PostgresError
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from service.sql.database import TIMEOUT_SECONDS, change_nothing
+from service.sql.faults import NotInTime
 from service.sql.places import Places
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
+_Act: TypeAlias = "Callable[[float | None, _Stage], Awaitable[T]]"
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +118,9 @@ class PostgresDatabase:
         return postgresql.insert(table)
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        async def ask(seconds: float | None) -> T:
+        async def ask(seconds: float | None, stage: _Stage) -> T:
             async with self._reader.connect() as db, asyncio.timeout(seconds):
+                stage.connected = True
                 return await db.run_sync(question)
 
         return await self._twice(ask)
@@ -126,8 +129,9 @@ class PostgresDatabase:
         return await self.read(lambda db: db.execute(statement, values).first())
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        async def transact(seconds: float | None) -> T:
+        async def transact(seconds: float | None, stage: _Stage) -> T:
             async with self._engine.connect() as db, asyncio.timeout(seconds):
+                stage.connected = True
                 done = await db.run_sync(change)
                 await db.commit()
                 return done
@@ -177,15 +181,20 @@ class PostgresDatabase:
     async def aclose(self) -> None:
         await self._engine.dispose()
 
-    async def _twice(self, act: Callable[[float | None], Awaitable[T]]) -> T:
+    async def _twice(self, act: _Act[T]) -> T:
         """What `act` returns, told how long it may take; again if a connection fails it."""
-        async with self._places.one(), asyncio.timeout(TIMEOUT_SECONDS):
-            return await self._try_twice(act)
+        stage = _Stage()
+        async with self._places.one():
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    return await self._try_twice(act, stage)
+            except TimeoutError as fault:
+                raise NotInTime(stage.in_words()) from fault
 
-    async def _try_twice(self, act: Callable[[float | None], Awaitable[T]]) -> T:
+    async def _try_twice(self, act: _Act[T], stage: _Stage) -> T:
         engine, began = self._engine, time.monotonic()
         try:
-            return await act(_FIRST_ATTEMPT_SECONDS)
+            return await act(_FIRST_ATTEMPT_SECONDS, stage)
         except TimeoutError:
             # Either one connection or the whole database. From now on each is asked first.
             self._suspect_before = max(self._suspect_before, began)
@@ -197,7 +206,8 @@ class PostgresDatabase:
                 await asyncio.sleep(_PAUSE_SECONDS)
             elif not (_is_gone(fault, state) or state in (_LOST_STATEMENT, _PLAN_CHANGED)):
                 raise
-        return await act(None)
+        stage.connected = False
+        return await act(None, stage)
 
     async def _keep_no_statements(self, engine: AsyncEngine) -> None:
         """From now on prepare statements for one use only, on connections of their own."""
@@ -261,6 +271,19 @@ class PostgresDatabase:
                 connection.run_async(_ping)
             except (OSError, *self.faults) as fault:  # a time-out is an OSError
                 raise InvalidatePoolError from fault
+
+
+class _Stage:
+    """How far a statement has come."""
+
+    __slots__ = ("connected",)
+
+    def __init__(self) -> None:
+        self.connected = False
+
+    def in_words(self) -> str:
+        """What has taken too long."""
+        return "a statement timed out" if self.connected else "no connection was made in time"
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc] # which has no types

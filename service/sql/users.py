@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import delete, select
 
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
-from service.core.fault_cause import name_fault
 from service.core.models import Ban, DeletedUser, NewAvatar, Phone, User, UserMatch, UserPage
+from service.sql.faults import name_sql_fault
 from service.sql.known_users import KnownUsers
 from service.sql.phone_rows import PhoneRows
 from service.sql.rows import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from service.core.events import Events
     from service.core.models import SearchField, UserIdentity, WeChatIdentity
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
     from service.sql.database import SqlDatabase
     from service.stores.keyring import Keyring
 
@@ -46,7 +46,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _USER_ID_BYTES: Final = 12
-_ON_TLS: Final = "?sslrootcert= in DATABASE_URL names an authority of your own"
 
 
 class SqlUsers:
@@ -56,7 +55,7 @@ class SqlUsers:
         self,
         database: SqlDatabase,
         keyring: Keyring,
-        log: ThrottledLog,
+        outage: Outage,
         *,
         platforms: Mapping[str, str] | None = None,
         events: Events | None = None,
@@ -69,7 +68,7 @@ class SqlUsers:
         self._database = database
         self._known = KnownUsers(database)
         self._keyring = keyring
-        self._log = log
+        self._outage = outage
         self._platforms = platforms or {}
         self._events = events
 
@@ -281,24 +280,34 @@ class SqlUsers:
     async def _find(self, appid: str, openid: str) -> Any | None:
         """The user's row, with the unionid known of this openid."""
         try:
-            return await self._known.find(appid, openid)
+            found = await self._known.find(appid, openid)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
+        self._works()
+        return found
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
-            return await self._database.read(question)
+            found = await self._database.read(question)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
+        self._works()
+        return found
 
     async def _write(self, change: Callable[[Connection], T]) -> T:
         try:
             async with asyncio.timeout(self._database.write_seconds):
-                return await self._database.write(change)
+                made = await self._database.write(change)
         except ServiceError:
             raise
         except Exception as fault:  # see _unavailable
             raise self._unavailable("write", fault) from fault
+        self._works()
+        return made
+
+    def _works(self) -> None:
+        if self._outage.lasts:
+            self._outage.works()
 
     def _unavailable(self, what: str, fault: Exception) -> UserStoreUnavailable:
         """The error to raise, after logging what failed.
@@ -307,7 +316,7 @@ class SqlUsers:
         caller is owed a 503. So a bug of ours is one here too; but the log has
         its place, as it has for everything that no database should raise.
         """
-        self._log.failed(what, name_fault(fault, on_tls=_ON_TLS))
+        self._outage.failed(what, name_sql_fault(fault))
         if not isinstance(fault, self._database.faults):
             log.error("sql: %s failed unexpectedly", what, exc_info=fault)
         return UserStoreUnavailable()

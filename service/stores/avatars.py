@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-    from service.core.throttled_log import ThrottledLog
+    from service.core.outage import Outage
 
 _TIMEOUT_SECONDS: Final = 5.0
 _S3_OPTIONS: Final[ClientConfig] = {"allow_http": True, "timeout": "4s", "connect_timeout": "2s"}
@@ -31,14 +31,14 @@ T = TypeVar("T")
 class AvatarFiles:
     """The AvatarStore port over obstore, which is loaded when first needed: it takes 4 MB."""
 
-    def __init__(self, address: str, log: ThrottledLog) -> None:
+    def __init__(self, address: str, outage: Outage) -> None:
         """`address` as in AVATAR_STORE: `file://<folder>` or `s3://<bucket>/<prefix>`.
 
         The folder is made here. S3 takes its keys, region and endpoint from the
         usual AWS_* variables.
         """
         self._url = urlsplit(address)
-        self._log = log
+        self._outage = outage
         self._folder: Path | None = None
         if self._url.scheme == "file":
             self._folder = Path(self._url.netloc + self._url.path).absolute()
@@ -49,7 +49,7 @@ class AvatarFiles:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as fault:
-            self._log.failed("making the folder", name_fault(fault))
+            self._outage.failed("making the folder", name_fault(fault))
         make_private(folder)
 
     async def put(self, name: str, picture: bytes) -> None:
@@ -103,7 +103,9 @@ class AvatarFiles:
     async def _in_time(self, what: str, call: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                return await call
+                done = await call
         except self._faults as fault:
-            self._log.failed(what, name_fault(fault))
+            self._outage.failed(what, name_fault(fault))
             raise UserStoreUnavailable from fault
+        self._outage.works()
+        return done

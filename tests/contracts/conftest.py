@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis.asyncio
 
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.dev.embedded_redis import embedded_redis
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
@@ -110,4 +110,4 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
 
 def client_at(url: str) -> RedisClient:
     settings = make_settings(redis_url=url, redis_timeout_ms=1000)
-    return open_client(settings, ThrottledLog("redis"))
+    return open_client(settings, Outage("redis"))

@@ -24,6 +24,7 @@ from service.core.errors import (
 )
 from service.core.fair_share import FairShare
 from service.core.models import AccessToken, WeChatApp
+from service.core.outage import Outage
 from service.core.throttled_log import ThrottledLog
 from service.redis.client import RedisClient
 from service.redis.clock import ServerClock
@@ -583,9 +584,7 @@ async def test_services_with_other_prefixes_do_not_see_each_other(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     stores = scene.stores
-    other = RedisClient(
-        stores.client.topology, timeout=1, log=ThrottledLog("redis"), prefix="other:"
-    )
+    other = RedisClient(stores.client.topology, timeout=1, outage=Outage("redis"), prefix="other:")
     here = scene.worker()
     keyring = Keyring(["another secret of the operator, long enough"], purpose="access-token")
     store = RedisAccessTokens(other, Scripts(other), keyring)
@@ -634,7 +633,7 @@ async def test_a_wechat_that_hangs_keeps_nobody_waiting_for_the_others(scene: Sc
 
 
 async def test_without_redis_there_is_no_token_and_no_call(simulator: Simulator) -> None:
-    redis = open_client(make_settings(redis_timeout_ms=50), ThrottledLog("redis"))
+    redis = open_client(make_settings(redis_timeout_ms=50), Outage("redis"))
     async with open_http(make_settings()) as session:
         share = FairShare(10, ThrottledLog("wechat"))
         http = WeChatHttp(session, bases=(simulator.url,), timeout=1, share=share)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from service.core.errors import PhoneTaken
 from service.core.models import Phone
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.sql.schema import phones
 from service.sql.users import SqlUsers
 from service.stores.keyring import Keyring
@@ -197,7 +197,7 @@ class Play:
 @pytest.fixture
 def play(database: SqlDatabase) -> Play:
     keyring = Keyring((SECRET_KEY,), purpose="phone")
-    store = SqlUsers(database, keyring, ThrottledLog("sql"), platforms=PLATFORMS)
+    store = SqlUsers(database, keyring, Outage("sql"), platforms=PLATFORMS)
     return Play(database, store, count(1))
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from service.core.errors import UserStoreUnavailable
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.stores.avatars import AvatarFiles
 from tests.e2e.blocks import blocks
 from tests.support.s3 import client, point_to, running_s3
@@ -38,7 +38,7 @@ def s3() -> Iterator[str]:
 
 
 def open_store(address: str) -> AvatarFiles:
-    return AvatarFiles(address, ThrottledLog("avatars"))
+    return AvatarFiles(address, Outage("avatars"))
 
 
 @pytest.fixture(params=["file", "s3", "s3 with a prefix"])

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.core.models import Phone
+from service.core.outage import Outage
 from service.sql import migrate as migrations
 from service.sql.schema_version import NEWEST, difference, find_version
 from service.sql.status import DatabaseStatus
@@ -166,7 +167,7 @@ async def test_a_schema_newer_than_the_code_is_left_alone_and_told(
         assert await migrate(settings(database_url=address)) == (0, 0)
         assert await database.read(find_version) == "9999"
         assert await migrations.check(database) == (False, difference("9999"))
-        status = DatabaseStatus(database)
+        status = DatabaseStatus(database, Outage("sql"))
         told = f"the schema is newer than the code, 9999 and not {NEWEST}"
         assert await status.status() == ("database", "degraded", told)
         assert told in caplog.text

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from service.core.errors import SessionReplaced, SessionStoreUnavailable
 from service.core.models import EndedSession, WeChatIdentity
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.connect import open_client
 from service.redis.errors import NotConfirmed
 from service.redis.node import Node
@@ -44,7 +44,7 @@ async def sessions(
         session_confirm_replicas=1,
         session_renewal=request.param,
     )
-    redis = open_client(settings, ThrottledLog("redis"))
+    redis = open_client(settings, Outage("redis"))
     yield RedisSessions(redis, Scripts(redis), settings, events=RecordedEvents())
     await redis.aclose()
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event, select, text
 
 from service.core.errors import PhoneTaken, UserStoreUnavailable
 from service.core.models import DEFAULT_AVATAR, DeletedUser, Phone, UserIdentity, WeChatIdentity
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.sql import migrations
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
@@ -77,7 +77,7 @@ def store(database: SqlDatabase) -> SqlUsers:
 
 
 def make_store(database: SqlDatabase, *ring: str) -> SqlUsers:
-    return SqlUsers(database, Keyring(ring or (SECRET_KEY,), purpose="phone"), ThrottledLog("sql"))
+    return SqlUsers(database, Keyring(ring or (SECRET_KEY,), purpose="phone"), Outage("sql"))
 
 
 def identity(openid: str = "oAlice", unionid: str | None = None) -> WeChatIdentity:

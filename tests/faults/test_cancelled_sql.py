@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from service.core.errors import UserStoreUnavailable
 from service.core.models import WeChatIdentity
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.sql.connect import connect_sql
 from service.sql.migrate import upgrade
 from service.sql.postgres import PostgresDatabase
@@ -46,7 +46,7 @@ async def test_tasks_that_are_cancelled_at_any_moment_leave_no_connection_behind
     database = connect_sql(address, pool_size=size)
     await upgrade(database)
     assert isinstance(database, PostgresDatabase)
-    store = SqlUsers(database, Keyring([SECRET_KEY], purpose="phone"), ThrottledLog("sql"))
+    store = SqlUsers(database, Keyring([SECRET_KEY], purpose="phone"), Outage("sql"))
     rng, became, most = random.SystemRandom(), Counter[str](), 0
 
     async def arrive(number: int) -> None:

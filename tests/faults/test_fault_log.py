@@ -57,8 +57,11 @@ async def test_a_wechat_and_a_redis_that_fail_in_one_moment_are_both_in_the_log(
     def failures() -> list[str]:
         return [text for text in caplog.messages if " failed: " in text]
 
+    unusable = "wechat: outage begins: /cgi-bin/stable_token failed: unusable answer: HTTP 502"
+
     renewal = "wechat: renewal of the access_token failed: wechat_unavailable"
-    await eventually(lambda: failures() == [renewal], within=5, what="the renewal has failed")
+    both = [unusable, renewal]
+    await eventually(lambda: failures() == both, within=5, what="the renewal has failed")
     monkeypatch.setattr("service.redis.batching.CommandBatcher.execute", away)
     assert await access_token(api) == 503
-    assert failures() == [renewal, "redis: GET failed: ConnectionError"]
+    assert failures() == [unusable, renewal, "redis: outage begins: GET failed: ConnectionError"]

@@ -21,6 +21,7 @@ from service.core.errors import (
 )
 from service.core.fair_share import FairShare
 from service.core.models import WeChatIdentity
+from service.core.outage import Outage
 from service.core.throttled_log import ThrottledLog
 from service.redis.connect import open_client
 from service.sql.connect import connect_sql
@@ -94,12 +95,12 @@ async def tls_server(context: ssl.SSLContext, *, postgres: bool = False) -> Asyn
 async def test_redis(authority: Authority, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     async with tls_server(context_of(authority, kind)) as port:
         url = f"rediss://:{PASSWORD}@localhost:{port}?ssl_ca_certs={authority.file}"
-        client = open_client(make_settings(redis_url=url), ThrottledLog("redis"))
+        client = open_client(make_settings(redis_url=url), Outage("redis"))
         with pytest.raises(SessionStoreUnavailable):
             await client.get("key")
         await client.aclose()
     [line] = caplog.messages
-    assert line.startswith(f"redis: GET failed: ConnectionError ({KINDS[kind]}: ")
+    assert line.startswith(f"redis: outage begins: GET failed: ConnectionError ({KINDS[kind]}: ")
     assert "REDIS_TLS_VERIFY" in line
     assert PASSWORD not in caplog.text
 
@@ -107,12 +108,12 @@ async def test_redis(authority: Authority, kind: str, caplog: pytest.LogCaptureF
 async def test_a_redis_cluster(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     async with tls_server(authority.self_signed()) as port:
         url = f"rediss+cluster://:{PASSWORD}@localhost:{port}"
-        client = open_client(make_settings(redis_url=url), ThrottledLog("redis"))
+        client = open_client(make_settings(redis_url=url), Outage("redis"))
         with pytest.raises(SessionStoreUnavailable):
             await client.get("key")
         await client.aclose()
     [line] = caplog.messages
-    assert line.startswith(f"redis: topology failed: NoNode ({SELF_SIGNED}: ")
+    assert line.startswith(f"redis: outage begins: topology failed: NoNode ({SELF_SIGNED}: ")
     assert PASSWORD not in caplog.text
 
 
@@ -163,7 +164,7 @@ async def test_a_redis_cluster_with_an_authority_of_its_own(
         url = f"rediss+cluster://127.0.0.1:{port}"
         for trusted, right in ((url, False), (f"{url}?ssl_ca_certs={authority.file}", True)):
             settings = make_settings(redis_url=trusted, redis_timeout_ms=2000)
-            client = open_client(settings, ThrottledLog("redis"))
+            client = open_client(settings, Outage("redis"))
             if right:
                 await client.set("key", "value")
                 assert await client.get("key") == b"value"
@@ -175,7 +176,7 @@ async def test_a_redis_cluster_with_an_authority_of_its_own(
 
 def users_at(address: str) -> tuple[SqlUsers, Callable[[], object]]:
     database = connect_sql(address, pool_size=1)
-    return SqlUsers(database, Keyring([SECRET_KEY], purpose="phone"), ThrottledLog("sql")), (
+    return SqlUsers(database, Keyring([SECRET_KEY], purpose="phone"), Outage("sql")), (
         database.aclose
     )
 
@@ -225,7 +226,8 @@ async def test_wechat(authority: Authority, kind: str, caplog: pytest.LogCapture
         fault = await asked(port)
     assert not fault.sent
     [line] = caplog.messages
-    assert line.startswith(f"wechat: no connection to https://localhost:{port}: ")
+    assert [vars(one)["where"] for one in caplog.records] == [f"localhost:{port}"]
+    assert line.startswith("wechat: outage begins: connecting failed: ")
     assert f"({KINDS[kind]}: " in line
     assert "SSL_CERT_FILE" in line
     assert PASSWORD not in caplog.text
@@ -250,9 +252,9 @@ async def test_the_bucket_of_avatars(
         }.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(UserStoreUnavailable):
-            await AvatarFiles("s3://bucket", ThrottledLog("avatars")).put("name", b"x")
+            await AvatarFiles("s3://bucket", Outage("avatars")).put("name", b"x")
     [line] = caplog.messages
-    assert line.startswith("avatars: put failed: ")
+    assert line.startswith("avatars: outage begins: put failed: ")
     assert line.endswith("(certificate verify failed: UnknownIssuer)")
     assert PASSWORD not in caplog.text
 
@@ -261,7 +263,7 @@ async def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> N
     with socket.socket() as taken:  # bound and not listening: refused
         taken.bind(("127.0.0.1", 0))
         url = f"redis://:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}"
-        client = open_client(make_settings(redis_url=url), ThrottledLog("redis"))
+        client = open_client(make_settings(redis_url=url), Outage("redis"))
         with pytest.raises(SessionStoreUnavailable):
             await client.get("key")
         await client.aclose()
@@ -307,12 +309,10 @@ async def test_a_disk_that_takes_no_more_is_a_503_that_the_log_explains(
     assert (login.status, login.code) == (503, 50301)
     assert again.status == 200
     lines = [line for line in caplog.messages if " failed: " in line]
-    assert next(line for line in lines if line.startswith("avatars: put failed: ")).endswith(
-        "(EFBIG: File too large)"
-    )
-    assert next(line for line in lines if line.startswith("sql: write failed: ")).endswith(
-        ("(SQLITE_FULL)", "(SQLITE_IOERR_WRITE)", "(SQLITE_IOERR_SHMSIZE)")
-    )
+    [picture_line] = [one for one in lines if one.startswith("avatars: outage begins: put failed")]
+    assert picture_line.endswith("(EFBIG: File too large)")
+    [sql_line] = [one for one in lines if one.startswith("sql: outage begins: write failed")]
+    assert sql_line.endswith(("(SQLITE_FULL)", "(SQLITE_IOERR_WRITE)", "(SQLITE_IOERR_SHMSIZE)"))
 
 
 async def test_a_database_that_may_not_be_written_is_named(
@@ -329,7 +329,8 @@ async def test_a_folder_that_cannot_be_made_stops_no_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "in the way").write_text("")
-    store = AvatarFiles(f"file://{tmp_path}/in the way/uploads", ThrottledLog("avatars"))
+    store = AvatarFiles(f"file://{tmp_path}/in the way/uploads", Outage("avatars"))
     with pytest.raises(UserStoreUnavailable):
         await store.put("name", b"x")
-    assert "avatars: making the folder failed: NotADirectoryError (ENOTDIR: " in caplog.text
+    line = caplog.messages[0]
+    assert line.startswith("avatars: outage begins: making the folder failed: NotADirectoryError (")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from service.core.errors import SessionStoreUnavailable
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis import connect
 from service.redis.connect import open_client
 from tests.support.failover import Load, log_in, outcome, pools_of, serving, verify
@@ -155,7 +155,7 @@ async def test_no_verdict_is_taken_from_a_server_that_is_no_primary(
     async def to_anybody(connection: AbstractConnection) -> None:
         await connection.on_connect()
 
-    settings, log = make_settings(redis_url=group.url), ThrottledLog("redis")
+    settings, log = make_settings(redis_url=group.url), Outage("redis")
     right = open_client(settings, log)
     monkeypatch.setattr(connect, "_only_to_a_primary", to_anybody)
     trusting = open_client(settings, log)

@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 from sqlalchemy import select, text
 
+from service.core import outage as outages
 from service.core.errors import UserStoreUnavailable
 from service.simulator.state.identities import openid_of
 from service.sql import postgres
@@ -458,7 +459,7 @@ async def test_a_rush_is_waited_out_and_is_no_outage(
     monkeypatch.setattr(postgres, "_WRITE_SECONDS", 60)  # a busy machine makes a long line
     base = connect_sql(database.database(), pool_size=1)
     await upgrade(base)
-    status = DatabaseStatus(base)
+    status = DatabaseStatus(base, outages.Outage("sql"))
     await status.status()
     slow = text("SELECT pg_sleep(0.05)")
     rush = [asyncio.create_task(base.write(lambda db: db.execute(slow))) for _ in range(50)]
@@ -549,7 +550,7 @@ async def test_a_sqlite_file_that_may_not_be_written() -> None:
         file.chmod(0o400)  # noqa: ASYNC240 # nothing else is under way
         with without_privileges(file.parent):
             base = connect_sql(f"sqlite:///{file}", pool_size=1)
-            store, status = make_store(base), DatabaseStatus(base)
+            store, status = make_store(base), DatabaseStatus(base, outages.Outage("sql"))
             read_only = ("database", "down", "OperationalError (SQLITE_READONLY)")
             assert await status.status() == read_only
             assert (await store.find_or_create(APPID, identity("oKnown"))).user == known.user

@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.config.redis_url import HostPort
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.cluster import ClusterTopology
 from service.redis.errors import NoNode
 from service.redis.node import Node
@@ -56,7 +56,7 @@ class Cluster:
             lambda where: Node(FakeNode(), timeout=1, host=where.host),  # type: ignore[arg-type] # enough of a driver
             self.views.__getitem__,  # type: ignore[arg-type] # as above
             timeout=0.05,
-            log=ThrottledLog("redis"),
+            outage=Outage("redis"),
         )
 
 

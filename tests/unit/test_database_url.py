@@ -5,7 +5,7 @@ import ssl
 import certifi
 import pytest
 
-from service.config.database_url import driver_url
+from service.config.database_url import driver_url, place_of
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,16 @@ def test_what_no_connection_can_be_made_of_is_refused_without_being_shown(addres
         driver_url(address)
     assert "canary" not in str(refusal.value)
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("postgres://user:canary@host/users?sslmode=disable", "host:5432"),
+        ("postgresql://user:canary@host:6543/users", "host:6543"),
+        ("postgresql://user:canary@/users?host=/run/postgresql", "/run/postgresql:5432"),
+        ("sqlite:////var/lib/users.db", "/var/lib/users.db"),
+    ],
+)
+def test_the_log_shows_where_it_leads_and_no_password(address: str, place: str) -> None:
+    assert place_of(address) == place

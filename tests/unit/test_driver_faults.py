@@ -11,7 +11,7 @@ from redis import exceptions
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.models import SessionId, WeChatIdentity
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.client import RedisClient
 from service.redis.errors import NoNode, NotConfirmed
 from service.redis.node import Node
@@ -94,8 +94,8 @@ class Roundabout(SingleNode):
 
 def stores(topology: SingleNode, replicas: int) -> tuple[RedisSessions, RedisLoginCodes]:
     settings = make_settings()
-    log = ThrottledLog("redis")
-    redis = RedisClient(topology, timeout=0.05, replicas=replicas, log=log)
+    log = Outage("redis")
+    redis = RedisClient(topology, timeout=0.05, replicas=replicas, outage=log)
     scripts = Scripts(redis)
     markers = CodeMarkers(redis, scripts, settings)
     sessions = RedisSessions(redis, scripts, settings, events=RecordedEvents())

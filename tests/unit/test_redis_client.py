@@ -11,7 +11,7 @@ from redis.exceptions import AskError, MovedError
 
 from service.config.redis_url import HostPort
 from service.core.errors import SessionStoreUnavailable
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.client import RedisClient
 from service.redis.errors import NoNode
 from service.redis.node import Node
@@ -35,7 +35,7 @@ class Noting(SingleNode):
 
 
 def client_of(topology: SingleNode) -> RedisClient:
-    return RedisClient(topology, timeout=5, log=ThrottledLog("redis"))
+    return RedisClient(topology, timeout=5, outage=Outage("redis"))
 
 
 async def for_ever(_node: Node, _asking: bool) -> NoReturn:  # noqa: FBT001 # as `on_node` calls
@@ -122,7 +122,7 @@ async def test_what_redis_did_not_raise_is_no_fault_of_the_node(fault: Exception
 async def test_a_hang_up_has_no_cluster_asked_for_its_layout() -> None:
     topology = Cluster().topology()
     await topology.refresh()
-    redis = RedisClient(topology, timeout=5, log=ThrottledLog("redis"))
+    redis = RedisClient(topology, timeout=5, outage=Outage("redis"))
     asking = asyncio.ensure_future(CALLS[0](redis))
     await asyncio.sleep(0.01)
     asking.cancel()

@@ -11,7 +11,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from service.core.errors import SessionStoreUnavailable
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.client import Health, RedisClient
 from service.redis.connect import open_client
 from service.redis.node import Node
@@ -71,7 +71,7 @@ class Driver:
 def client_of(reply: Any, *, replicas: int = 0, in_cluster: bool = False) -> RedisClient:
     node = Node(Driver(Connection(reply)), timeout=0.05, in_cluster=in_cluster)  # type: ignore[arg-type] # all of it that matters
     topology = SingleNode(node)
-    return RedisClient(topology, timeout=0.05, replicas=replicas, log=ThrottledLog("redis"))
+    return RedisClient(topology, timeout=0.05, replicas=replicas, outage=Outage("redis"))
 
 
 NONSENSE: list[Any] = [
@@ -134,7 +134,7 @@ async def test_only_a_primary_has_replicas(
 async def test_a_server_that_was_demoted_is_not_all_that_is_wanted() -> None:
     async with RedisServer() as server, redis.asyncio.Redis.from_url(server.url) as control:
         settings = make_settings(redis_url=server.url, session_confirm_replicas=1)
-        async with aclosing(open_client(settings, ThrottledLog("redis"))) as client:
+        async with aclosing(open_client(settings, Outage("redis"))) as client:
             few = Health(available=True, complete=False, reason="too_few_replicas")
             assert await client.health() == few
             await control.execute_command("REPLICAOF", "127.0.0.1", "1")

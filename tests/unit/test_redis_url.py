@@ -8,7 +8,7 @@ import certifi
 import pytest
 from redis.asyncio import ConnectionPool
 
-from service.config.redis_url import HostPort, RedisAddress
+from service.config.redis_url import HostPort, RedisAddress, place_of
 
 
 def parsed(url: str) -> RedisAddress:
@@ -160,3 +160,17 @@ def test_certificates_are_for_tls_and_must_be_there() -> None:
     with pytest.raises(ValueError, match="files that are there") as refusal:
         RedisAddress.parse("rediss://h?ssl_ca_certs=/canary.pem")
     assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://user:canary@host", "host:6379"),
+        ("rediss://:canary@[::1]:7000/3?ssl_ca_certs=" + __file__, "::1:7000"),
+        ("unix://:c@nary@/run/redis.sock?db=1", "/run/redis.sock"),
+        ("redis+cluster://:canary@a,b:7001", "a:6379,b:7001"),
+        ("redis+sentinel://:canary@a,b:7001/main/2", "a:26379,b:7001"),
+    ],
+)
+def test_the_log_shows_where_it_leads_and_no_password(url: str, place: str) -> None:
+    assert place_of(url) == place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.refresher import TopologyRefresher
 
 
@@ -21,7 +21,7 @@ async def test_it_ends_though_its_cancellation_is_swallowed() -> None:
         with suppress(*([asyncio.CancelledError] if asked == 1 else [])):
             await asyncio.get_running_loop().create_future()
 
-    refresher = TopologyRefresher(refresh, ThrottledLog("redis"))
+    refresher = TopologyRefresher(refresh, Outage("redis"))
     refresher.refresh_soon()
     await asking.wait()
     async with asyncio.timeout(3):

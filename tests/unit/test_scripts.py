@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from service.core.errors import SessionStoreUnavailable
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.client import RedisClient
 from service.redis.node import Node
 from service.redis.pipeline import raise_if_error
@@ -48,7 +48,7 @@ class ScriptedNode(Node):
 
 
 def scripts(topology: SingleNode) -> Scripts:
-    return Scripts(RedisClient(topology, timeout=0.2, log=ThrottledLog("redis")))
+    return Scripts(RedisClient(topology, timeout=0.2, outage=Outage("redis")))
 
 
 def now_ms() -> int:
