@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from service.core.models import Phone, WeChatIdentity
-from service.core.throttled_log import ThrottledLog
+from service.core.outage import Outage
 from service.redis.connect import open_client
 from service.redis.scripts import Scripts
 from service.sql.connect import connect_sql
@@ -43,10 +43,10 @@ async def sealed(settings: Callable[..., Settings]) -> Callable[..., Any]:
 
     async def seal(key: str, openid: str, *, number: bool = True, session: bool = True) -> None:
         own = settings(secret_keys=key)
-        client = open_client(own, ThrottledLog("redis"))
+        client = open_client(own, Outage("redis"))
         assert own.database_url is not None
         database = connect_sql(own.database_url.get_secret_value(), pool_size=2)
-        users = SqlUsers(database, Keyring([key], purpose="phone"), ThrottledLog("sql"))
+        users = SqlUsers(database, Keyring([key], purpose="phone"), Outage("sql"))
         identity = WeChatIdentity(openid, b"k" * 16)
         match = await users.find_or_create(APPID, identity)
         if number:
