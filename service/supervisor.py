@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.config.settings import ConfigError
 from service.listener import SHARES, listen
+from service.metrics.workers import WorkerMetrics
 from service.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from pathlib import Path
 
     from service.config.settings import Settings
 
@@ -49,9 +51,15 @@ class Supervisor:
     The kernel ends workers when the *thread* that started them ends.
     """
 
-    def __init__(self, settings: Settings, *, reload: Callable[[], Settings]) -> None:
-        """`reload`: reads the settings again; it may raise ConfigError."""
+    def __init__(
+        self, settings: Settings, *, reload: Callable[[], Settings], metrics: Path | None = None
+    ) -> None:
+        """`reload`: reads the settings again; it may raise ConfigError.
+
+        `metrics`: the folder in which the workers count.
+        """
         self.settings = settings
+        self.metrics = WorkerMetrics(metrics, wanted=settings.web_concurrency)
         self.workers: set[WorkerProcess] = set()
         """Every one that lives."""
         self._reload = reload
@@ -73,7 +81,7 @@ class Supervisor:
             listener = (
                 listen(self.settings.address, self.settings.port, shared=True) if own else first
             )
-            self._slots.append(_Slot(f"worker {number + 1}", self, listener, shares=share))
+            self._slots.append(_Slot(number + 1, self, listener, shares=share))
         jobs = [asyncio.create_task(slot.keep()) for slot in self._slots]
         jobs.append(asyncio.create_task(self._restart_when_asked()))
         jobs.append(asyncio.create_task(self._watch()))
@@ -101,11 +109,22 @@ class Supervisor:
                     log.error(
                         "%s has not answered for %d s: killing it", worker.name, ANSWER_SECONDS
                     )
+                    worker.hung = True
                     worker.kill()
+            self.metrics.tell(sum(slot.is_up for slot in self._slots))
 
-    def start(self, name: str, listener: socket.socket, *, must_be_ready: bool) -> WorkerProcess:
-        """Start a worker with the settings as they are."""
-        worker = WorkerProcess(name, self.settings, listener, must_be_ready=must_be_ready)
+    def start(
+        self, name: str, identity: str, listener: socket.socket, *, must_be_ready: bool
+    ) -> WorkerProcess:
+        """Start a worker with the settings as they are. `identity`: what it counts by."""
+        worker = WorkerProcess(
+            name,
+            self.settings,
+            listener,
+            must_be_ready=must_be_ready,
+            metrics=self.metrics.place(identity),
+        )
+        worker.gone.add_done_callback(lambda _: self.metrics.forget(identity))
         self.workers.add(worker)
         return worker
 
@@ -234,9 +253,12 @@ class _Slot:
     """One of the WEB_CONCURRENCY places, its listening socket and the worker in it."""
 
     def __init__(
-        self, name: str, supervisor: Supervisor, listener: socket.socket, *, shares: bool
+        self, number: int, supervisor: Supervisor, listener: socket.socket, *, shares: bool
     ) -> None:
-        self.name = name
+        self.name = f"worker {number}"
+        self._number = number
+        self._generation = 0
+        """Of the worker that serves, or is to; the one that finishes beside it has the other."""
         self._supervisor = supervisor
         self._listener = listener
         self._shares = shares
@@ -263,7 +285,7 @@ class _Slot:
     async def keep(self) -> None:
         """Have a worker here for ever. Raises GivenUp."""
         async with self._changing:  # a restart waits until it is up
-            self._worker = worker = self._start()
+            self._worker = worker = self._start(self._generation)
             if not await worker.comes_up(START_SECONDS) and not worker.was_killed:
                 raise CannotStart(f"{self.name} cannot start, exit {worker.gone.result()}")
         while True:
@@ -283,13 +305,15 @@ class _Slot:
             old = self._worker
             if old is None or not self.is_up:
                 return None
+            following = 1 - self._generation
             try:
-                new = self._start(must_be_ready=True)
+                new = self._start(following, must_be_ready=True)
             except OSError:
                 return False
             if not await new.comes_up(START_SECONDS):
                 return False
-            self._worker = new
+            self._worker, self._generation = new, following
+            self._supervisor.metrics.count_restart("asked")
         old.has_successor.set_result(None)
         old.terminate()
         await asyncio.wait([old.gone], timeout=LONGEST_DRAIN)
@@ -310,6 +334,7 @@ class _Slot:
         if delay:
             await self._pause(delay)
         self._worker = await self._start_in_the_end()
+        self._supervisor.metrics.count_restart("hung" if dead.hung else "died")
         await self._worker.comes_up(START_SECONDS)
 
     async def _start_in_the_end(self) -> WorkerProcess:
@@ -321,7 +346,7 @@ class _Slot:
         while True:
             tries += 1
             try:
-                return self._start()
+                return self._start(self._generation)
             except OSError as fault:
                 if tries >= RAPID_DEATHS_ALLOWED and not self._supervisor.is_served_without(self):
                     raise GivenUp(f"{self.name} cannot be started") from fault
@@ -335,8 +360,12 @@ class _Slot:
             self._listener.close()
         await asyncio.sleep(seconds)
 
-    def _start(self, *, must_be_ready: bool = False) -> WorkerProcess:
+    def _start(self, generation: int, *, must_be_ready: bool = False) -> WorkerProcess:
         if self._listener.fileno() < 0:
             settings = self._supervisor.settings
             self._listener = listen(settings.address, settings.port, shared=True)
-        return self._supervisor.start(self.name, self._listener, must_be_ready=must_be_ready)
+        # Two at a time can live here, never three: so a worker goes on where one before it ended.
+        identity = f"{self._number}{'ab'[generation]}"
+        return self._supervisor.start(
+            self.name, identity, self._listener, must_be_ready=must_be_ready
+        )

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from service.die_with_parent import die_with_parent
 from service.listener import BACKLOG
+from service.metrics.folder import join
 from service.worker_process import ARE_YOU_THERE, BE_UNREADY, UP
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sanic.server.async_server import AsyncioServer
 
     from service.core.models import ComponentStatus
@@ -57,6 +60,7 @@ def main(descriptor: int) -> NoReturn:
     from service import logs  # noqa: PLC0415
 
     logs.configure(task.settings, worker=task.number)
+    _count_in(task.metrics)
     try_use_uvloop()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -69,6 +73,16 @@ def main(descriptor: int) -> NoReturn:
         log.critical("cannot serve: %s", logs.describe(fault))
         _end(_FAILED)
     _end(0)
+
+
+def _count_in(place: tuple[Path, str] | None) -> None:
+    """Before anything is imported that counts."""
+    if place is None:
+        return
+    try:
+        join(*place)
+    except OSError as fault:
+        log.warning("metrics: no room for them: %s", fault.strerror)
 
 
 def _end(code: int) -> NoReturn:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from service.config.settings import Settings
 
@@ -37,6 +38,8 @@ class Task(NamedTuple):
     """Whether it may serve only once it finds what it leans on."""
     number: str
     """What its log lines call it: 1, 2 and so on."""
+    metrics: tuple[Path, str] | None = None
+    """Where it counts, and by which name, as service/metrics/folder.py has it."""
 
 
 class WorkerProcess:
@@ -47,7 +50,13 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, name: str, settings: Settings, listener: socket.socket, *, must_be_ready: bool
+        self,
+        name: str,
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        must_be_ready: bool,
+        metrics: tuple[Path, str] | None = None,
     ) -> None:
         """Start it, on the running event loop."""
         self.name = name
@@ -60,6 +69,8 @@ class WorkerProcess:
         self.seconds_up = 0.0
         """For how long it has served, once it is gone."""
         self._up_since = 0.0
+        self.hung = False
+        """Whether it was killed for that."""
         self._asked_in_vain = 0
         self._channel, theirs = multiprocessing.Pipe()
         with theirs:
@@ -76,9 +87,8 @@ class WorkerProcess:
                 process_group=0,
             )
         with suppress(OSError):  # it has ended already
-            self._channel.send(
-                Task(settings, listener.fileno(), must_be_ready, name.removeprefix("worker "))
-            )
+            number = name.removeprefix("worker ")
+            self._channel.send(Task(settings, listener.fileno(), must_be_ready, number, metrics))
         loop.add_reader(self._channel.fileno(), self._hear)
 
     @property

@@ -12,6 +12,7 @@ from service.cli.language import Text
 from service.cli.refusal import Refused
 from service.cli.start import read_settings
 from service.config.settings import reload_settings
+from service.metrics.folder import metrics_folder
 from service.port_check import PortTaken, refuse_taken_port
 from service.supervisor import Supervisor
 
@@ -49,7 +50,8 @@ def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         settings.web_concurrency,
         "production" if settings.production else "development",
     )
-    return asyncio.run(Supervisor(settings, reload=reload).run())
+    with metrics_folder() as folder:
+        return asyncio.run(Supervisor(settings, reload=reload, metrics=folder).run())
 
 
 def _serve_with_stand_ins(settings: Settings, reload: Callable[[], Settings]) -> int:

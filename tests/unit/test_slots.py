@@ -28,7 +28,7 @@ class Worker:
         self.gone: asyncio.Future[int] = loop.create_future()
         self.has_successor: asyncio.Future[None] = loop.create_future()
         self.seconds_up = 60.0
-        self.was_killed = False
+        self.was_killed = self.hung = False
         self.is_told_to_end = asyncio.Event()
 
     async def comes_up(self, within: float) -> bool:
@@ -52,7 +52,7 @@ class Service:
         supervisor: Any = Supervisor(Settings(), reload=Settings)
         supervisor.start = self._start
         supervisor.is_served_without = lambda _: self.others_serve
-        self.slot = _Slot("worker 1", supervisor, listener, shares=False)
+        self.slot = _Slot(1, supervisor, listener, shares=False)
 
     def _start(self, *_: object, **__: object) -> Worker:
         if self.failures:
