@@ -28,6 +28,7 @@ from service.http.routes.decrypt import decrypt
 from service.http.routes.demo import demo
 from service.http.routes.health import health
 from service.http.routes.internal import internal
+from service.http.routes.metrics import metrics
 from service.http.routes.uploads import uploads
 from service.http.routes.users import users
 from service.http.routes.verify import verify
@@ -92,6 +93,7 @@ def create_app(
     app.blueprint(verify)
     app.blueprint(internal)
     app.blueprint(health)
+    app.blueprint(metrics)
     if settings.admin_tokens:
         app.blueprint(admin)
         app.blueprint(admin_page)

@@ -29,6 +29,8 @@ from service.core.throttled_log import ThrottledLog
 from service.core.uploads import Uploads
 from service.core.watch import Watch
 from service.http.context import Services
+from service.metrics.figures import Figures
+from service.metrics.sampler import Sampler
 from service.pictures.decoder import ChildDecoder
 from service.redis.connect import open_client
 from service.redis.restarts import Restarts
@@ -100,7 +102,8 @@ async def open_services(
         record = OwnRecord(users, sessions)
         pictures = ChildDecoder(ThrottledLog("pictures"))
 
-        http = await _open_wechat(settings, stack, outages)
+        share = FairShare(settings.wechat_concurrency, ThrottledLog("wechat"))
+        http = await _open_wechat(settings, stack, outages, share)
         tokens = AccessTokens(stores.access_tokens, http, ThrottledLog("wechat"))
         stack.push_async_callback(tokens.aclose)
         wechat = WeChatClient(http, tokens)
@@ -162,6 +165,19 @@ async def open_services(
 
         components = Components([SessionStoreCheck(sessions), database_status], outages)
         restarts = Restarts(redis)
+        figures = Figures()
+        stack.callback(figures.close)
+        sampler = Sampler(
+            {
+                "redis": redis.pool_use,
+                "sql": stores.database.pool_use,
+                "wechat": lambda: share.use,
+            },
+            figures,
+        )
+        sampler.start()
+        stack.push_async_callback(sampler.aclose)
+
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
             await restarts.look()
@@ -198,6 +214,7 @@ async def open_services(
             event_history=stores.event_history,
             admin=_admin(settings, stores, background),
             outages=outages,
+            figures=figures,
         )
 
 
@@ -376,7 +393,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             redis,
             database,
             AvatarFiles(settings.avatar_store, outages.of("avatars")),
-            await _open_wechat(settings, stack, outages),
+            await _open_wechat(
+                settings,
+                stack,
+                outages,
+                FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
+            ),
         )
 
 
@@ -402,13 +424,15 @@ def _open_database(settings: Settings) -> SqlDatabase:
     )
 
 
-async def _open_wechat(settings: Settings, stack: AsyncExitStack, outages: Outages) -> WeChatHttp:
+async def _open_wechat(
+    settings: Settings, stack: AsyncExitStack, outages: Outages, share: FairShare
+) -> WeChatHttp:
     """`stack` closes it."""
     return WeChatHttp(
         await stack.enter_async_context(open_http(settings)),
         bases=settings.wechat_api_base,
         timeout=settings.wechat_timeout_ms / 1000,
-        share=FairShare(settings.wechat_concurrency, ThrottledLog("wechat")),
+        share=share,
         outages=outages,
     )
 

@@ -58,8 +58,8 @@ class ServiceError(Exception):
     """False where WeChat cannot have seen what it was to be asked."""
     answered: bool = False
     """True where WeChat has looked at what it was asked, and refused it."""
-    errcode: int | None = None
-    """WeChat's, where that is what refused."""
+    errcode: str = ""
+    """WeChat's, if that is why and it is a known one; else "other"; empty where it is not why."""
     user: str = ""
     """Id of the user whom it kept out, for the operator alone; "" where nobody is known."""
 

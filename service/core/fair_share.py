@@ -47,6 +47,11 @@ class FairShare:
         self._others: dict[str, deque[asyncio.Future[None]]] = {}
         """Who waits besides, in the order of their turns."""
 
+    @property
+    def use(self) -> tuple[int, int]:
+        """How many places are taken, and how many there are."""
+        return self._places - self._free, self._places
+
     def place(self, client: str | None) -> _Place:
         """A place for one call, `async with`; waited for half a second at most.
 

@@ -1,11 +1,11 @@
-"""What operators are shown of how the service has been, and who can tell."""
+"""What operators are shown of outages, and who can tell."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 class OutageReport(Protocol):
@@ -42,12 +42,4 @@ class OutageReports(Protocol):
 
     def recent(self) -> Sequence[OutageReport]:
         """The newest first."""
-        ...
-
-
-class Figures(Protocol):
-    """What all workers have counted."""
-
-    def history(self) -> Mapping[str, Any]:
-        """`step` in seconds, `columns` and `rows`: totals, one row a step, for an hour."""
         ...

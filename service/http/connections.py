@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from service.core.throttled_log import ThrottledLog
+from service.metrics import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,6 +139,7 @@ class Connections:
         if late:
             self._late.warn("answers that were not taken in time", f"cut {late}")
         self._weigh()
+        series.connections.set(len(self.open))
         self._look_at_descriptors()
 
     def _look_at_descriptors(self) -> None:

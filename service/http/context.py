@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from service.core.login import Login
     from service.core.models import Session
     from service.core.outage import Outages
-    from service.core.overview import Figures
     from service.core.phone import PhoneNumbers
     from service.core.ports import (
         AccessTokens,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from service.core.throttled_log import ThrottledLog
     from service.core.uploads import Uploads
     from service.http.connections import Connections
+    from service.metrics.figures import Figures
     from service.tracing import RequestSpan
 
 
@@ -55,7 +55,7 @@ class Services:
     event_history: EventHistory
     admin: Admin
     outages: Outages
-    figures: Figures | None = None
+    figures: Figures
 
 
 class AppContext(SimpleNamespace):

@@ -21,11 +21,13 @@ from service.http.dead_sessions import count_dead_session
 from service.http.responses import failure, request_id
 from service.http.session_id import session_id_of
 from service.logs import describe
+from service.metrics.series import session_checks
 
 if TYPE_CHECKING:
     from sanic.exceptions import SanicException
     from sanic.response import BaseHTTPResponse, HTTPResponse
 
+    from service.core.models import Session
     from service.http.request import AppRequest
 
 log = logging.getLogger(__name__)
@@ -53,17 +55,23 @@ async def authenticate(request: AppRequest) -> None:
     route = request.route
     if route is None or getattr(route.ctx, "public", False):
         return
-    services = request.app.ctx.services
+    try:
+        request.ctx.session = await _session_of(request)
+    except ServiceError as error:
+        session_checks.add(error.error)
+        if isinstance(error, SessionExpired):
+            await count_dead_session(request)
+        raise
+    session_checks.add("ok")
+
+
+async def _session_of(request: AppRequest) -> Session:
     session_id = session_id_of(request)
     protocol: Any = request.transport.get_protocol()
     fault = protocol.take_fault()
     if fault:
         raise fault
-    try:
-        request.ctx.session = await services.sessions.validate(session_id)
-    except SessionExpired:
-        await count_dead_session(request)
-        raise
+    return await request.app.ctx.services.sessions.validate(session_id)
 
 
 async def answer_service_error(request: AppRequest, error: ServiceError) -> HTTPResponse:

@@ -14,6 +14,7 @@ from sanic.exceptions import BadRequest, PayloadTooLarge, SanicException
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 
+from service.http.answer_count import count_answer
 from service.http.chunks import ChunkedBody
 from service.http.deadlines import Phase, Wait
 
@@ -47,6 +48,7 @@ class Reader(Http):
         """Be ready for the next request, which may have come already."""
         super().init_for_request()  # type: ignore[no-untyped-call]
         self._is_pipelined = bool(self.recv_buffer)
+        self.perft0 = None  # that of the request before; a head that is wrong gets none
 
     async def http1_request_header(self) -> None:
         """Read a head. Whoever has sent many requests at once has others served in between.
@@ -63,6 +65,8 @@ class Reader(Http):
         """Begin an answer. Whoever still waits for leave to send a body does not get it."""
         self.answered = True
         self._phase = None
+        if self.response is None:  # else it is another one for the same request
+            count_answer(self.request, response, began=self.perft0)
         # What was sent behind it is served.
         if self.protocol.is_told_to_go and not self.recv_buffer:
             self.keep_alive = False

@@ -34,7 +34,10 @@ class Response(HTTPResponse):
     at once; anything else goes Sanic's way.
     """
 
-    __slots__ = ()
+    __slots__ = ("outcome",)
+
+    outcome: str
+    """The name of the error that it tells of, for /metrics; not there where it tells of none."""
 
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
@@ -103,7 +106,9 @@ def failure(
         answer_headers["Retry-After"] = str(error.retry_after)
     if problem:
         content["status"] = status
-    return Response(orjson.dumps(content), status, answer_headers, _PROBLEM if problem else _JSON)
+    answer = Response(orjson.dumps(content), status, answer_headers, _PROBLEM if problem else _JSON)
+    answer.outcome = error.error
+    return answer
 
 
 def headers_for(request: AppRequest) -> dict[str, str]:

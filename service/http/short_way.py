@@ -22,6 +22,7 @@ from service.http.deadlines import Phase, TimedProtocol, Wait
 from service.http.info import usable_request_id
 from service.http.middleware import say_access
 from service.http.routes.verify import ADDRESS, CONTENT_TYPE, caller_headers
+from service.metrics.series import requests
 
 if TYPE_CHECKING:
     from service.core.ports import Glance
@@ -48,6 +49,7 @@ def _answer_with(connection: str) -> str:
 
 _ANSWERS: Final = {True: _answer_with("keep-alive"), False: _answer_with("close")}
 """By whether the connection stays."""
+_ANSWERED: Final = requests.short_way
 
 
 class ShortWayProtocol(TimedProtocol):
@@ -158,6 +160,7 @@ class ShortWayProtocol(TimedProtocol):
         self._write(answer.encode())
         self._http.answered = True
         self.state["requests_count"] += 1
+        _ANSWERED.observe(self._time - came)  # the time is that of the writing by now
         context = self._context
         context.short_answers += 1
         if context.settings.access_log:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
+from service.metrics.series import redis_batch, redis_seconds
 from service.redis.errors import is_no_text
 from service.redis.pipeline import encode_command
 
@@ -38,6 +39,8 @@ _ALONE: Final = 8
 _MOST_COMMANDS: Final = 128
 _COMMAND_BATCHES: Final = 4
 """Under way at most."""
+_SIZES: Final = redis_batch.counts
+_TIMES: Final = redis_seconds.of("read")
 
 
 class Reading(NamedTuple):
@@ -208,8 +211,10 @@ class _ReadBatch:
         self._answers = answers
         self._done = done
         self._with_ttl = with_ttl
+        self._sent = 0.0
 
     def commands(self) -> list[bytes]:
+        self._sent = time.monotonic()
         commands = self._gets()
         if self._with_ttl:
             commands += [encode_command("PTTL", key) for key in self._keys]
@@ -228,6 +233,8 @@ class _ReadBatch:
             self.fail(values)
             return
         self._done()
+        _TIMES.observe(time.monotonic() - self._sent)
+        _SIZES[len(values)] += 1
         ttls = replies[-len(values) :] if self._with_ttl else repeat(None)
         for answer, value, ttl in zip(self._answers, values, ttls, strict=False):
             fault = value if isinstance(value, Exception) else ttl

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from service.core.errors import SessionStoreUnavailable
 from service.redis.batching import Reading
-from service.redis.errors import FAULTS, NoNode, describe, reason_of, store_errors
+from service.redis.errors import FAULTS, NoNode, count_failure, describe, reason_of, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -209,6 +209,11 @@ class RedisClient:
                 continue  # as `health` tells
         return found
 
+    def pool_use(self) -> tuple[int, int]:
+        """How many connections are in use, and how many there may be, of all known servers."""
+        uses = [node.pool_use() for node in self.topology.nodes()]
+        return sum(used for used, _ in uses), sum(size for _, size in uses)
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self.topology.aclose()
@@ -233,6 +238,7 @@ class RedisClient:
             return None  # a bug of ours; whoever reads again gets to see it
         if self.topology.on_fault(node, fault) is not None:
             return None
+        count_failure("read", fault)
         self.outage.failed("read", describe(fault))
         error = SessionStoreUnavailable()
         error.__cause__ = fault
@@ -246,6 +252,7 @@ class RedisClient:
                 )
         except FAULTS as fault:
             self.topology.on_fault(node, fault)
+            count_failure("health", fault)
             self.outage.failed("health", describe(fault))
             return Health(available=False, complete=False, reason=reason_of(fault))
         if refused:

@@ -9,6 +9,7 @@ exception is a bug of ours, and becomes a 500.
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
@@ -16,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.core.errors import SessionStoreUnavailable
 from service.core.fault_cause import name_fault
+from service.metrics.series import redis_failures, redis_seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -100,13 +102,17 @@ driver_calls: Final = _DriverCalls()
 
 
 class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as above
-    """Raises SessionStoreUnavailable for one of FAULTS, once `outage` knows that `what` failed."""
+    """Raises SessionStoreUnavailable for one of FAULTS, once `outage` knows that `what` failed.
 
-    __slots__ = ("_outage", "_what")
+    What takes place within is timed and counted as `what`, a word of our own.
+    """
+
+    __slots__ = ("_began", "_outage", "_what")
 
     def __init__(self, outage: Outage, what: str) -> None:
         self._outage = outage
         self._what = what
+        self._began = time.monotonic()
 
     def __enter__(self) -> None:
         pass
@@ -117,12 +123,19 @@ class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as 
         fault: BaseException | None,
         _: TracebackType | None,
     ) -> None:
+        redis_seconds.observe(time.monotonic() - self._began, self._what)
         if fault is None:
             if self._outage.lasts:
                 self._outage.works()
         elif isinstance(fault, FAULTS):
+            count_failure(self._what, fault)
             self._outage.failed(self._what, describe(fault))
             raise SessionStoreUnavailable from fault
+
+
+def count_failure(what: str, fault: BaseException) -> None:
+    """Have /metrics say that `what`, a word of our own, failed, and why."""
+    redis_failures.add(what, reason_of(fault))
 
 
 def describe(fault: BaseException) -> str:

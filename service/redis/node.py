@@ -126,6 +126,11 @@ class Node:
             raise RedisConnectionError("the connection was lost")
         self._watched = self._read_connection.wire
 
+    def pool_use(self) -> tuple[int, int]:
+        """How many connections are in use, those that are kept included, and how many may be."""
+        pool = self.driver.connection_pool
+        return len(pool._in_use_connections), pool.max_connections  # noqa: SLF001 # it has no other way to ask
+
     async def close_idle(self) -> None:
         """Close the connections that nothing is under way on; raises nothing."""
         for held in self._held:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import InvalidResponse, NoScriptError
 
 from service.core.errors import SessionStoreUnavailable
-from service.redis.errors import FAULTS, describe, store_errors
+from service.metrics.series import redis_seconds
+from service.redis.errors import FAULTS, count_failure, describe, store_errors
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient
@@ -85,16 +86,20 @@ class Scripts:
         replicas = self._client.replicas if wait_replicas else 0
         attempt = partial(self._attempt, script, key, args, deadline=deadline, replicas=replicas)
         in_time = not replicas and self.known_now_ms(key) is not None
+        began = time.monotonic()
         try:
             while True:
                 reply = await self._client.on_node(key, attempt, deadline=deadline, in_time=in_time)
                 if reply[0] in _SUCCESSES and reply[2:3] != [expected_echo.encode()]:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":
+                    redis_seconds.observe(time.monotonic() - began, script.name)
                     return reply
                 # Late, but not by our clock: the server's was set. The reply has told it anew.
                 in_time = False
         except FAULTS as fault:
+            redis_seconds.observe(time.monotonic() - began, script.name)
+            count_failure(script.name, fault)
             self._client.outage.failed(script.name, describe(fault))
             await asyncio.sleep(deadline - time.monotonic())
             raise SessionStoreUnavailable from fault

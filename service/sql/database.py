@@ -51,6 +51,10 @@ class SqlDatabase(Protocol):
         """Whether the way to it costs more than an answer: then questions go together."""
         ...
 
+    def pool_use(self) -> tuple[int, int]:
+        """How many connections are in use for requests, and how many there may be."""
+        ...
+
     def upsert(self, table: Table) -> Insert:
         """The dialect's INSERT, which knows ON CONFLICT."""
         ...

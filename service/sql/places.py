@@ -30,16 +30,20 @@ class Places:
         self._patience = patience
         self._longest = longest
         self._free = asyncio.Semaphore(count)
+        self.free = count
+        """How many nobody has."""
         self._answered_at = -math.inf
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """A place for as long as the body takes. Raises NotInTime where there is none."""
         await self._take()
+        self.free -= 1
         try:
             yield
             self._answered_at = time.monotonic()
         finally:
+            self.free += 1
             self._free.release()
 
     async def _take(self) -> None:

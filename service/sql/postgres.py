@@ -114,6 +114,9 @@ class PostgresDatabase:
         self._keeps_statements = arguments.get("statement_cache_size") != 0
         self._engine, self._reader = self._open()
 
+    def pool_use(self) -> tuple[int, int]:
+        return self._pool_size - self._places.free, self._pool_size
+
     def upsert(self, table: Table) -> Insert:
         return postgresql.insert(table)
 

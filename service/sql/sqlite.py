@@ -73,9 +73,14 @@ class SqliteDatabase:
         self._writer = _writing_engine(url, standing=_BUSY_SECONDS, moving=_WRITE_SECONDS)
         self._waiting: deque[_Waiting] = deque()
         self._in_doubt = False
+        self._changing = False
         self.changed_at = -math.inf
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._reading: Connection | None = None
+
+    def pool_use(self) -> tuple[int, int]:
+        # Of the one that makes changes: reads are over before anybody could look.
+        return int(self._changing), 1
 
     def upsert(self, table: Table) -> Insert:
         return sqlite.insert(table)
@@ -166,6 +171,7 @@ class SqliteDatabase:
         first = self._next()
         if first is None:  # another turn has made it
             return
+        self._changing = True
         try:
             with self._writer.begin() as db:
                 until = time.monotonic() + _TURN_SECONDS
@@ -185,6 +191,7 @@ class SqliteDatabase:
         else:
             for one in made:
                 one.tell()
+        self._changing = False
         if self._waiting:  # whose own turns are in the thread's queue
             time.sleep(_LOOK_SECONDS)  # in which another process takes its turn
 

@@ -14,6 +14,7 @@ from sqlalchemy import delete, select
 
 from service.core.errors import LoginTooOld, ServiceError, UserStoreUnavailable
 from service.core.models import Ban, DeletedUser, NewAvatar, Phone, User, UserMatch, UserPage
+from service.metrics.series import sql_failures, sql_seconds
 from service.sql.faults import name_sql_fault
 from service.sql.known_users import KnownUsers
 from service.sql.phone_rows import PhoneRows
@@ -280,7 +281,8 @@ class SqlUsers:
     async def _find(self, appid: str, openid: str) -> Any | None:
         """The user's row, with the unionid known of this openid."""
         try:
-            found = await self._known.find(appid, openid)
+            with sql_seconds.timed("find"):
+                found = await self._known.find(appid, openid)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
         self._works()
@@ -288,7 +290,8 @@ class SqlUsers:
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
-            found = await self._database.read(question)
+            with sql_seconds.timed("read"):
+                found = await self._database.read(question)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
         self._works()
@@ -296,8 +299,9 @@ class SqlUsers:
 
     async def _write(self, change: Callable[[Connection], T]) -> T:
         try:
-            async with asyncio.timeout(self._database.write_seconds):
-                made = await self._database.write(change)
+            with sql_seconds.timed("write"):
+                async with asyncio.timeout(self._database.write_seconds):
+                    made = await self._database.write(change)
         except ServiceError:
             raise
         except Exception as fault:  # see _unavailable
@@ -316,6 +320,7 @@ class SqlUsers:
         caller is owed a 503. So a bug of ours is one here too; but the log has
         its place, as it has for everything that no database should raise.
         """
+        sql_failures.add(what, "timeout" if isinstance(fault, TimeoutError) else "error")
         self._outage.failed(what, name_sql_fault(fault))
         if not isinstance(fault, self._database.faults):
             log.error("sql: %s failed unexpectedly", what, exc_info=fault)

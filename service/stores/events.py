@@ -12,6 +12,7 @@ import orjson
 
 from service.core.events import Event
 from service.core.request_info import current_request
+from service.metrics.series import events
 from service.stores.doubtful_events import DoubtfulEvents
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class RedisEvents:
         by: str = "",
         doubtful: bool = False,
     ) -> None:
+        events.add(event)
         if not doubtful:
             self._doubtful.note_certain()
         elif not self._doubtful.may_tell(event, handle):

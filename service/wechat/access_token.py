@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from service.core.background import log_bug
 from service.core.errors import ServiceError, SessionStoreUnavailable, WeChatUnavailable
+from service.metrics.series import access_token_expires, access_token_fetched
 from service.wechat import errcodes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class AccessTokens:
                 failure = error.for_another()
                 failure.answered = False  # that was of the token, not of what it is wanted for
                 raise failure from error
+        access_token_expires.labels(app.appid).set(time.time() + token.expires_in)
         if not token.fresh and time.monotonic() > self._renew_after.get(app.appid, 0):
             self._once(self._renewals, app, self._renew)
         return token
@@ -143,6 +145,9 @@ class AccessTokens:
         value, left = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not value or not isinstance(left, int) or left <= 0:
             raise WeChatUnavailable
+        now = time.time()
+        access_token_fetched.labels(app.appid).set(now)
+        access_token_expires.labels(app.appid).set(now + left)
         return await self._store.put(app.appid, value, expires_in=left, fresh_for=_fresh_for(left))
 
 

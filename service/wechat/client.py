@@ -11,6 +11,7 @@ from service.core.encrypted_data import login_state_signature
 from service.core.errors import WeChatUnavailable
 from service.core.models import SESSION_KEY_BYTES, WeChatIdentity
 from service.core.phone import read_phone
+from service.metrics.series import phone_numbers
 from service.wechat import errcodes
 from service.wechat.http import ErrcodeReturned
 
@@ -104,6 +105,7 @@ class WeChatClient:
             client=client,
             expected=expected,
         )
+        phone_numbers.add(app.appid)
         phone = read_phone(answer.get("phone_info"), app.appid)
         if phone is None:
             self._http.unusable(_PHONE_NUMBER, "no usable phone number in the answer")

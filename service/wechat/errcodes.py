@@ -153,9 +153,15 @@ WORDS: Final[Mapping[int, str]] = {
 }
 """What each means that somebody has to do something about, and what that is."""
 _UNKNOWN: Final = "not an errcode that MiniGate knows: WeChat's global return codes may have it"
+KNOWN: Final = CODE2SESSION.keys() | TOKENED.keys() | SESSION_KEY_DEAD | RISKY_TEXT | USER_NOT_SEEN
 
 _RID = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 _IP = re.compile(r"invalid ip ([0-9a-fA-F.:]{3,45})")
+
+
+def label_of(errcode: object) -> str:
+    """What /metrics calls it: those that are not known may be any number."""
+    return str(errcode) if isinstance(errcode, int) and errcode in KNOWN else "other"
 
 
 def is_outage(errcode: int | None, kind: type[ServiceError] | None) -> bool:

@@ -21,8 +21,10 @@ from service.core.errors import WeChatUnavailable
 from service.core.fault_cause import name_fault
 from service.core.outage import Outages
 from service.core.throttled_log import ThrottledLog
+from service.metrics.series import wechat_errcodes
 from service.wechat import errcodes
 from service.wechat.breaker import Breakers
+from service.wechat.measured import Measured
 from service.wechat.outages import WeChatOutages
 
 if TYPE_CHECKING:
@@ -124,22 +126,25 @@ class WeChatHttp:
         breaker raises while it is open.
         """
         breaker = self._breakers[path, app.appid]
-        breaker.check()
-        async with self._share.place(client):
-            answer = await self._answer(breaker, path, query, body)
-            errcode = answer.get("errcode", 0)
-            breaker.answered(errcode, client)
-            if errcode == 0:
-                self._trouble.accepted(path, app.appid)
-                return answer
-            if isinstance(errcode, int) and errcode in expected:
-                if errcode not in errcodes.TOKEN_REFUSED:
+        with Measured(path) as call:
+            breaker.check()
+            call.outcome = "busy"
+            async with self._share.place(client):
+                answer = await self._answer(breaker, call, path, query, body)
+                errcode = answer.get("errcode", 0)
+                breaker.answered(errcode, client)
+                if errcode == 0:
                     self._trouble.accepted(path, app.appid)
-                raise ErrcodeReturned(errcode)
-            refusal = self._refusal(app, path, answer, error_map)
-            if refusal.status == HTTPStatus.BAD_REQUEST:  # the client's own fault
-                self._share.penalise(client)
-            raise refusal
+                    return answer
+                wechat_errcodes.add(path, errcodes.label_of(errcode))
+                if isinstance(errcode, int) and errcode in expected:
+                    if errcode not in errcodes.TOKEN_REFUSED:
+                        self._trouble.accepted(path, app.appid)
+                    raise ErrcodeReturned(errcode)
+                refusal = self._refusal(app, path, answer, error_map)
+                if refusal.status == HTTPStatus.BAD_REQUEST:  # the client's own fault
+                    self._share.penalise(client)
+                raise refusal
 
     def unusable(self, path: str, what: str) -> None:
         """Hear that an answer that was accepted lacks what it is for."""
@@ -152,18 +157,24 @@ class WeChatHttp:
     async def _answer(
         self,
         breaker: Breaker,
+        call: Measured,
         path: str,
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         """What WeChat says in time. No error has a cause: its text may hold the URL."""
+        call.outcome = "broken"
         try:
             with breaker.call():
+                call.begin()
                 async with asyncio.timeout(self._timeout):
                     answer = await self._send_again_if_busy(path, query, body)
+                call.end("refused")
         except _NotSent:
+            call.end("unreachable")
             raise WeChatUnavailable(sent=False) from None
         except TimeoutError:
+            call.end("timeout")
             self._trouble.unanswered(path, f"no answer in {self._timeout:g} s")
             raise WeChatUnavailable from None
         self._trouble.answered(path)
@@ -255,7 +266,7 @@ class WeChatHttp:
             self._refused[f"{path} {number} {app.appid}"].say(logging.INFO, text, **fields)
         refusal = (kind or WeChatUnavailable)()
         refusal.answered = errcode not in errcodes.NOT_LOOKED_AT
-        refusal.errcode = errcode if isinstance(errcode, int) else None
+        refusal.errcode = errcodes.label_of(errcode)
         return refusal
 
 

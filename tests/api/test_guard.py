@@ -32,6 +32,7 @@ PUBLIC = {
     "/demo/config.json",
     "/demo/minigate.js",
     "/internal/access-token",  # behind a token of its own
+    "/metrics",  # for this machine, or behind METRICS_TOKEN
 }
 ADMIN_API = {  # behind ADMIN_TOKENS: test_operator_tokens.py
     "/admin/users",

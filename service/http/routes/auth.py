@@ -9,6 +9,7 @@ from sanic import Blueprint
 
 from service.core.errors import InvalidRequest, SessionError
 from service.core.login_request import LoginRequest
+from service.http import logging_in
 from service.http.appid import appid_of
 from service.http.dead_sessions import count_dead_session
 from service.http.responses import success
@@ -105,7 +106,8 @@ async def show_session(request: AppRequest) -> HTTPResponse:
 async def _logged_in(
     request: AppRequest, body: LoginBody, *, login_code: str, phone_code: str | None = None
 ) -> dict[str, Any]:
-    answer: LoggedIn = await request.app.ctx.services.login.log_in(
+    answer: LoggedIn = await logging_in.log_in(
+        request,
         LoginRequest(
             code=login_code,
             appid=body.appid or appid_of(request),
@@ -116,7 +118,7 @@ async def _logged_in(
             encrypted=encrypted_in(body.encryptedData, body.iv),
             raw_data=body.rawData,
             signature=body.signature,
-        )
+        ),
     )
     return {
         "sessionid": answer.session_id.text,

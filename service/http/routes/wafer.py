@@ -21,6 +21,7 @@ from sanic import Blueprint
 from service.core.errors import LoginCodeUsed, ServiceError
 from service.core.login_request import LoginRequest
 from service.core.models import UserIdentity
+from service.http import logging_in
 from service.http.appid import appid_of
 from service.http.responses import failure, success
 from service.http.routes.body import Base64, Body, Word, encrypted_in, read_headers
@@ -91,13 +92,14 @@ async def answer_dead_session(request: AppRequest, error: SessionError) -> HTTPR
 async def _logged_in(request: AppRequest) -> tuple[LoggedIn, UserIdentity]:
     given = read_headers(request, LoginHeaders)
     # No Idempotency-Key: the client has none, and the code would be one that can be guessed.
-    answer = await request.app.ctx.services.login.log_in(
+    answer = await logging_in.log_in(
+        request,
         LoginRequest(
             code=given.code,
             appid=appid_of(request),
             address=request.info.client_address,
             encrypted=encrypted_in(given.encrypted_data, given.iv),
-        )
+        ),
     )
     if answer.identity is None:  # a repeated answer, which takes an Idempotency-Key
         raise LoginCodeUsed
