@@ -7,6 +7,8 @@ missing=
 for program in haproxy nginx pgbouncer; do
     command -v "$program" >/dev/null || missing="$missing $program"
 done
+# Reads the alerts and the dashboard.
+command -v promtool >/dev/null || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "Some tests need$missing, and are skipped without." >&2
