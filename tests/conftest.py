@@ -39,6 +39,7 @@ _SLOW: Final = {
     "test_drain.py": 60,
     "test_stalled_clients.py": 60,
     "test_sql_outages.py": 60,
+    "test_metrics_workers.py": 60,
     "test_picture_bombs.py": 50,
     "test_redis_faults.py": 50,
     "test_linearizable.py": 50,

@@ -100,5 +100,6 @@ def _add_buckets(
     bounds = sorted(counts)
     running = list(accumulate(counts[bound] for bound in bounds))
     for bound, count in zip(bounds, running, strict=True):
-        metric.add_sample(name, {**labels, "le": floatToGoString(bound)}, count)
+        written = floatToGoString(bound)  # type: ignore[no-untyped-call]
+        metric.add_sample(name, {**labels, "le": written}, count)
     metric.add_sample(f"{metric.name}_count", labels, running[-1])

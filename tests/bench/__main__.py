@@ -55,6 +55,9 @@ def _validate(place: Scene, plan: Plan, found: Findings) -> None:
     found.validate = place.play(task, place.everybody.validate, plan.validate)
     found.bars += bars.validation(found.validate)
     found.bars += bars.few_and_many(_few_and_many(place, plan))
+    ours = place.everybody.validate[-1]
+    both = place.play(task, [ours, place.everybody.uncounted], plan.counting)
+    found.bars.append(bars.counting(both))
     place.say("one connection, and a round trip to Redis")
     found.bars.append(bars.idle(idle.measure(place, rounds=plan.idle_rounds, seconds=0.4)))
     found.loads = loads.measure(place, found.validate, plan.loads)

@@ -13,6 +13,7 @@ from tests.bench.contestants import (
     FASTAPI_SQL,
     FASTIFY,
     MINIGATE,
+    UNCOUNTED,
     UNGUARDED,
 )
 
@@ -32,6 +33,7 @@ _LOOK_MS: Final = 0.03
 _SESSION_BYTES: Final = 520
 _WORKER_MB: Final = 75
 _CROWD_RATIO: Final = 1.05
+_COUNTING_RATIO: Final = 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,15 @@ def few_and_many(tables: Mapping[int, Table]) -> list[Bar]:
         )
         for count, most in CONNECTIONS.items()
     ]
+
+
+def counting(table: Table) -> Bar:
+    """What `/metrics` costs a check."""
+    return _at_most(
+        "processor time of `/verify` over that without metrics",
+        table.ratio(MINIGATE, UNCOUNTED, of="cost"),
+        _COUNTING_RATIO,
+    )
 
 
 def load(found: Load) -> Bar:

@@ -20,6 +20,7 @@ EXPRESS: Final = "Express + node-redis"
 FASTIFY: Final = "Fastify + ioredis"
 ANSWERER: Final = "a server that only answers"
 MINIGATE: Final = "MiniGate"
+UNCOUNTED: Final = "MiniGate without metrics"
 FASTAPI_SQL: Final = "FastAPI + redis-py + SQLite"
 EXPRESS_SQL: Final = "Express + node-redis + SQLite"
 FASTIFY_SQL: Final = "Fastify + ioredis + SQLite"
@@ -36,6 +37,7 @@ UNGUARDED: Final = frozenset({BARE, ANSWERER})
 """Who looks at no session."""
 WITH_ACCOUNTS: Final = frozenset(_WITH_ACCOUNTS.values())
 _PEERS: Final = REPOSITORY / "tests" / "bench" / "peers"
+_UNCOUNTED: Final = REPOSITORY / "tests" / "bench" / "uncounted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Everybody:
     """Some peers twice: as the tutorials have it, and with accounts."""
     answerer: Contestant
     """What latency there is without a service."""
+    uncounted: Contestant
+    """Ours, counting nothing."""
 
 
 def start_all(stage: Stage, core: int, *, redis: Running, wechat: str) -> Everybody:
@@ -92,7 +96,13 @@ def start_all(stage: Stage, core: int, *, redis: Running, wechat: str) -> Everyb
         validate=[*peers, ours],
         login=[*peers, *with_accounts, ours],
         answerer=Contestant(ANSWERER, stage.answerer(core)),
+        uncounted=Contestant(UNCOUNTED, _uncounted(stage, core, redis, wechat)),
     )
+
+
+def _uncounted(stage: Stage, core: int, redis: Running, wechat: str) -> Running:
+    path = f"{_UNCOUNTED}:{REPOSITORY}"
+    return stage.minigate(core, redis=redis, wechat=wechat, name="uncounted", PYTHONPATH=path)
 
 
 def _commands() -> dict[str, list[str]]:

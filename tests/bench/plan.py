@@ -15,6 +15,8 @@ class Plan:
     validate: Pace
     few_and_many: Pace
     """At each number of connections."""
+    counting: Pace
+    """With and without metrics."""
     loads: Pace
     """At each rate."""
     login: Pace
@@ -27,6 +29,7 @@ class Plan:
 FULL: Final = Plan(
     validate=Pace(rounds=8, seconds=2.0, warm_up=0.5),
     few_and_many=Pace(rounds=8, seconds=1.5, warm_up=0.3),
+    counting=Pace(rounds=16, seconds=1.5, warm_up=0.3),
     loads=Pace(rounds=5, seconds=2.0, warm_up=0.5),
     login=Pace(rounds=6, seconds=2.5, warm_up=0.5),
     idle_rounds=15,
@@ -37,6 +40,7 @@ FULL: Final = Plan(
 QUICK: Final = Plan(
     validate=Pace(rounds=2, seconds=0.4, warm_up=0.1),
     few_and_many=Pace(rounds=2, seconds=0.3, warm_up=0.1),
+    counting=Pace(rounds=4, seconds=0.5, warm_up=0.1),
     loads=Pace(rounds=1, seconds=0.4, warm_up=0.1),
     login=Pace(rounds=1, seconds=0.6, warm_up=0.2),
     idle_rounds=3,

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.bench import bars
-from tests.bench.contestants import ANSWERER, BARE, EXPRESS, EXPRESS_SQL, FASTAPI, MINIGATE
+from tests.bench.contestants import (
+    ANSWERER,
+    BARE,
+    EXPRESS,
+    EXPRESS_SQL,
+    FASTAPI,
+    MINIGATE,
+    UNCOUNTED,
+)
 from tests.bench.document import insert, table
 from tests.bench.idle import Idle
 from tests.bench.job import Outcome
@@ -24,6 +32,7 @@ _TITLES: Final = {
     "express": EXPRESS,
     "express_sql": EXPRESS_SQL,
     "minigate": MINIGATE,
+    "uncounted": UNCOUNTED,
 }
 
 
@@ -51,6 +60,12 @@ def turn(rate: float = 1000, *, cost: float = 100, p99: float = 3, offered: floa
 
 def _table(**turns: Turn) -> Table:
     return Table({_TITLES[name]: [turn] * 3 for name, turn in turns.items()})
+
+
+def test_counting_may_cost_a_fiftieth() -> None:
+    kept = bars.counting(_table(uncounted=turn(cost=50), minigate=turn(cost=51)))
+    missed = bars.counting(_table(uncounted=turn(cost=50), minigate=turn(cost=51.1)))
+    assert (kept.kept, missed.kept) == (True, False)
 
 
 def test_a_promise_is_kept_at_its_bar_and_missed_below() -> None:

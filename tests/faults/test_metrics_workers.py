@@ -101,7 +101,7 @@ async def test_one_answer_for_all_workers(
         assert found.total("requests_total", route="/verify") == 2 * CHECKS
         assert found.total("request_duration_seconds_count", route="/verify") == 2 * CHECKS
         assert found.total("logins_total", outcome="ok") == 1
-        assert found.total("pool_size", pool="wechat") == 2 * 128
+        await wait_for(service, "pool_size", 2 * 128, pool="wechat")
         assert found.total("build_info") == 1
         await wait_for(service, "workers", 2)
         assert found.total("workers_wanted") == 2

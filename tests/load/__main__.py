@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.bench.people import people, register
 from tests.bench.stage import REPOSITORY, stage
+from tests.load.counted import compare
 from tests.load.thresholds import DEFAULT
 
+if TYPE_CHECKING:
+    from tests.bench.stage import Running
+
 _BUILD: Final = REPOSITORY / "build" / "load"
+_COUNTS: Final = _BUILD / "counts.json"
 _KNOWN: Final = 5000
 """So many of those who log in have an account; whoever comes after them gets one."""
+_TOLD_SECONDS: Final = 3
+"""After which each worker has told the others what it has counted."""
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +45,8 @@ def main(arguments: list[str]) -> int:
                 *(str(_BUILD / "venv" / "bin" / "python"), "-m", "locust"),
                 *("--locustfile", str(REPOSITORY / "tests" / "load" / "scenarios.py")),
                 *("--host", server.url, "--headless", "--only-summary", "--loglevel", "WARNING"),
+                # Nobody is stopped in the midst of a request, which only the service would count.
+                *("--stop-timeout", "15"),
                 *("--html", str(report), "--csv", str(_BUILD / "stats")),
             ],
             env={
@@ -43,11 +55,23 @@ def main(arguments: list[str]) -> int:
                 "SIMULATOR": simulator.url,
                 "THRESHOLDS": str(thresholds),
                 "SCALE": scale,
+                "COUNTS": str(_COUNTS),
             },
         )
+        equal = _is_counted(server)
     print(f"\nreport: {report}", flush=True)
     print("all thresholds held" if code == 0 else "thresholds were MISSED", flush=True)
-    return code
+    return code or int(not equal)
+
+
+def _is_counted(server: Running) -> bool:
+    """Say whether /metrics has as many requests of each route as locust."""
+    time.sleep(_TOLD_SECONDS)
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as reply:  # noqa: S310 # ours
+        metrics = reply.read().decode()
+    pairs = compare(json.loads(_COUNTS.read_text()), metrics)
+    print("\nrequests, counted on either side:", *pairs, sep="\n", flush=True)
+    return all(pair.is_equal for pair in pairs)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,19 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.metrics import folder as folders
 from service.metrics.folder import forget_gauges, metrics_folder, read_main
+from service.metrics.merging import Merging
 from service.metrics.workers import WorkerMetrics
 from tests.support.process import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from prometheus_client import Metric
 
 COUNT = """
     from service.metrics.tally import flush_all
@@ -136,6 +140,40 @@ def test_a_worker_goes_on_in_the_counts_of_the_one_before_it(folder: Path) -> No
     assert found['minigate_sql_call_duration_seconds_bucket{le="0.01",operation="find"}'] == 0
     # However often it was started anew.
     assert len([name for name in files if name.endswith("_1a.db")]) == len(folders._SIZES)
+
+
+def test_files_are_added_up_as_prometheus_client_does_it(folder: Path) -> None:
+    more = """
+    import random, time
+    for operation in ("read", "create", "GET"):
+        for _ in range(50):
+            series.redis_seconds.observe(random.expovariate(10), operation)
+    series.redis_batch.counts[3] += 4
+    series.loop_lag_max.set(random.random())
+    series.access_token_fetched.labels("wx1").set(random.random())
+    series.live_sessions.labels("wx1").set(random.random())
+    series.pool_used.labels("sql").set(random.random())
+    flush_all()
+    """
+    for identity in ("1a", "1b", "2a"):
+        done = run(folder, identity, textwrap.dedent(COUNT) + textwrap.dedent(more))
+        assert done.returncode == 0, done.stderr
+
+    def samples(metrics: Iterable[Metric]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for metric in metrics
+            for sample in metric.samples
+        }
+
+    merging = Merging()
+    for path in folder.glob("*.db"):
+        merging.add(path)
+    ours = samples(merging.metrics())
+    collector = MultiProcessCollector(None, path=str(folder))
+    theirs = samples(collector.collect())
+    assert len(ours) > 100
+    assert ours == pytest.approx(theirs)
 
 
 def test_the_present_of_the_dead_is_forgotten_their_counts_are_not(folder: Path) -> None:
