@@ -63,6 +63,8 @@ def _serve_with_stand_ins(settings: Settings, reload: Callable[[], Settings]) ->
         with stack.stand_ins(settings) as (complete, banner):
             stack.announce(complete, banner)
             filled = {name: value for name, value in complete if value != getattr(settings, name)}
+            if filled:
+                log.info("stand-ins for %s", ", ".join(name.upper() for name in filled))
             return _serve(complete, lambda: reload().model_copy(update=filled))
     except stack.StandInError as fault:
         raise Refused(_CANNOT_START, str(fault)) from None
