@@ -82,11 +82,14 @@ async def stop() -> None:
         await tracing.flush()
 
 
-def span(name: str, **attributes: str | int) -> AbstractContextManager[Any]:
-    """Around a call of something else: a span of its own within the one at hand."""
+def span(system: str, operation: str) -> AbstractContextManager[Any]:
+    """Around a call of something else: a span of its own within the one at hand.
+
+    Both are words of our own: `redis` and the name of a script, say.
+    """
     if _tracing is None:
         return _NOTHING
-    return _Span(_tracing, name, attributes)
+    return _Span(_tracing, f"{system} {operation}")
 
 
 def pass_on(headers: MutableMapping[str, str]) -> None:
@@ -98,12 +101,11 @@ def pass_on(headers: MutableMapping[str, str]) -> None:
 class _Span:
     """A span of a call; of what it raised it keeps the kind."""
 
-    def __init__(self, tracing: _Tracing, name: str, attributes: Mapping[str, str | int]) -> None:
+    def __init__(self, tracing: _Tracing, name: str) -> None:
         self._trace = tracing.trace
         self._spanning = tracing.tracer.start_as_current_span(
             name,
             kind=tracing.trace.SpanKind.CLIENT,
-            attributes=dict(attributes),
             record_exception=False,
             set_status_on_exception=False,
         )

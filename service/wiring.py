@@ -46,6 +46,7 @@ from service.stores.event_writer import EventWriter
 from service.stores.events import RedisEvents
 from service.stores.keyring import Keyring
 from service.stores.limits import RedisLimits
+from service.stores.live_gauge import LiveGauge
 from service.stores.live_slots import LiveSlots
 from service.stores.login_codes import RedisLoginCodes
 from service.stores.lost_data import LostData
@@ -165,6 +166,7 @@ async def open_services(
 
         components = Components([SessionStoreCheck(sessions), database_status], outages)
         restarts = Restarts(redis)
+        live = LiveGauge(stores.event_history, settings.apps)
         figures = Figures()
         stack.callback(figures.close)
         sampler = Sampler(
@@ -181,10 +183,11 @@ async def open_services(
         with contextlib.suppress(SessionStoreUnavailable):
             await sessions.ping()
             await restarts.look()
+            await live.look()
         await stores.marks.start()
         gone_users.start()
         await components.look()  # what is wrong is said in the log
-        watch = Watch(outages, [components.look, restarts.look])
+        watch = Watch(outages, [components.look, restarts.look, live.look])
         stack.push_async_callback(watch.aclose)
         watch.start()
         if summarise:

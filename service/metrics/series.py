@@ -154,7 +154,9 @@ loop_lag_max: Final = Gauge(
 )
 live_sessions: Final = Gauge(
     "minigate_live_sessions",
-    "Sessions that live, by mini-program: an estimate.",
+    "Sessions that live, by mini-program, as of the last half minute. An estimate: the different"
+    " ones that a login opened, or use renewed, within SESSION_TTL, to about 1 in 100; those that"
+    " have ended since are counted until that time is over.",
     ["appid"],
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from service.core.errors import SessionStoreUnavailable
 from service.core.fault_cause import name_fault
 from service.metrics.series import redis_failures, redis_seconds
+from service.tracing import span
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -104,25 +105,27 @@ driver_calls: Final = _DriverCalls()
 class store_errors:  # noqa: N801 # it is used as a word of `with`; a class, as above
     """Raises SessionStoreUnavailable for one of FAULTS, once `outage` knows that `what` failed.
 
-    What takes place within is timed and counted as `what`, a word of our own.
+    What takes place within is timed, counted and traced as `what`, a word of our own.
     """
 
-    __slots__ = ("_began", "_outage", "_what")
+    __slots__ = ("_began", "_outage", "_span", "_what")
 
     def __init__(self, outage: Outage, what: str) -> None:
         self._outage = outage
         self._what = what
+        self._span = span("redis", what)
         self._began = time.monotonic()
 
     def __enter__(self) -> None:
-        pass
+        self._span.__enter__()
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         fault: BaseException | None,
-        _: TracebackType | None,
+        place: TracebackType | None,
     ) -> None:
+        self._span.__exit__(kind, fault, place)
         redis_seconds.observe(time.monotonic() - self._began, self._what)
         if fault is None:
             if self._outage.lasts:

@@ -22,6 +22,7 @@ from redis.exceptions import InvalidResponse, NoScriptError
 from service.core.errors import SessionStoreUnavailable
 from service.metrics.series import redis_seconds
 from service.redis.errors import FAULTS, count_failure, describe, store_errors
+from service.tracing import span
 
 if TYPE_CHECKING:
     from service.redis.client import RedisClient
@@ -89,7 +90,10 @@ class Scripts:
         began = time.monotonic()
         try:
             while True:
-                reply = await self._client.on_node(key, attempt, deadline=deadline, in_time=in_time)
+                with span("redis", script.name):
+                    reply = await self._client.on_node(
+                        key, attempt, deadline=deadline, in_time=in_time
+                    )
                 if reply[0] in _SUCCESSES and reply[2:3] != [expected_echo.encode()]:
                     raise InvalidResponse("the reply to something else")
                 if reply[0] != b"late":

@@ -30,6 +30,7 @@ from service.sql.rows import (
 )
 from service.sql.schema import users
 from service.sql.user_search import UserSearch
+from service.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -281,7 +282,7 @@ class SqlUsers:
     async def _find(self, appid: str, openid: str) -> Any | None:
         """The user's row, with the unionid known of this openid."""
         try:
-            with sql_seconds.timed("find"):
+            with sql_seconds.timed("find"), span("sql", "find"):
                 found = await self._known.find(appid, openid)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
@@ -290,7 +291,7 @@ class SqlUsers:
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         try:
-            with sql_seconds.timed("read"):
+            with sql_seconds.timed("read"), span("sql", "read"):
                 found = await self._database.read(question)
         except Exception as fault:  # see _unavailable
             raise self._unavailable("read", fault) from fault
@@ -299,7 +300,7 @@ class SqlUsers:
 
     async def _write(self, change: Callable[[Connection], T]) -> T:
         try:
-            with sql_seconds.timed("write"):
+            with sql_seconds.timed("write"), span("sql", "write"):
                 async with asyncio.timeout(self._database.write_seconds):
                     made = await self._database.write(change)
         except ServiceError:

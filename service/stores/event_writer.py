@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from service.core.errors import SessionStoreUnavailable
+from service.metrics.series import events_dropped
 from service.redis.errors import code_word
 from service.redis.scripts import Script
 from service.stores import event_record
@@ -65,7 +66,7 @@ class EventWriter:
         """Have it written a moment later."""
         if len(self._waiting) >= _MOST_WAITING:
             self._waiting.popleft()
-            self._lost += 1
+            self._lose(1)
         self._waiting.append(event)
         self._wanted.set()
 
@@ -126,5 +127,9 @@ class EventWriter:
 
     def _put_back(self, batch: list[Event]) -> None:
         room = max(_MOST_WAITING - len(self._waiting), 0)
-        self._lost += max(len(batch) - room, 0)
+        self._lose(max(len(batch) - room, 0))
         self._waiting.extendleft(reversed(batch[-room:] if room else []))
+
+    def _lose(self, count: int) -> None:
+        self._lost += count
+        events_dropped.add(by=count)

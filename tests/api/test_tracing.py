@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
 from tests.support.collector import Collector, attributes, running_collector
 from tests.support.running import running_service
@@ -91,6 +92,44 @@ async def test_no_span_says_what_somebody_sent(
     assert {span.name for span in collector.spans} >= {"POST /login", "_OTHER -", "GET /me"}
     for secret in (session_id, session_id.partition(".")[2], "canary", "CANARY"):
         assert secret.encode() not in collector.raw
+
+
+async def test_what_is_asked_for_a_request_are_spans_within_its_own(
+    traced: Api, collector: Collector, simulator: Simulator
+) -> None:
+    await traced.ask("POST", "/login", json={"code": await simulator.code()}, headers=TRACED)
+    login = await collector.named("POST /login")
+    for name in ("wechat /sns/jscode2session", "sql find", "sql write", "redis create"):
+        part = await collector.named(name)
+        assert part.trace_id.hex() == TRACE
+        assert part.parent_span_id == login.span_id
+    await traced.ask("POST", "/login", json={"code": "made-up"}, headers=TRACED)
+    await collector.first(lambda one: attributes(one).get("error.type") == "LoginCodeInvalid")
+
+
+async def test_a_proxy_before_wechat_is_told_of_the_trace(
+    collector: Collector,  # noqa: ARG001 # it is to be there first
+    settings: Callable[..., Settings],
+) -> None:
+    seen: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("traceparent"))
+        return web.json_response({"errcode": 40029, "errmsg": "invalid code"})
+
+    app = web.Application()
+    app.router.add_get("/sns/jscode2session", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with running_service(settings(wechat_api_base=(url,), tracing=True)) as running:
+        await running.ask("POST", "/login", json={"code": "a code"}, headers=TRACED)
+    await runner.cleanup()
+    [traceparent] = seen
+    assert traceparent is not None
+    assert traceparent.split("-")[1] == TRACE
+    assert traceparent != TRACED["traceparent"]
 
 
 async def test_a_collector_that_is_away_is_nobody_elses_trouble(

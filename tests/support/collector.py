@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class Collector:
@@ -30,10 +30,14 @@ class Collector:
 
     async def named(self, name: str) -> Any:
         """The first span of this name; waits for it."""
+        return await self.first(lambda span: bool(span.name == name))
+
+    async def first(self, is_meant: Callable[[Any], bool]) -> Any:
+        """The first span that is meant; waits for it."""
         async with asyncio.timeout(10):
             while True:
                 for span in self.spans:
-                    if span.name == name:
+                    if is_meant(span):
                         return span
                 await asyncio.sleep(0.02)
 

@@ -36,11 +36,9 @@ async def overview(context: AppContext) -> dict[str, Any]:
         "service": _service(context),
         "components": [component_view(one) for one in components],
         "liveSessions": live,
+        "outages": [outage_view(one) for one in services.outages.recent()],
+        "history": services.figures.history(),
     }
-    if services.outages is not None:
-        told["outages"] = [outage_view(one) for one in services.outages.recent()]
-    if services.figures is not None:
-        told["history"] = services.figures.history()
     return {name: value for name, value in told.items() if value is not None}
 
 

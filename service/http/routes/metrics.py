@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from sanic import Blueprint
 
-from service.core.errors import InvalidRequest, OperatorTokenRefused, ServiceUnavailable
+from service.core.errors import ServiceUnavailable
+from service.http.operator import operator_of
 from service.http.responses import Response, headers_for
-from service.http.single_header import single_header
 from service.metrics.scrape import render, shared_folder
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ _OF_PROXIES: Final = frozenset({"forwarded", "via", "x-real-ip"})
 async def show_metrics(request: AppRequest) -> HTTPResponse:
     """Every series, as text or in the form of OpenMetrics."""
     if not _is_of_this_machine(request):
-        await _check(request)
+        token = request.app.ctx.settings.metrics_token
+        await operator_of(request, {"metrics": token} if token else {})
     if shared_folder() is None and request.app.ctx.settings.web_concurrency > 1:
         raise ServiceUnavailable  # those of one worker would pass for those of all
     content, content_type = await render(request.headers.getone("accept", ""))
@@ -62,20 +62,3 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         return False
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-async def _check(request: AppRequest) -> None:
-    """Raise OperatorTokenRefused without METRICS_TOKEN as a Bearer token, or if none is set."""
-    context = request.app.ctx
-    wanted = context.settings.metrics_token
-    try:
-        scheme, _, given = single_header(request, "Authorization").partition(" ")
-    except InvalidRequest:
-        raise OperatorTokenRefused from None
-    if wanted is None or scheme.lower() != "bearer":
-        raise OperatorTokenRefused
-    if not hmac.compare_digest(given.encode(errors="replace"), wanted.get_secret_value().encode()):
-        await context.services.limits.count(
-            "operator_token_per_address", request.info.client_address or ""
-        )
-        raise OperatorTokenRefused
