@@ -97,62 +97,6 @@ NOT_LOOKED_AT: Final = frozenset({SYSTEM_BUSY, APP_QUOTA}) | TOKEN_REFUSED
 SESSION_KEY_DEAD: Final = frozenset({87007, 87009})
 RISKY_TEXT: Final = frozenset({87014})
 USER_NOT_SEEN: Final = frozenset({61010})
-
-_CONSOLE: Final = "mp.weixin.qq.com, Development settings"
-_ALWAYS_SENT: Final = (
-    "MiniGate always sends it, so something between it and WeChat changes requests"
-)
-_NEW_SECRET: Final = (
-    f"reset it at {_CONSOLE}, and put the new one into WECHAT_SECRET, or WECHAT_APPS, of every"
-    " service"
-)
-_VOID: Final = (
-    "another service with this appid fetches its own by /cgi-bin/token, which makes this one void:"
-    " have it use stable_token, or /internal/access-token of this one"
-)
-_CONFIRM: Final = "the mini-program's administrator has to confirm it, in the message from WeChat"
-_NOTICES: Final = "see the notices at mp.weixin.qq.com"
-
-WORDS: Final[Mapping[int, str]] = {
-    SYSTEM_BUSY: "WeChat is busy; it passes by itself",
-    40001: "the AppSecret is not that of {appid}, or its access_token is void twice in a row:"
-    f" {_VOID}",
-    40002: f"grant_type is wrong: {_ALWAYS_SENT}",
-    40003: "the openid is not one of {appid}: were the appids of WECHAT_APPS exchanged?",
-    40013: "WeChat knows no appid {appid}: compare WECHAT_APPID, or WECHAT_APPS, with that at"
-    f" {_CONSOLE}; it begins with wx",
-    40014: f"the access_token of {{appid}} is void twice in a row: {_VOID}",
-    40125: f"the AppSecret of {{appid}} is wrong, or was reset: {_NEW_SECRET}",
-    40164: "the address {ip}, from which this service calls WeChat, is not on the IP whitelist of"
-    f" {{appid}}: add it at {_CONSOLE}, IP whitelist",
-    40166: "there is no mini-program {appid} any more: compare WECHAT_APPID, or WECHAT_APPS",
-    40243: f"the AppSecret of {{appid}} is frozen: unfreeze it at {_CONSOLE}, or {_NEW_SECRET}",
-    41001: f"the access_token is missing: {_ALWAYS_SENT}",
-    41002: f"the appid is missing: {_ALWAYS_SENT}",
-    41004: f"the AppSecret is missing: {_ALWAYS_SENT}",
-    41008: f"the code is missing: {_ALWAYS_SENT}",
-    42001: f"the access_token of {{appid}} has ended twice in a row: {_VOID}",
-    43002: f"the method of the request is wrong: {_ALWAYS_SENT}",
-    44002: f"the body is empty: {_ALWAYS_SENT}",
-    APP_QUOTA: "the quota of {appid} is used up for today: raise or clear it at mp.weixin.qq.com",
-    47001: f"the body is not JSON: {_ALWAYS_SENT}",
-    48001: "{appid} may not call this interface: verify the account, or apply for the interface,"
-    " at mp.weixin.qq.com; phone numbers are for verified accounts of organisations only",
-    48017: "the request reached an address that WeChat has retired: remove what pins the address"
-    " of api.weixin.qq.com, in /etc/hosts or in a resolver",
-    50002: f"WeChat has restricted the account of {{appid}}: {_NOTICES}",
-    50004: f"WeChat lets {{appid}} have no access_token, maybe as a penalty: {_NOTICES}",
-    50007: f"WeChat has frozen the account of {{appid}}: {_NOTICES}",
-    61024: "{appid} is run by a third-party platform, whose own access_token it needs: take it"
-    " back at mp.weixin.qq.com",
-    89501: f"the address {{ip}} waits for a confirmation: {_CONFIRM}",
-    89503: f"the address {{ip}} may not call for {{appid}} yet: {_CONFIRM}",
-    89506: "the administrator of {appid} has refused the address {ip} twice: for 24 hours nothing"
-    " helps but another address",
-    89507: "the administrator of {appid} has refused the address {ip}: it may ask again in an hour",
-}
-"""What each means that somebody has to do something about, and what that is."""
-_UNKNOWN: Final = "not an errcode that MiniGate knows: WeChat's global return codes may have it"
 KNOWN: Final = CODE2SESSION.keys() | TOKENED.keys() | SESSION_KEY_DEAD | RISKY_TEXT | USER_NOT_SEEN
 
 _RID = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
@@ -170,12 +114,6 @@ def is_outage(errcode: int | None, kind: type[ServiceError] | None) -> bool:
     `kind`: the error that the errcode is; None where it is none that is known.
     """
     return errcode == APP_QUOTA or kind in {WeChatMisconfigured, WeChatUnavailable, None}
-
-
-def in_words(errcode: int | None, appid: str, ip: str | None = None) -> str:
-    """What it means and what to do. `ip`: the address that WeChat has named as ours."""
-    words = _UNKNOWN if errcode is None else WORDS.get(errcode, _UNKNOWN)
-    return words.format(appid=appid, ip=ip or "of this service")
 
 
 def loggable(errmsg: object) -> dict[str, str]:

@@ -26,6 +26,7 @@ from service.metrics.series import wechat_errcodes
 from service.tracing import pass_on, span
 from service.wechat import errcodes
 from service.wechat.breaker import Breakers
+from service.wechat.meanings import meaning_of
 from service.wechat.measured import Measured
 from service.wechat.outages import WeChatOutages
 
@@ -261,7 +262,8 @@ class WeChatHttp:
         shown: str | int = "not a number" if number is None else number
         fields = {"errcode": shown, "appid": app.appid, **told}
         if errcodes.is_outage(number, kind):
-            why = f"{fields['errcode']}: {errcodes.in_words(number, app.appid, told.get('ip'))}"
+            meaning = meaning_of(number, app.appid, told.get("ip"))
+            why = f"{shown}: {meaning.en}: {meaning.cure}"
             # Unknown ones share their lines: there may be any number of them.
             self._trouble.refused(path, app.appid, number if kind else None, why, fields)
         else:

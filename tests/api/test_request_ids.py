@@ -120,7 +120,7 @@ async def test_a_login_that_succeeds_and_a_bug_of_ours(
 
     monkeypatch.setattr("service.stores.session_record.write", fail)
     assert (await log_in(api, await simulator.code())).code == 50000
-    assert_all_carry_it(lines(stderr), "login handle=", "failed: TypeError: a bug at ", "answered")
+    assert_all_carry_it(lines(stderr), "login", "failed: TypeError: a bug at ", "answered")
 
 
 async def test_a_check_the_short_way_and_one_the_ordinary_way(
@@ -148,7 +148,7 @@ async def test_many_at_once_each_have_their_own(
     logins = (log_in(api, code, f"id-{number}") for number, code in enumerate(codes))
     answers = await asyncio.gather(*logins)
     assert {one.status for one in answers} == {200}
-    told = [one["requestId"] for one in lines(stderr) if "login handle=" in one["message"]]
+    told = [one["requestId"] for one in lines(stderr) if one["message"] == "login"]
     assert sorted(told) == sorted(f"id-{number}" for number in range(20))
 
 

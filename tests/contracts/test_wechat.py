@@ -36,6 +36,7 @@ from service.wechat import breaker, errcodes
 from service.wechat.access_token import AccessTokens
 from service.wechat.client import WeChatClient
 from service.wechat.http import WeChatHttp, open_http
+from service.wechat.meanings import MEANINGS, meaning_of
 from tests.support.clock import Clock
 from tests.support.running import running_simulator
 from tests.support.settings import APP_SECRET, APPID, make_settings
@@ -413,23 +414,23 @@ def test_every_errcode_that_somebody_has_to_act_on_has_words_for_it() -> None:
         if errcodes.is_outage(errcode, kind)
     }
     assert {40013, 40125, 40164, 40243, 48001, 50002} < for_somebody
-    assert set(errcodes.WORDS) == for_somebody
+    assert set(MEANINGS) == for_somebody
     for errcode in for_somebody:
-        words = errcodes.in_words(errcode, APPID, "203.0.113.7")
-        assert words.isascii()
-        assert "{" not in words
-        # What it means, and after a colon or semicolon what to do.
-        assert ":" in words or ";" in words, words
-    assert len(set(errcodes.WORDS.values())) == len(errcodes.WORDS)
+        found = meaning_of(errcode, APPID, "203.0.113.7")
+        assert (found.en + found.cure).isascii()
+        assert not (found.zh + found.cure_zh).isascii()
+        assert all(one and "{" not in one for one in found)
+    for told in zip(*((one.en, one.zh) for one in MEANINGS.values()), strict=True):
+        assert len(set(told)) == len(MEANINGS)
 
 
-def test_the_words_name_the_app_and_the_address() -> None:
-    assert f"the AppSecret of {APPID} is wrong" in errcodes.in_words(40125, APPID)
-    listed = errcodes.in_words(40164, APPID, "203.0.113.7")
-    assert listed.startswith("the address 203.0.113.7, from which")
-    assert "IP whitelist" in listed
-    assert errcodes.in_words(40164, APPID).startswith("the address of this service, from which")
-    assert errcodes.in_words(12345, APPID) == errcodes.in_words(None, APPID)
+def test_the_meaning_names_the_app_and_the_address() -> None:
+    assert meaning_of(40125, APPID).en.startswith(f"the AppSecret of {APPID} is wrong")
+    listed = meaning_of(40164, APPID, "203.0.113.7")
+    assert listed.en.startswith("the address 203.0.113.7, from which")
+    assert "IP whitelist" in listed.cure
+    assert meaning_of(40164, APPID).en.startswith("the address of this service, from which")
+    assert meaning_of(12345, APPID) == meaning_of(None, APPID)
 
 
 async def test_the_address_that_wechat_names_is_in_the_line_and_the_secret_is_not(

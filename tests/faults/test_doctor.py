@@ -339,7 +339,7 @@ async def test_a_postgresql_that_works_is_told_with_its_version(
 async def test_the_appsecret_is_wrong(doctor: Doctor) -> None:
     wrong = await doctor.wrong(wechat_secret="another-secret-canary")
     assert [*wrong] == [f"wechat:{APPID}"]
-    assert wrong[f"wechat:{APPID}"]["text"].startswith("40125: the AppSecret is wrong")
+    assert wrong[f"wechat:{APPID}"]["text"].startswith(f"40125: the AppSecret of {APPID} is wrong")
     assert "WECHAT_SECRET" in wrong[f"wechat:{APPID}"]["cure"]
 
 
