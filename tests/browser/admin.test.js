@@ -107,6 +107,9 @@ describe('the admin page', () => {
     assert.equal(await person.error('pc'), 'session_kicked')
     assert.equal(await person.logIn('phone'), '')
     await operator.findsEvent('操作者 alice', { user: person.id, event: 'kicked' })
+    if (stage.state) return // which explains nothing
+    await operator.see(person)
+    await operator.reads('被管理员 alice 强制下线', page.locator('.why li'))
     assert.deepEqual(seen.refused, [])
   })
 

@@ -23,7 +23,8 @@ function populate(state) {
   state.sessions[1].keyLost = true
   state.sessions[2].state = 'kicked'
   state.users[1].ban = { at: NOW - 600, until: NOW + 86400, reason: 'spam' }
-  state.why = ['10:03:05 wx0123456789abcdef, phone, 198.51.100.0']
+  const said = { zh: 'wx0123456789abcdef (phone)', en: 'Replaced by a newer login from 198.51.100.0/24: there is one session for each mini-program and device class (phone).' }
+  state.why = Array.from({ length: 7 }, (_, place) => ({ at: NOW * 1000 - place * 61000, handle: 'h0Hd7Hd7Hd7Hd7Hd7Hd7H', ...said }))
   return id
 }
 

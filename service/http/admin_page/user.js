@@ -2,10 +2,10 @@
 
 import { ask } from './api.js'
 import { el } from './element.js'
+import { endings } from './endings.js'
 import { eventList } from './event_list.js'
-import { language, t } from './language.js'
+import { t } from './language.js'
 import { explain, quiet, tell, tellError } from './notice.js'
-import { stamp } from './time.js'
 import { account, identities, picture, sessions } from './user_account.js'
 import { askBan, askDelete, askKick, askUnban } from './user_questions.js'
 
@@ -40,7 +40,7 @@ export class UserPage {
     const all = el('p', {}, el('a', { href: `#/events/${encodeURIComponent(user.id)}`, t: 'allEvents' }))
     return [
       el('section', { class: 'card' }, el('h3', { t: 'account' }), el('div', { class: 'who' }, picture(user), account(user)), this.acts(user)),
-      Array.isArray(why) && why.length ? section('whyTitle', el('ul', { class: 'why' }, why.map((end) => el('li', {}, sentenceOf(end))))) : null,
+      why && why.length ? section('whyTitle', endings(why)) : null,
       section('sessionsOfUser', sessions(open, (session) => this.kick(session))),
       section('history', eventList(events, { ofUser: true }), all),
       section('identities', identities(known)),
@@ -98,9 +98,4 @@ export class UserPage {
     // Its button may be gone.
     if (document.activeElement === document.body) this.name.focus({ preventScroll: true })
   }
-}
-
-/** The end of a session as the service explains it: a sentence, or one for each language and the time. */
-function sentenceOf(end) {
-  return typeof end === 'string' ? end : [Number.isFinite(end.at) ? stamp(end.at) : '', end[language()] || ''].filter(Boolean).join(' ')
 }

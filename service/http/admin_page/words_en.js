@@ -131,6 +131,7 @@ export const en = {
   backToUsers: '← Find users',
   account: 'Account',
   whyTitle: 'Why they were logged out',
+  olderEndings: (count) => `${count} older`,
   sessionsOfUser: 'Sessions',
   noSessionsOfUser: 'There are none.',
   device: 'Device class',

@@ -129,6 +129,7 @@ export const zh = {
   backToUsers: '← 查找用户',
   account: '账号',
   whyTitle: '为什么被登出',
+  olderEndings: (count) => `更早的 ${count} 次`,
   sessionsOfUser: '会话',
   noSessionsOfUser: '没有会话。',
   device: '设备类别',

@@ -77,7 +77,7 @@ class AdminState {
   constructor() {
     Object.assign(this, { users: [], identities: [], sessions: [], events: [], ended: new Set(), asked: [] })
     /** What goes wrong: the reason of a Redis that is down; figures that nobody has; nobody answers; HTML from a proxy; a token that is no more; an error. */
-    Object.assign(this, { ill: '', illSince: 0, stopping: false, untold: false, away: false, proxyFault: false, revoked: false, error: null, why: null })
+    Object.assign(this, { ill: '', illSince: 0, stopping: false, untold: false, away: false, proxyFault: false, revoked: false, error: null, why: [] })
   }
 
   add({ nickname, phone = null, number = '', avatar = '/uploads/default-avatar.png', apps = APPS, devices = ['default'] }) {

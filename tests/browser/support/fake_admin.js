@@ -73,7 +73,7 @@ async function startFakeAdmin({ pages, token }) {
     if (method === 'GET') {
       const without = ({ user: _, ...rest }) => rest
       const details = { user, identities: state.identities.filter(mine).map(without), sessions: state.sessions.filter(mine).map(without), events: state.events.filter(mine).slice(0, 20) }
-      return state.why ? { ...details, why: state.why } : details
+      return { ...details, why: state.why }
     }
     if (method === 'DELETE') {
       state.users = state.users.filter((one) => one !== user)
