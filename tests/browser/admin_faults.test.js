@@ -182,12 +182,18 @@ describe('the admin page, come what may', () => {
     await operator.agree()
     while (!release) await new Promise((done) => setTimeout(done, 10))
     await page.locator('[data-act=lock]').click()
+    await page.evaluate(() => {
+      globalThis.told = ''
+      const place = document.querySelector('.notice-text')
+      new MutationObserver(() => (globalThis.told += place.textContent)).observe(place, { childList: true })
+    })
     const answered = page.waitForResponse('**/kick')
     release()
     await (await answered).finished()
+    await page.evaluate(() => fetch('/admin/page/icon.svg').then((reply) => reply.text()))
     assert.equal(await person.error('phone'), 'session_kicked')
-    await operator.enter()
-    assert.equal(await operator.notice.isVisible(), false)
+    assert.equal(await page.locator('#secret').isVisible(), true)
+    assert.equal(await page.evaluate(() => globalThis.told), '')
   })
 
   it('puts errors into words, with the id of the request', async () => {
