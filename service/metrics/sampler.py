@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from service.metrics import series
@@ -46,7 +47,9 @@ class Sampler:
 
     def _again(self, due: float) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(due - time.monotonic(), 0), self._tick, due)
+        self._timer = loop.call_later(
+            max(due - time.monotonic(), 0), self._tick, due, context=Context()
+        )
 
     def _tick(self, due: float) -> None:
         now = time.monotonic()
@@ -56,7 +59,7 @@ class Sampler:
         self._lags.append(lag)
         self._look()
         if self._noting is None and self._figures.is_due:
-            self._noting = asyncio.create_task(self._note())
+            self._noting = asyncio.create_task(self._note(), context=Context())
 
     async def _note(self) -> None:
         try:

@@ -175,7 +175,7 @@ class RedisSessionMarks:
             return
         self._since.apply(self._known)
         # Not by the task that looks, which may be waiting for something.
-        self._lapse = asyncio.get_running_loop().call_later(left, self._lapsed)
+        self._lapse = asyncio.get_running_loop().call_later(left, self._lapsed, context=Context())
 
     def _lapsed(self) -> None:
         """Let no session through, until a look succeeds.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.running import Answer, Api
 
 READY = ("redis", "ready", "")
+NOT_ASKED = [("wechat", "ready", ""), ("avatars", "ready", "")]
 
 
 async def readiness(api: Api, **params: str) -> Answer:
@@ -35,9 +36,11 @@ async def test_a_service_that_lacks_nothing_is_ready(api: Api) -> None:
     assert (await readiness(api)).data == {"status": "ready"}
     answer = await readiness(api, verbose="")
     assert set(answer.data) == {"status", "components", "schema"}
-    assert states(answer) == [READY, ("database", "ready", "")]
+    assert states(answer) == [READY, ("database", "ready", ""), *NOT_ASKED]
     assert answer.data["schema"] == {"found": NEWEST, "expected": NEWEST}
-    for one in answer.data["components"]:
+    for one in answer.data["components"][2:]:
+        assert one["checkedAt"] is one["since"] is None
+    for one in answer.data["components"][:2]:
         age = time.time() * 1000 - one["checkedAt"]
         assert 0 <= age < 30_000, "milliseconds"
         assert one["since"] <= one["checkedAt"]
@@ -52,8 +55,9 @@ async def test_each_state_has_the_time_at_which_it_began(api: Api) -> None:
 
     async def since(state: str) -> list[int]:
         found = await readiness(api, verbose="")
-        assert [one["state"] for one in found.data["components"]] == [state, "ready"]
-        return [one["since"] for one in found.data["components"]]
+        looked_at = found.data["components"][:2]
+        assert [one["state"] for one in looked_at] == [state, "ready"]
+        return [one["since"] for one in looked_at]
 
     healthy = await since("ready")
     sessions.ping = ail
@@ -103,7 +107,7 @@ async def test_a_database_that_is_away_makes_it_red_for_those_who_need_it(
         assert answer.headers["Retry-After"] == "1"
         verbose = await readiness(api, verbose="")
         assert (verbose.status, verbose.code) == (503, 50301)
-        redis, (_, state, reason) = states(verbose)
+        redis, (_, state, reason), *_ = states(verbose)
         assert redis == READY
         assert state == "down"
         assert "ECONNREFUSED" in reason
@@ -113,6 +117,17 @@ async def test_a_database_that_is_away_makes_it_red_for_those_who_need_it(
         # A gateway that only has sessions checked goes on without.
         assert (await readiness(api, exclude="database")).data == {"status": "ready"}
         assert (await api.ask("HEAD", "/readyz", params={"exclude": "database"})).status == 200
+
+
+async def test_a_wechat_that_refuses_turns_nobody_away_and_strangers_are_not_told_why(
+    api: Api,
+) -> None:
+    outage = api.app.ctx.services.outages.of("wechat")
+    outage.failed("/sns/jscode2session", "40125: the AppSecret of wx1 is wrong")
+    answer = await readiness(api, verbose="")
+    assert (answer.status, answer.data["status"]) == (200, "ready")
+    assert ("wechat", "down", "") in states(answer)
+    assert "40125" not in str(answer.body)
 
 
 async def test_only_what_there_is_can_be_excluded(api: Api) -> None:

@@ -224,7 +224,9 @@ def _log_lines() -> Iterator[list[str]]:
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append(_LOGGED.sub("", record.getMessage()))
+            line = record.getMessage()
+            if line != "expired":  # which is told once of each handle (docs/adr/0035)
+                lines.append(_LOGGED.sub("", line))
 
     handler = Lines()
     handler.addFilter(UnreadBodies())

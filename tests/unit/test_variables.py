@@ -64,6 +64,9 @@ def test_every_setting_may_stand_in_a_file(
         "redis_sentinel_password": NEW,
         "dyno": "web.1",
         "device_classes": "phone,pc",
+        "admin_tokens": f"alice:{NEW}",
+        "metrics_token": NEW,
+        "log_format": "json",
     }
     field = name.replace("_tls_url", "_url")
     default = Settings.model_fields[field].default
