@@ -26,10 +26,10 @@ _ROTATE: Final = Text(
     "显示各密钥加密了多少数据，以及下一步做什么；不做任何更改",
 )
 _DETAILS: Final = Text(
-    "A key is retired in four steps (docs/operations.md): 1. the new one at the end, 2. the new\n"
+    "A key is retired in four steps (docs/operate.md): 1. the new one at the end, 2. the new\n"
     "one in front, 3. migrate, 4. drop the old one. Run this after each. Exit 1 if a phone number\n"
     "opens under none of the keys.",
-    "更换密钥分四步（docs/operations.zh-CN.md）：1. 新密钥放在最后，2. 新密钥移到最前，\n"
+    "更换密钥分四步（docs/operate.zh-CN.md）：1. 新密钥放在最后，2. 新密钥移到最前，\n"
     "3. migrate，4. 去掉旧密钥。每一步之后运行一次。若有手机号无法用任何密钥解开，退出码为 1。",
 )
 

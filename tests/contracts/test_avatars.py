@@ -179,7 +179,7 @@ async def test_a_provider_that_wants_the_bucket_in_the_host_name_gets_it_there(
         headers = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
         return web.Response(body=body, headers=headers)
 
-    [block] = blocks("docs/operations.md", "ini")
+    [block] = blocks("docs/operate.md", "ini")
     lines = dict(line.split("=", 1) for line in block.splitlines())
     app = web.Application(client_max_size=1_000_000)
     app.router.add_route("*", "/{path:.*}", answer)

@@ -331,7 +331,7 @@ MUTANTS: Final = (
         file="service/supervisor.py",
         old="self.settings = self._reloaded()",
         new="self._reloaded()",
-        test="tests/e2e/test_operations.py::test_an_appsecret_is_changed_without_a_stop",
+        test="tests/e2e/test_operate.py::test_an_appsecret_is_changed_without_a_stop",
     ),
     Mutant(
         bar="E6",

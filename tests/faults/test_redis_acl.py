@@ -208,7 +208,7 @@ async def test_all_that_the_service_does_is_allowed_and_nothing_else(
 
 def user_without(row: str) -> list[str]:
     """The line of the file without what a row of the page says that this use can do without."""
-    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    page = (REPOSITORY / "docs" / "operate.md").read_text()
     [left_out] = re.findall(rf"^\| {re.escape(row)} \| (.*) \|$", page, re.MULTILINE)
     words = {word.replace("\\|", "|") for word in re.findall(r"[+~][^ `,]+", left_out)}
     assert words < set(USER)

@@ -1,4 +1,4 @@
-"""The recipes of docs/operations.md, each done with the commands that stand there."""
+"""The recipes of docs/operate.md, each done with the commands that stand there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = [LINUX_ONLY, pytest.mark.timeout(180)]  # they start a service several times
 
-PAGE, CHINESE = "docs/operations.md", "docs/operations.zh-CN.md"
+PAGE, CHINESE = "docs/operate.md", "docs/operate.zh-CN.md"
 BIN: Final = Path(sys.executable).parent
 NEW_SECRET: Final = "app-secret-canary-of-today-91b3d75e"
 NEW_KEY: Final = "secret-key-canary-of-today-2f7c9a4e61d8"
@@ -63,9 +64,13 @@ def test_both_languages_have_the_same_blocks(language: str) -> None:
     assert english
 
 
-def recipe(*words: str) -> str:
-    """The one block of the page in which all these words stand."""
-    [found] = [block for block in blocks(PAGE, "sh") if all(word in block for word in words)]
+def recipe(*words: str, without: str | None = None) -> str:
+    """The one block of the page in which all these words stand, and `without` does not."""
+    [found] = [
+        block
+        for block in blocks(PAGE, "sh")
+        if all(word in block for word in words) and (without is None or without not in block)
+    ]
     return found
 
 
@@ -238,6 +243,104 @@ async def test_everybody_is_logged_out_by_one_line(
         assert login.data["sessionid"] not in sessions
         assert login.data["isNewUser"] is False
         assert (await api.session(login.data["sessionid"])).status == 200
+
+
+async def test_everybody_is_logged_out_by_one_command_and_without_a_restart(
+    redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    settings_file(tmp_path, complete_environment(redis=redis.url, wechat=simulator.url))
+    await done("python -m service migrate", tmp_path)
+    async with serving({"WEB_CONCURRENCY": "2"}, tmp_path) as (process, api):
+        before = process.workers
+        sessionid = (await api.login(await simulator.code())).data["sessionid"]
+        assert (await api.session(sessionid)).status == 200
+        await done(recipe("sessions end"), tmp_path)
+        watch = Stopwatch()
+        refused = 0
+        while refused < 20:  # in a row: by either worker
+            refused = refused + 1 if (await api.session(sessionid)).status == 401 else 0
+            assert not watch.exceeds(10)
+        assert (await api.session(sessionid)).code == 40102
+        login = await api.login(await simulator.code())
+        assert (await api.session(login.data["sessionid"])).status == 200
+        assert process.workers == before
+
+
+async def moved(home: Path, block: str, process: ServiceProcess, **variables: str) -> None:
+    """Do the recipe for moving Redis, and wait until all workers have moved."""
+    (home / "minigate.pid").write_text(str(process.pid))
+    before = process.workers
+    await done(block, home, **variables)
+    await restarted(process, before)
+
+
+async def test_redis_is_moved_to_an_empty_one(
+    redis: RedisServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    settings_file(tmp_path, complete_environment(redis=redis.url, wechat=simulator.url))
+    await done("python -m service migrate", tmp_path)
+    block = recipe("REDIS_URL=", without="REPLICAOF")
+    async with RedisServer() as new, serving({}, tmp_path) as (process, api):
+        sessionid = (await api.login(await simulator.code())).data["sessionid"]
+        await moved(tmp_path, block, process, NEW_REDIS_URL=new.url)
+        redis.kill()
+        refused = await api.session(sessionid)
+        assert refused.status == 401, (refused.body, process.output)
+        assert (refused.status, refused.code) == (401, 40102)
+        login = await api.login(await simulator.code())
+        assert login.data["isNewUser"] is False
+        assert (await api.session(login.data["sessionid"])).status == 200
+
+
+async def test_redis_is_moved_with_its_sessions(simulator: Simulator, tmp_path: Path) -> None:
+    async with RedisServer(tcp=True) as old, RedisServer(tcp=True) as new:
+        settings_file(tmp_path, complete_environment(redis=old.url, wechat=simulator.url))
+        await done("python -m service migrate", tmp_path)
+        async with serving({"WEB_CONCURRENCY": "2"}, tmp_path) as (process, api):
+            sessionid = (await api.login(await simulator.code())).data["sessionid"]
+            place = urlsplit(old.url)
+            await moved(
+                tmp_path,
+                recipe("REPLICAOF"),
+                process,
+                NEW_REDIS_URL=new.url,
+                OLD_HOST=str(place.hostname),
+                OLD_PORT=str(place.port),
+            )
+            old.kill()
+            assert (await api.session(sessionid)).status == 200
+            login = await api.login(await simulator.code("bob"))
+            assert (await api.session(login.data["sessionid"])).status == 200
+
+
+async def test_a_redis_that_is_a_replica_still_is_not_taken(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with RedisServer(tcp=True) as old, RedisServer(tcp=True) as new:
+        settings_file(tmp_path, complete_environment(redis=old.url, wechat=simulator.url))
+        await done("python -m service migrate", tmp_path)
+        too_early = recipe("REPLICAOF").replace(
+            'redis-cli -u "$NEW_REDIS_URL" REPLICAOF NO ONE\n', ""
+        )
+        assert "NO ONE" not in too_early
+        async with serving({}, tmp_path) as (process, api):
+            (tmp_path / "minigate.pid").write_text(str(process.pid))
+            before = process.workers
+            place = urlsplit(old.url)
+            await done(
+                too_early,
+                tmp_path,
+                NEW_REDIS_URL=new.url,
+                OLD_HOST=str(place.hostname),
+                OLD_PORT=str(place.port),
+            )
+            await eventually(
+                lambda: "the others stay as they are" in process.output,
+                within=60,
+                what="it is told",
+            )
+            assert before <= process.workers
+            assert (await api.login(await simulator.code())).status == 200
 
 
 async def test_under_honcho_the_environment_wins_over_dotenv(
