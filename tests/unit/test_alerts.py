@@ -71,6 +71,16 @@ def test_each_alert_says_what_to_do_and_where_more_stands() -> None:
         assert len(description.split()) > 15, name
 
 
+@pytest.mark.parametrize("page", ["operate.md", "operate.zh-CN.md"])
+def test_each_alert_has_its_part_of_the_runbook_and_there_are_no_others(page: str) -> None:
+    text = (REPOSITORY / "docs" / page).read_text()
+    parts = dict(re.findall(r"^### (MiniGate\w+)\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL))
+    assert list(parts) == list(alerts())
+    for name, said in parts.items():
+        assert re.search(r"\*\*(Users|用户)\*\*", said), name
+        assert re.search(r"\*\*(Do|怎么办)\*\*", said) or "MiniGateSessionsRefused" in name, name
+
+
 def test_what_is_named_in_a_text_is_a_series_or_a_setting() -> None:
     settings = (REPOSITORY / "config" / "defaults.env").read_text()
     for name, text in alerts().items():
