@@ -97,6 +97,16 @@ def test_no_part_needs_another_host_inline_script_or_html_made_of_text(name: str
     )
 
 
+def test_the_browser_keeps_language_and_theme_and_nothing_else() -> None:
+    kept = set()
+    for name in PARTS:
+        text = (PAGE / name).read_text()
+        if name != "choices.js":
+            assert not re.search(r"\b(\w+Storage|indexedDB|caches|window\.name)\b", text), name
+            kept |= set(re.findall(r"(?<![\w.])keep\(([^,)]*)", text))
+    assert kept == {"'language'", "'theme'"}
+
+
 @pytest.mark.parametrize(
     "name", ["%2e%2e%2froutes%2fdemo.py", "..%2Fcontext.py", "nothing.js", "page.js%00", ""]
 )
