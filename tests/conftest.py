@@ -33,7 +33,7 @@ Sanic.test_mode = True
 _SLOW: Final = {
     "test_supervisor.py": 90,
     "test_rolling_restart.py": 85,
-    "test_operate.py": 80,
+    "test_operate.py": 110,
     "test_processes.py": 75,
     "test_user_faults.py": 70,
     "test_drain.py": 60,
