@@ -33,8 +33,8 @@ _EVERY_SECONDS: Final = 1.0
 _JITTER: Final = 0.1
 """Of that: workers need not ask at the same moment."""
 _LOOK_SECONDS: Final = 0.5
-_PAUSE_SECONDS: Final = 0.05
-"""After a look that failed."""
+_PAUSES: Final = (0.05, 0.1, 0.25)
+"""Seconds after a look that failed, one in a row after the other; then always the last."""
 _GOOD_SECONDS: Final = 1.8
 """From when a look was asked for: the next one has that long to succeed."""
 HOLDS_AFTER_MS: Final = 2000
@@ -92,13 +92,16 @@ class RedisSessionMarks:
         return SessionsEnded(since, written_ms + HOLDS_AFTER_MS)
 
     async def _run(self, *, succeeded: bool) -> None:
+        failures = 0 if succeeded else 1
         while not self._closed:
-            every = _EVERY_SECONDS * (1 - _JITTER * _random.random())
+            pause = _EVERY_SECONDS * (1 - _JITTER * _random.random())
+            if failures:
+                pause = _PAUSES[min(failures, len(_PAUSES)) - 1]
             with suppress(TimeoutError):
-                async with asyncio.timeout(every if succeeded else _PAUSE_SECONDS):
+                async with asyncio.timeout(pause):
                     await self._wanted.wait()
             self._wanted.clear()
-            succeeded = await self._look()
+            failures = 0 if await self._look() else failures + 1
 
     async def _look(self) -> bool:
         """See what Redis has, and put right what it lacks; returns whether it could be seen."""

@@ -140,7 +140,7 @@ class Outage:
         while not self._over:
             answer = await self.api.ask("GET", "/readyz", params={"verbose": ""})
             self.ready = answer.status
-            redis, base = answer.data["components"]
+            redis, base, *_ = answer.data["components"]
             assert redis["state"] == "ready"
             self.reason = base["reason"]
             await asyncio.sleep(0.05)
