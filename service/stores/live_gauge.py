@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.core.errors import SessionStoreUnavailable
 from service.metrics.series import live_sessions
+from service.redis.errors import code_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from service.core.events import EventHistory
 
 _EVERY_SECONDS: Final = 30.0
+_FORBIDDEN_SECONDS: Final = 3600.0
+"""Where the user of Redis may not count them: each try is a line, here and in its ACL LOG."""
 
 
 class LiveGauge:
@@ -36,5 +39,6 @@ class LiveGauge:
         try:
             for appid in self._appids:
                 live_sessions.labels(appid).set(await self._history.live_sessions(appid))
-        except SessionStoreUnavailable:
-            return  # which the outage tells
+        except SessionStoreUnavailable as fault:  # which the outage tells
+            if code_word(fault.__cause__) == "NOPERM":
+                self._looked_at = now + _FORBIDDEN_SECONDS

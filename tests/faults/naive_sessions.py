@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import orjson
 
 from service.core.errors import SessionExpired
+from service.core.lifetime import Lifetime
 from service.core.models import EndedSession, OpenedSession, Session, SessionId, handle_of
 
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ class NaiveSessions:
         redis: RedisClient,
         scripts: Scripts,  # noqa: ARG002 # built as the real store is
         settings: Settings,
+        **_others: object,
     ) -> None:
         self._redis = redis
         self._ttl = settings.session_ttl
+        self.lifetime = Lifetime.of(ttl=self._ttl, max_age=self._ttl, sliding=False)
 
     async def create(
         self, identity: WeChatIdentity, *, appid: str, device: str, user_id: str
@@ -53,6 +56,9 @@ class NaiveSessions:
         await self._redis.set(_SESSION + session_id.text, record, "EX", self._ttl)
         await self._redis.set(_USER + handle, session_id.text, "EX", self._ttl)
         return OpenedSession(session_id, self._ttl)
+
+    async def are_any_there(self) -> bool:
+        return False
 
     def glance(self, _session_id: SessionId, _tell: object) -> bool:
         return False

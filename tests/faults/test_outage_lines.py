@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pytest
 
+from service.sql.schema_version import NEWEST
 from tests.support.postgres import running_postgres
 from tests.support.process import (
     LINUX_ONLY,
@@ -219,7 +220,7 @@ async def test_the_first_worker_says_at_the_start_what_it_has_found(
     assert by_topic["redis"]["message"].startswith("redis: version ")
     assert by_topic["redis"]["where"] == redis.url.removeprefix("redis://")
     assert by_topic["database"]["message"].startswith("database: SQLite 3.")
-    assert by_topic["database"]["message"].endswith(", schema 0003")
+    assert by_topic["database"]["message"].endswith(f", schema {NEWEST}")
     assert f"{simulator.url}, a stand-in, for {APPID}" in by_topic["wechat"]["message"]
     assert by_topic["avatars"]["message"].startswith("avatars: file://")
 

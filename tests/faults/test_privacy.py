@@ -410,7 +410,8 @@ async def test_who_leaves_leaves_nothing_and_takes_nothing_of_others(house: Hous
     for key in under_key:
         assert 0 < await house.redis.pttl(key) <= 70_000
         assert re.fullmatch(rb"[\w-]{22}", left[key]), "a digest of what was asked for"
-    others = rest - counted - under_key - {gone_mark}
+    others = rest - counted - under_key - {gone_mark, b"minigate:ended"}
+    assert set(orjson.loads(left[b"minigate:ended"])) == {"at", "epoch", "ended"}
     markers = {key: orjson.loads(left[key]) for key in others}
     for key, marker in markers.items():
         assert key.startswith(CODE_PREFIX)

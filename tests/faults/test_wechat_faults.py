@@ -331,7 +331,7 @@ async def test_a_fault_of_wechat_is_answered_as_documented_and_leaks_nothing(
         assert (await service.ask("POST", "/logout", service.sessionids[-1])).status == 200
     assert service.records
     output = "".join(capfd.readouterr())
-    assert "service.core.login" in output
+    assert "service.stores.events login" in output
     assert service.leaks(output) == []
 
 

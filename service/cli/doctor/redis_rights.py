@@ -29,7 +29,9 @@ _LOOKED_AT: Final = frozenset({"NOSCRIPT", "WRONGTYPE", "ERR"})
 Command = tuple[str | int, ...]
 
 
-CAN_DO_WITHOUT: Final = frozenset({"+role", "+echo", "+xadd", "+xrevrange", "+pfadd", "+pfcount"})
+CAN_DO_WITHOUT: Final = frozenset(
+    {"+role", "+echo", "+info", "+xadd", "+xrevrange", "+pfadd", "+pfcount"}
+)
 """Sessions do: what is missing then is a look, or events."""
 
 
@@ -55,6 +57,7 @@ def commands_for(
     yield "+eval", ("EVAL", _NOTHING, 1, key)
     yield "+evalsha", ("EVALSHA", _SHA, 1, key)
     yield "+time", ("TIME",)
+    yield "+info", ("INFO", "server")
     yield "+role", ("ROLE",)
     yield "+echo", ("ECHO", "1")
     if database is not None:
