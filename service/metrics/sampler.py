@@ -34,7 +34,8 @@ class Sampler:
         self._noting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look from now on, on the running event loop."""
+        """Look now, and from now on, on the running event loop."""
+        self._look()
         self._again(time.monotonic() + EVERY_SECONDS)
 
     async def aclose(self) -> None:

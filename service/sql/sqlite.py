@@ -290,8 +290,22 @@ def _prepare(connection: Any, _record: object, *, busy_ms: int) -> None:
     cursor = connection.cursor()
     # Connected, it is not SQLite that waits: see _begin_immediate.
     for pragma in (f"PRAGMA busy_timeout={busy_ms}", *_PRAGMAS, "PRAGMA busy_timeout=0"):
-        cursor.execute(pragma)
+        _execute(cursor, pragma, within=busy_ms / 1000)
     cursor.close()
+
+
+def _execute(cursor: sqlite3.Cursor, pragma: str, *, within: float) -> None:
+    """Also where SQLite does not wait: for one of several that make a new file a WAL's at once."""
+    give_up = time.monotonic() + within
+    while True:
+        try:
+            cursor.execute(pragma)
+        except sqlite3.OperationalError as fault:
+            if not fault.sqlite_errorname.startswith(_BUSY) or time.monotonic() > give_up:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def _begin_immediate(connection: Connection, *, standing: float, moving: float) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from typing import Final
 
 _PORTS: Final = range(20_000, 32_768)
 """Below those that the kernel gives to whoever connects or does not mind, in the meantime too."""
+_SHARES: Final = 16
+"""Of them, one for each of the processes that look for ports at the same time; a divisor of _BUS."""
 _BUS: Final = 10_000
 """A node of a cluster listens on its port and, for the others, this much above it."""
 
@@ -20,10 +23,12 @@ def free_port() -> int:
 def free_ports(count: int, *, bus: bool = False) -> list[int]:
     """So many different ones; with `bus`, for nodes of a cluster."""
     chosen = random.SystemRandom()  # `random` itself says the same in every worker of a run
+    own = os.getpid() % _SHARES  # what is free may be another process's a moment later
+    # Nodes' own ports stay below everybody else's, so that no bus is another one's port.
+    ports = [one for one in (_PORTS[:_BUS] if bus else _PORTS) if one % _SHARES == own]
     found: set[int] = set()
     while len(found) < count:
-        # Nodes' own ports stay below everybody else's, so that no bus is another one's port.
-        port = chosen.choice(_PORTS[:_BUS] if bus else _PORTS)
+        port = chosen.choice(ports)
         wanted = [port - _BUS, port] if bus else [port]
         if all(map(_is_free, wanted)):
             found.add(wanted[0])
