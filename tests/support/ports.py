@@ -10,7 +10,7 @@ from typing import Final
 _PORTS: Final = range(20_000, 32_768)
 """Below those that the kernel gives to whoever connects or does not mind, in the meantime too."""
 _SHARES: Final = 16
-"""Of them, one for each of the processes that look for ports at the same time; a divisor of _BUS."""
+"""Of them, for the processes that look for ports at the same time; a divisor of _BUS."""
 _BUS: Final = 10_000
 """A node of a cluster listens on its port and, for the others, this much above it."""
 
