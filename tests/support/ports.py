@@ -11,6 +11,8 @@ _PORTS: Final = range(20_000, 32_768)
 """Below those that the kernel gives to whoever connects or does not mind, in the meantime too."""
 _SHARES: Final = 16
 """Of them, for the processes that look for ports at the same time; a divisor of _BUS."""
+_given: Final[set[int]] = set()
+"""Whoever was given one may not listen on it yet."""
 _BUS: Final = 10_000
 """A node of a cluster listens on its port and, for the others, this much above it."""
 
@@ -21,18 +23,27 @@ def free_port() -> int:
 
 
 def free_ports(count: int, *, bus: bool = False) -> list[int]:
-    """So many different ones; with `bus`, for nodes of a cluster."""
+    """So many different ones, not given before in this process; with `bus`, for nodes."""
     chosen = random.SystemRandom()  # `random` itself says the same in every worker of a run
-    own = os.getpid() % _SHARES  # what is free may be another process's a moment later
-    # Nodes' own ports stay below everybody else's, so that no bus is another one's port.
-    ports = [one for one in (_PORTS[:_BUS] if bus else _PORTS) if one % _SHARES == own]
-    found: set[int] = set()
+    found: list[int] = []
     while len(found) < count:
-        port = chosen.choice(ports)
+        port = chosen.choice(_not_given(bus=bus))
+        _given.add(port)
         wanted = [port - _BUS, port] if bus else [port]
         if all(map(_is_free, wanted)):
-            found.add(wanted[0])
-    return list(found)
+            found.append(wanted[0])
+    return found
+
+
+def _not_given(*, bus: bool) -> list[int]:
+    """Of this process's share; from the beginning, once all have been given."""
+    # Nodes' own ports stay below everybody else's, so that no bus is another one's port.
+    own = (_PORTS[:_BUS] if bus else _PORTS)[os.getpid() % _SHARES :: _SHARES]
+    left = [port for port in own if port not in _given]
+    if left:
+        return left
+    _given.clear()
+    return list(own)
 
 
 def _is_free(port: int) -> bool:
